@@ -1,0 +1,1 @@
+"""Where frames come from: series of EIGER files, live or recorded."""

@@ -1,0 +1,1 @@
+"""Beam damage: noise model, change channels, e-process, verdict."""

@@ -1,0 +1,1 @@
+"""From compressed detector chunks to photon events, masks, geometry and q rings."""

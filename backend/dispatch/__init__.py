@@ -1,0 +1,1 @@
+"""Jobs: recipes, executors, the way of a result back to the beamline."""

@@ -1,0 +1,1 @@
+"""The wire between backend and its clients, and the status file."""

@@ -1,0 +1,58 @@
+"""What may travel back from a client to the backend. Small, typed, answered one by one."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Request(msgspec.Struct, frozen=True, tag_field="request", kw_only=True):
+    """Base of all requests; the tag names the kind on the wire."""
+
+
+class Ping(Request, frozen=True, tag="ping"):
+    """Is anyone there?"""
+
+
+class GetStatus(Request, frozen=True, tag="status"):
+    """The newest snapshot without its images, as JSON (what ``mento-gui status`` prints)."""
+
+
+class SelectRing(Request, frozen=True, tag="select-ring"):
+    """Show the two-time map of this ring (index from 0, smallest q first)."""
+
+    ring: int
+
+
+class AcknowledgeMessage(Request, frozen=True, tag="acknowledge"):
+    """The person has seen the message with this key."""
+
+    key: str
+
+
+class RunRecipe(Request, frozen=True, tag="run-recipe"):
+    """Run a recipe on a series that was seen before."""
+
+    series: str
+    recipe: str
+
+
+class CancelJob(Request, frozen=True, tag="cancel-job"):
+    """Stop a job that is queued or running."""
+
+    job_id: str
+
+
+class Shutdown(Request, frozen=True, tag="shutdown"):
+    """End the backend in good order."""
+
+
+AnyRequest = Ping | GetStatus | SelectRing | AcknowledgeMessage | RunRecipe | CancelJob | Shutdown
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to one request; ``message`` is a sentence for the person when ``ok`` is false."""
+
+    ok: bool
+    message: str = ""
+    try_this: str = ""
+    payload: bytes = b""

@@ -1,0 +1,1 @@
+"""The result file, written and read."""

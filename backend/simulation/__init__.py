@@ -1,0 +1,1 @@
+"""Speckle movies with known truth, written as real EIGER files in a real beamtime tree."""

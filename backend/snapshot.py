@@ -1,0 +1,329 @@
+"""The frozen picture of "now" that every view, the status file and remote clients see.
+
+Any view can be drawn from the newest snapshot alone. A part that has too little data is ``None`` and
+``missing[part]`` says why. Arrays are read-only. The verdict is in it, so no view computes one.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+SCHEMA_VERSION = 1
+
+
+class VerdictState(StrEnum):
+    """The fixed words of the verdict. ``TOO EARLY`` is said until there is enough data to judge, never GOOD."""
+
+    GOOD = "GOOD"
+    WATCH = "WATCH"
+    DAMAGING = "DAMAGING"
+    BAD_DATA = "BAD DATA"
+    TOO_EARLY = "TOO EARLY"
+    NO_DATA = "NO DATA"
+    IDLE = "IDLE"
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True):
+    pass
+
+
+class Verdict(_Part):
+    """State, one measured number against its limit (why), one sentence of advice (do)."""
+
+    state: VerdictState
+    why: str
+    do: str
+    series: str = ""
+    family: str = ""
+    frame: int = -1
+    onset_frame: int | None = None
+    onset_interval: tuple[int, int] | None = None
+    log10_evidence: float = 0.0
+    also: tuple[str, ...] = ()
+
+
+class SeriesPart(_Part):
+    """The series that is shown: where it stands. ``status``: "running", "complete", "incomplete"."""
+
+    name: str
+    sample: str
+    detector: str
+    status: str
+    frames: int
+    expected_frames: int | None
+    frame_time_s: float | None
+    frames_set_aside: int = 0
+    frames_missing: int = 0
+    started_at: float | None = None
+    last_frame_at: float | None = None
+    frames_per_s: float | None = None
+    photons_per_pixel: float | None = None
+    folder: str = ""
+
+
+class ImagePart(_Part):
+    """Running mean image, ready to draw.
+
+    Attributes
+    ----------
+    preview : ndarray, shape (y, x), uint8
+        0 = zero counts ... 253 = highest; ``254`` = saturated in at least one frame, ``255`` = masked.
+    level_counts : ndarray, shape (254,), float32
+        Mean counts per detector pixel and frame that each grey level stands for (logarithmic after level 0).
+    binning : int
+        Detector pixels per preview pixel and axis.
+    beam_center_yx : tuple of float
+        Zero-based, in preview pixels.
+    ring_radii : ndarray, shape (ring, 2), float32
+        Inner and outer radius of each q ring in preview pixels.
+    """
+
+    preview: np.ndarray
+    level_counts: np.ndarray
+    binning: int
+    beam_center_yx: tuple[float, float]
+    ring_radii: np.ndarray
+    q_inv_nm: np.ndarray
+    frames: int
+    masked_pixels: int
+    saturated_pixels: int
+
+
+class RingFit(_Part):
+    """Fit of g2 = baseline + contrast * exp(-2 (gamma lag)^exponent) for one ring; errors are one sigma."""
+
+    gamma_per_s: float
+    gamma_err_per_s: float
+    contrast: float
+    contrast_err: float
+    baseline: float
+    baseline_err: float
+    exponent: float
+    exponent_err: float
+    reduced_chi2: float
+
+
+class G2Part(_Part):
+    """Live g2 of all rings.
+
+    ``lag_s``: shape (lag,); ``g2``, ``g2_err``: shape (ring, lag), nan where no pairs exist yet;
+    ``q_inv_nm``: shape (ring,). ``fits`` has one entry per ring, ``None`` where a fit is not possible.
+    ``fit_lag_s``: shape (point,); ``fit_g2``: shape (ring, point), nan where there is no fit.
+    """
+
+    lag_s: np.ndarray
+    g2: np.ndarray
+    g2_err: np.ndarray
+    q_inv_nm: np.ndarray
+    frames: int
+    fits: tuple[RingFit | None, ...] = ()
+    fit_lag_s: np.ndarray = msgspec.field(default_factory=lambda: np.empty(0))
+    fit_g2: np.ndarray = msgspec.field(default_factory=lambda: np.empty((0, 0)))
+
+
+class ConfirmedG2Part(_Part):
+    """g2 of the same series from a finished job, to be drawn over the live one.
+
+    ``z_score``: shape (ring,), root-mean-square difference to the live g2 in units of the combined error.
+    ``agreement``: "confirmed" or "disputed".
+    """
+
+    job_id: str
+    lag_s: np.ndarray
+    g2: np.ndarray
+    g2_err: np.ndarray
+    q_inv_nm: np.ndarray
+    z_score: np.ndarray
+    agreement: str
+
+
+class IntensityPart(_Part):
+    """I(q) of the first frames and now (photons per pixel and frame), and I(t) over the whole image.
+
+    ``q_inv_nm``, ``first``, ``now``: shape (q,); ``frame``, ``photons_per_pixel``: shape (point,);
+    ``ring_contrast``, ``ring_contrast_err``: shape (ring,), speckle contrast of single frames.
+    """
+
+    q_inv_nm: np.ndarray
+    first: np.ndarray
+    now: np.ndarray
+    first_frames: tuple[int, int]
+    now_frames: tuple[int, int]
+    frame: np.ndarray
+    photons_per_pixel: np.ndarray
+    ring_contrast: np.ndarray
+    ring_contrast_err: np.ndarray
+
+
+class TrendPart(_Part):
+    """The damage indicator over the series, one point per window of frames.
+
+    ``frame``: last frame of each window; ``effect_percent``, ``effect_err_percent``: shape (window,), change of the
+    leading quantity (``label``) against the start, one sigma; ``log10_evidence``: shape (window,).
+    ``families``: effect per family, each shape (window,), in percent. ``dose`` is exposure weighted by transmission,
+    in ``dose_unit``.
+    """
+
+    label: str
+    frame: np.ndarray
+    dose: np.ndarray
+    dose_unit: str
+    effect_percent: np.ndarray
+    effect_err_percent: np.ndarray
+    tolerance_percent: float
+    log10_evidence: np.ndarray
+    log10_alarm: float
+    onset_frame: int | None = None
+    onset_interval: tuple[int, int] | None = None
+    families: dict[str, np.ndarray] = {}
+    tolerances_percent: dict[str, float] = {}
+
+
+class TwoTimePart(_Part):
+    """Two-time correlation of the selected ring.
+
+    ``values``: shape (t1, t2), float32, g2 at equal age axes, diagonal nan; one bin is ``frames_per_bin`` frames.
+    ``low``, ``high``: colour range (baseline to baseline plus contrast). ``pixel_fraction``: share of ring used.
+    """
+
+    ring: int
+    q_inv_nm: float
+    values: np.ndarray
+    frames_per_bin: int
+    bin_time_s: float
+    low: float
+    high: float
+    pixel_fraction: float
+
+
+class RunRow(_Part):
+    """One line of the run table."""
+
+    series: str
+    sample: str
+    detector: str
+    started_at: float | None
+    frames: int
+    expected_frames: int | None
+    status: str
+    verdict: VerdictState
+    why: str
+    onset_frame: int | None = None
+
+
+class JobRow(_Part):
+    """One line of the job table.
+
+    ``state``: "queued", "running", "done", "failed", "cancelled" or "unknown"; ``reason`` explains it in words.
+    """
+
+    job_id: str
+    series: str
+    recipe: str
+    executor: str
+    state: str
+    reason: str
+    submitted_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    progress: float | None = None
+    last_line: str = ""
+    result_path: str = ""
+    try_this: str = ""
+
+
+class Message(_Part):
+    """A line for the message bar; ``error`` and ``warning`` stay until solved or acknowledged."""
+
+    key: str
+    level: Literal["info", "warning", "error"]
+    what: str
+    still_works: str = ""
+    try_this: str = ""
+    at: float = 0.0
+    count: int = 1
+    acknowledged: bool = False
+
+
+class BackendPart(_Part):
+    """Who speaks: process, version, what it watches. ``produced_at`` is the only wall-clock time that moves."""
+
+    version: str
+    host: str
+    pid: int
+    root: str
+    beamtime_id: str
+    beamtime_title: str
+    watching: str
+    waiting_for: str
+    phase: str
+    started_at: float
+    backlog_frames: int = 0
+    fraction_of_frames_used: float = 1.0
+    settings_file: str = ""
+
+
+class Snapshot(_Part):
+    """Everything a window needs, complete and immutable."""
+
+    sequence: int
+    produced_at: float
+    backend: BackendPart
+    verdict: Verdict
+    schema: int = SCHEMA_VERSION
+    series: SeriesPart | None = None
+    image: ImagePart | None = None
+    g2: G2Part | None = None
+    confirmed_g2: ConfirmedG2Part | None = None
+    intensity: IntensityPart | None = None
+    trend: TrendPart | None = None
+    two_time: TwoTimePart | None = None
+    selected_ring: int = 0
+    runs: tuple[RunRow, ...] = ()
+    jobs: tuple[JobRow, ...] = ()
+    messages: tuple[Message, ...] = ()
+    missing: dict[str, str] = {}
+
+
+_NDARRAY_EXTENSION = 1
+
+
+def _encode_hook(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        contiguous = np.ascontiguousarray(value)
+        body = msgspec.msgpack.encode((contiguous.dtype.str, value.shape, contiguous.tobytes()))
+        return msgspec.msgpack.Ext(_NDARRAY_EXTENSION, body)
+    if isinstance(value, np.generic):
+        return value.item()
+    raise NotImplementedError(f"{type(value).__name__} cannot travel in a snapshot")
+
+
+def _ext_hook(code: int, data: memoryview) -> Any:
+    if code != _NDARRAY_EXTENSION:
+        raise ValueError(f"unknown extension {code} in a snapshot")
+    dtype, shape, body = msgspec.msgpack.decode(data, type=tuple[str, tuple[int, ...], memoryview])
+    return np.frombuffer(body, dtype=np.dtype(dtype)).reshape(shape)
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_encode_hook)
+_decoder = msgspec.msgpack.Decoder(Snapshot, ext_hook=_ext_hook)
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """Snapshot as msgpack bytes; arrays travel as dtype, shape and raw bytes."""
+    return _encoder.encode(snapshot)
+
+
+def decode_snapshot(data: bytes) -> Snapshot:
+    """Snapshot from :func:`encode_snapshot`; its arrays are read-only views of ``data``.
+
+    Raises
+    ------
+    msgspec.DecodeError, ValueError
+        The bytes are not a snapshot of this schema.
+    """
+    return _decoder.decode(data)
