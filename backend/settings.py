@@ -18,7 +18,9 @@ from backend.errors import SettingsError
 
 
 def _field(default: Any, effect: str, *, unit: str = "", **limits: Any) -> Any:
-    return Field(default, description=effect, json_schema_extra={"unit": unit}, validate_default=True, **limits)
+    return Field(
+        default, description=effect, json_schema_extra={"unit": unit}, validate_default=True, **limits
+    )
 
 
 class _Section(BaseModel):
@@ -32,7 +34,11 @@ class WatchSettings(_Section):
         0.5, "How often the newest series folder is looked at.", unit="s", ge=0.05, le=10
     )
     full_sweep_s: float = _field(
-        60.0, "How often every series folder is looked at, to find late or returned files.", unit="s", ge=1, le=3600
+        60.0,
+        "How often every series folder is looked at, to find late or returned files.",
+        unit="s",
+        ge=1,
+        le=3600,
     )
     settle_s: float = _field(
         15.0,
@@ -43,13 +49,22 @@ class WatchSettings(_Section):
         le=3600,
     )
     retry_for_s: float = _field(
-        20.0, "A file that cannot be read yet is tried again for this long before it is reported.", unit="s", ge=0, le=600
+        20.0,
+        "A file that cannot be read yet is tried again for this long before it is reported.",
+        unit="s",
+        ge=0,
+        le=600,
     )
     frames_per_batch: int = _field(
-        64, "Frames handed to the analysis at once; fewer is fresher, more is faster.", unit="frames", ge=1, le=1024
+        64,
+        "Frames handed to the analysis at once; fewer is fresher, more is faster.",
+        unit="frames",
+        ge=1,
+        le=1024,
     )
     history: Literal["newest", "all"] = _field(
-        "newest", "Series that were complete before the start: show only the newest, or work through all of them."
+        "newest",
+        "Series that were complete before the start: show only the newest, or work through all of them.",
     )
 
 
@@ -59,8 +74,12 @@ class GeometrySettings(_Section):
     distance_m: float | None = _field(None, "Sample to detector.", unit="m", gt=0, le=100)
     wavelength_m: float | None = _field(None, "X-ray wavelength.", unit="m", gt=1e-12, le=1e-7)
     pixel_size_m: float | None = _field(None, "Edge of a detector pixel.", unit="m", gt=1e-7, le=1e-2)
-    beam_center_x_px: float | None = _field(None, "Column of the direct beam, from 0.", unit="px", ge=-1e5, le=1e5)
-    beam_center_y_px: float | None = _field(None, "Row of the direct beam, from 0.", unit="px", ge=-1e5, le=1e5)
+    beam_center_x_px: float | None = _field(
+        None, "Column of the direct beam, from 0.", unit="px", ge=-1e5, le=1e5
+    )
+    beam_center_y_px: float | None = _field(
+        None, "Row of the direct beam, from 0.", unit="px", ge=-1e5, le=1e5
+    )
 
 
 class RingSettings(_Section):
@@ -73,7 +92,9 @@ class RingSettings(_Section):
     q_max_inv_nm: float | None = _field(
         None, "Largest q; left empty it follows from the edge of the detector.", unit="1/nm", gt=0, le=100
     )
-    fine_per_ring: int = _field(6, "Narrow sub-rings per ring, for the I(q) curve.", unit="rings", ge=1, le=32)
+    fine_per_ring: int = _field(
+        6, "Narrow sub-rings per ring, for the I(q) curve.", unit="rings", ge=1, le=32
+    )
     sectors: int = _field(
         12, "Sectors per ring; error bars come from the scatter between them.", unit="sectors", ge=4, le=36
     )
@@ -96,7 +117,11 @@ class CorrelationSettings(_Section):
     """Multi-tau g2 and its fit."""
 
     lags_per_level: int = _field(
-        8, "Lags of the first multi-tau level; each further level adds half as many.", unit="lags", ge=4, le=32
+        8,
+        "Lags of the first multi-tau level; each further level adds half as many.",
+        unit="lags",
+        ge=4,
+        le=32,
     )
     fit_exponent: bool = _field(True, "Fit the stretching exponent; off means a simple exponential.")
 
@@ -104,9 +129,15 @@ class CorrelationSettings(_Section):
 class TwoTimeSettings(_Section):
     """Two-time maps."""
 
-    max_bins: int = _field(256, "Largest edge of a map; longer series are binned in time.", unit="bins", ge=32, le=512)
+    max_bins: int = _field(
+        256, "Largest edge of a map; longer series are binned in time.", unit="bins", ge=32, le=512
+    )
     pixels_per_ring: int = _field(
-        20000, "Pixels used per ring, spread evenly; more is less noisy and slower.", unit="px", ge=1000, le=1000000
+        20000,
+        "Pixels used per ring, spread evenly; more is less noisy and slower.",
+        unit="px",
+        ge=1000,
+        le=1000000,
     )
 
 
@@ -136,20 +167,27 @@ class DamageSettings(_Section):
         40, "Most windows for the noise model, however long the series.", unit="windows", ge=8, le=400
     )
     systematic_rms_percent: float = _field(
-        0.3, "Slow drift of the shape of I(q) that is not the sample: beam position, background.", unit="%", ge=0, le=20
+        0.3,
+        "Slow drift of the shape of I(q) that is not the sample: beam position, background.",
+        unit="%",
+        ge=0,
+        le=20,
     )
-    systematic_time_s: float = _field(
-        4.0, "Correlation time of that drift.", unit="s", gt=0, le=10000
-    )
+    systematic_time_s: float = _field(4.0, "Correlation time of that drift.", unit="s", gt=0, le=10000)
     min_beam_fraction: float = _field(
-        0.1, "Windows with less than this share of the usual counts are set aside as beam loss.", ge=0.0, le=0.9
+        0.1,
+        "Windows with less than this share of the usual counts are set aside as beam loss.",
+        ge=0.0,
+        le=0.9,
     )
 
 
 class DispatchSettings(_Section):
     """Jobs."""
 
-    recipes_at_series_end: tuple[str, ...] = _field(("xpcs",), "Recipes that run for every series when it ends.")
+    recipes_at_series_end: tuple[str, ...] = _field(
+        ("xpcs",), "Recipes that run for every series when it ends."
+    )
     parallel_jobs: int = _field(1, "Local jobs that may run at once.", unit="jobs", ge=1, le=64)
     time_limit_s: float = _field(3600.0, "A local job is stopped after this long.", unit="s", ge=1, le=86400)
     nice: int = _field(10, "How far a local job steps back for the live display.", ge=0, le=19)
@@ -158,9 +196,15 @@ class DispatchSettings(_Section):
 class PublishSettings(_Section):
     """What the backend sends out."""
 
-    snapshots_per_s: float = _field(5.0, "Snapshots sent per second while data come.", unit="1/s", ge=0.5, le=25)
+    snapshots_per_s: float = _field(
+        5.0, "Snapshots sent per second while data come.", unit="1/s", ge=0.5, le=25
+    )
     image_max_pixels: int = _field(
-        1_200_000, "Largest preview image; bigger detectors are summed 2x2, 3x3 ...", unit="px", ge=10_000, le=5_000_000
+        1_200_000,
+        "Largest preview image; bigger detectors are summed 2x2, 3x3 ...",
+        unit="px",
+        ge=10_000,
+        le=5_000_000,
     )
 
 
