@@ -1,0 +1,113 @@
+"""From where a pixel is to which q it sees."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.errors import GeometryError
+from backend.frames import DetectorInfo
+from backend.settings import GeometrySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Flat detector, perpendicular to the beam.
+
+    ``beam_center_yx_px`` is zero-based (row, column); the other lengths are metres.
+    """
+
+    shape_yx: tuple[int, int]
+    pixel_size_m: float
+    distance_m: float
+    wavelength_m: float
+    beam_center_yx_px: tuple[float, float]
+
+    def radius_px(self) -> np.ndarray:
+        """Distance of each pixel centre from the direct beam; shape (y, x), float32, pixels."""
+        rows = np.arange(self.shape_yx[0], dtype=np.float32) - np.float32(self.beam_center_yx_px[0])
+        columns = np.arange(self.shape_yx[1], dtype=np.float32) - np.float32(self.beam_center_yx_px[1])
+        return np.hypot(rows[:, None], columns[None, :])
+
+    def azimuth_rad(self) -> np.ndarray:
+        """Angle of each pixel around the direct beam; shape (y, x), float32, radians from -pi to pi."""
+        rows = np.arange(self.shape_yx[0], dtype=np.float32) - np.float32(self.beam_center_yx_px[0])
+        columns = np.arange(self.shape_yx[1], dtype=np.float32) - np.float32(self.beam_center_yx_px[1])
+        return np.arctan2(rows[:, None], columns[None, :])
+
+    def q_inv_nm(self, radius_px: np.ndarray | float) -> np.ndarray:
+        """q = 4 pi / wavelength * sin(theta), tan(2 theta) = radius / distance; 1/nm."""
+        two_theta = np.arctan(np.asarray(radius_px, np.float64) * (self.pixel_size_m / self.distance_m))
+        return 4 * math.pi / (self.wavelength_m * 1e9) * np.sin(two_theta / 2)
+
+    def radius_of_q_px(self, q_inv_nm: float) -> float:
+        """Inverse of :meth:`q_inv_nm`; infinite for a q that no scattering angle below 90 degrees reaches."""
+        sine = q_inv_nm * self.wavelength_m * 1e9 / (4 * math.pi)
+        if sine >= math.sin(math.pi / 4):
+            return math.inf
+        return math.tan(2 * math.asin(sine)) * self.distance_m / self.pixel_size_m
+
+
+def geometry_of(info: DetectorInfo, fallback: GeometrySettings) -> Geometry:
+    """Geometry from what the detector files state, completed from the settings.
+
+    Raises
+    ------
+    GeometryError
+        A quantity is stated nowhere, or is absurd; names it.
+    """
+    center = info.beam_center_yx_px
+    if center is None and fallback.beam_center_y_px is not None and fallback.beam_center_x_px is not None:
+        center = (fallback.beam_center_y_px, fallback.beam_center_x_px)
+    values = {
+        "pixel size": info.pixel_size_m or fallback.pixel_size_m,
+        "distance": info.distance_m or fallback.distance_m,
+        "wavelength": info.wavelength_m or fallback.wavelength_m,
+    }
+    missing = [name for name, value in values.items() if value is None]
+    if center is None:
+        missing.append("beam centre")
+    if missing or center is None:
+        raise GeometryError(
+            f"The files do not state the {' and '.join(missing)}, so pixels cannot be sorted into q rings.",
+            still_works="The image and the intensity are shown.",
+            try_this="Enter it in the settings, section [geometry].",
+        )
+    geometry = Geometry(
+        info.shape_yx,
+        float(values["pixel size"]),
+        float(values["distance"]),
+        float(values["wavelength"]),
+        center,  # type: ignore[arg-type]
+    )
+    _refuse_absurd(geometry)
+    return geometry
+
+
+def _refuse_absurd(geometry: Geometry) -> None:
+    extent_px = max(geometry.shape_yx)
+    offset_px = max(
+        max(-position, position - size)
+        for position, size in zip(geometry.beam_center_yx_px, geometry.shape_yx, strict=True)
+    )
+    limits = (
+        ("pixel size", geometry.pixel_size_m, 1e-6, 1e-2, "m"),
+        ("distance", geometry.distance_m, 1e-3, 200.0, "m"),
+        ("wavelength", geometry.wavelength_m, 1e-12, 1e-8, "m"),
+    )
+    faults = [
+        f"{name} {value:.4g} {unit}"
+        for name, value, low, high, unit in limits
+        if not (math.isfinite(value) and low <= value <= high)
+    ]
+    if not math.isfinite(offset_px) or offset_px > 10 * extent_px:
+        row, column = geometry.beam_center_yx_px
+        faults.append(f"beam centre at row {row:.6g}, column {column:.6g}")
+    if faults:
+        raise GeometryError(
+            f"The geometry makes no sense: {', '.join(faults)}.",
+            still_works="The image and the intensity are shown.",
+            try_this="Correct the values in the control system, or enter them in the settings, section [geometry].",
+        )

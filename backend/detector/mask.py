@@ -1,0 +1,120 @@
+"""Which pixels are good: neither marked by the detector, nor at a gap, nor hot, nor masked by staff."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from backend.errors import SettingsError
+from backend.frames import DetectorInfo
+from backend.photon_events import EventBatch
+from backend.settings import MaskSettings
+
+_FRAMES_TO_BE_HOT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PixelMask:
+    """Good pixels and how many each cause took away; ``good`` has shape (y, x), bool."""
+
+    good: np.ndarray
+    marked_by_detector: int
+    at_type_maximum: int
+    next_to_gaps: int
+    from_file: int
+    hot: int = 0
+
+
+def load_mask_file(path: Path, shape_yx: tuple[int, int]) -> np.ndarray:
+    """Good pixels from a ``.npy`` file (1 or true = good); shape (y, x), bool.
+
+    Raises
+    ------
+    SettingsError
+        The file cannot be read or is not of the detector's shape.
+    """
+    try:
+        mask = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise SettingsError(
+            f"The mask file {path} cannot be read: {error}.",
+            still_works="The mask of the detector itself is used.",
+            try_this="Save the mask with numpy.save and give its path in the settings, section [mask].",
+        ) from error
+    if mask.shape != shape_yx or mask.dtype.kind not in "biu":
+        raise SettingsError(
+            f"The mask file {path} holds {mask.dtype} of shape {mask.shape}, the detector has {shape_yx}.",
+            still_works="The mask of the detector itself is used.",
+            try_this="Use a mask of the detector's shape with 1 for good pixels.",
+        )
+    return mask.astype(bool)
+
+
+def build_mask(
+    info: DetectorInfo, settings: MaskSettings, always_at_maximum: np.ndarray, extra: np.ndarray | None
+) -> PixelMask:
+    """Mask before any photon is counted.
+
+    Parameters
+    ----------
+    always_at_maximum : ndarray, shape (pixel,), bool
+        Pixels at the type's maximum in every frame looked at: gaps and dead pixels whether marked or not.
+    extra : ndarray or None, shape (y, x), bool
+        Good pixels according to staff.
+    """
+    marked = info.pixel_mask if info.pixel_mask is not None else np.zeros(info.shape_yx, bool)
+    bad = marked | always_at_maximum.reshape(info.shape_yx)
+    at_maximum = int(np.count_nonzero(bad & ~marked))
+    margin = _gap_margin(bad, settings.gap_margin_px) & ~bad
+    bad |= margin
+    by_staff = np.zeros(info.shape_yx, bool) if extra is None else ~extra & ~bad
+    return PixelMask(
+        good=~(bad | by_staff),
+        marked_by_detector=int(np.count_nonzero(marked)),
+        at_type_maximum=at_maximum,
+        next_to_gaps=int(np.count_nonzero(margin)),
+        from_file=int(np.count_nonzero(by_staff)),
+    )
+
+
+def _gap_margin(bad: np.ndarray, margin_px: int) -> np.ndarray:
+    """Pixels near module gaps: rows or columns that are bad along their whole length."""
+    near = np.zeros(bad.shape, bool)
+    if margin_px == 0:
+        return near
+    rows = ndimage.binary_dilation(bad.all(axis=1), iterations=margin_px)
+    columns = ndimage.binary_dilation(bad.all(axis=0), iterations=margin_px)
+    near[rows, :] = True
+    near[:, columns] = True
+    return near
+
+
+def hot_pixels(events: EventBatch, ring_of_pixel: np.ndarray, tail: float) -> np.ndarray:
+    """Flat pixels whose counts are too improbable for their ring in more than three frames; int64, ascending.
+
+    The tail is that of thermal light (Bose-Einstein, one mode), the widest distribution speckle can have, so a
+    bright slow speckle is not taken for a hot pixel: P(n >= k) = (m / (1 + m))^k for mean m.
+
+    Parameters
+    ----------
+    ring_of_pixel : ndarray, shape (pixel,), int
+        Ring of each good pixel, negative outside; pixels outside are judged by the mean of them all.
+    tail : float
+        Probability per pixel and frame below which a count is suspicious.
+    """
+    frames = len(events.frame_numbers)
+    if frames <= _FRAMES_TO_BE_HOT:
+        return np.empty(0, np.int64)
+    group = ring_of_pixel + 1
+    group_pixels = np.bincount(group)
+    group_counts = np.bincount(group[events.pixel], weights=events.count, minlength=len(group_pixels))
+    # The median over the pixels would be zero at low counts; a hot pixel hardly moves the mean of thousands.
+    mean = np.maximum(group_counts / np.maximum(group_pixels, 1) / frames, 1.0 / (frames * 1e6))
+    smallest = np.ceil(math.log(tail) / np.log(mean / (1 + mean)))
+    suspicious = events.pixel[events.count >= np.maximum(smallest, 2)[group[events.pixel]]]
+    pixel, times = np.unique(suspicious, return_counts=True)
+    return pixel[times > _FRAMES_TO_BE_HOT].astype(np.int64)

@@ -1,0 +1,155 @@
+"""The automatic cut of the detector into q rings, fine rings and sectors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backend.detector.geometry import Geometry
+from backend.errors import GeometryError
+from backend.photon_events import RingPartition
+from backend.settings import RingSettings
+
+_FEWEST_PIXELS_PER_RING = 200
+_INNERMOST_RADIUS_PX = 8.0
+_SHADOW_FRACTION = 0.05
+
+
+def partition_into_rings(
+    geometry: Geometry, good: np.ndarray, settings: RingSettings, mean_image: np.ndarray
+) -> RingPartition:
+    """Rings of equal ratio in q between the beam stop and the edge of the detector.
+
+    Parameters
+    ----------
+    good : ndarray, shape (y, x), bool
+        Pixels to use.
+    mean_image : ndarray, shape (y, x), float
+        Photons per pixel and frame of the first frames, to find the shadow of the beam stop.
+
+    Raises
+    ------
+    GeometryError
+        No good pixels lie in the wanted q range.
+    """
+    radius = geometry.radius_px()
+    inner, outer = _radial_range(geometry, good, radius, settings, mean_image)
+    edges = np.geomspace(inner, outer, settings.count + 1)
+    # Rings too small for statistics are merged with their outer neighbour.
+    pixels, _ = np.histogram(radius[good], edges)
+    edges = _merge_small(edges, pixels)
+    fine_edges = np.unique(
+        np.concatenate(
+            [
+                np.geomspace(a, b, settings.fine_per_ring + 1)
+                for a, b in zip(edges[:-1], edges[1:], strict=True)
+            ]
+        )
+    )
+    flat_radius = radius.ravel().astype(np.float64)
+    fine = np.searchsorted(fine_edges, flat_radius, side="right") - 1
+    inside = good.ravel() & (fine >= 0) & (fine < len(fine_edges) - 1)
+    fine_used, fine_pixel = np.unique(fine[inside], return_inverse=True)
+    ring_of_fine = np.clip(
+        np.searchsorted(edges, fine_edges[fine_used] * (1 + 1e-9), side="right") - 1, 0, len(edges) - 2
+    )
+    fine_of_pixel = np.full(good.size, -1, np.int16)
+    fine_of_pixel[inside] = fine_pixel
+    ring = ring_of_fine[fine_pixel]
+    sector = _equal_sectors(ring, geometry.azimuth_rad().ravel()[inside], settings.sectors, len(edges) - 1)
+    cell_of_pixel = np.full(good.size, -1, np.int16)
+    cell_of_pixel[inside] = ring * settings.sectors + sector
+    rings = len(edges) - 1
+    q_squared = geometry.q_inv_nm(flat_radius[inside]) ** 2
+    return RingPartition(
+        shape_yx=geometry.shape_yx,
+        rings=rings,
+        sectors=settings.sectors,
+        fine_rings=len(fine_used),
+        cell_of_pixel=cell_of_pixel,
+        fine_of_pixel=fine_of_pixel,
+        ring_of_fine=ring_of_fine.astype(np.int16),
+        cell_pixels=np.bincount(cell_of_pixel[inside], minlength=rings * settings.sectors).reshape(
+            rings, settings.sectors
+        ),
+        fine_pixels=np.bincount(fine_pixel, minlength=len(fine_used)),
+        q_inv_nm=_root_mean(q_squared, ring, rings),
+        fine_q_inv_nm=_root_mean(q_squared, fine_pixel, len(fine_used)),
+        ring_edges_px=np.stack([edges[:-1], edges[1:]], axis=1),
+        beam_center_yx_px=geometry.beam_center_yx_px,
+    )
+
+
+def _root_mean(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+    total = np.bincount(group, weights=values, minlength=groups)
+    return np.sqrt(total / np.bincount(group, minlength=groups))
+
+
+def _radial_range(
+    geometry: Geometry, good: np.ndarray, radius: np.ndarray, settings: RingSettings, mean_image: np.ndarray
+) -> tuple[float, float]:
+    """Inner and outer radius in pixels."""
+    if not good.any():
+        raise GeometryError(
+            "No pixel of the detector is good.",
+            still_works="The image is shown.",
+            try_this="Check the mask in the settings, section [mask], and the detector's own pixel mask.",
+        )
+    shell = radius[good].astype(np.int64)
+    pixels = np.bincount(shell)
+    profile = np.bincount(shell, weights=mean_image[good]) / np.maximum(pixels, 1)
+    available = pixels >= np.minimum(_FEWEST_PIXELS_PER_RING, np.maximum(2 * np.arange(len(pixels)), 20))
+    if settings.q_min_inv_nm is not None:
+        inner = geometry.radius_of_q_px(settings.q_min_inv_nm)
+    else:
+        inner = _beam_stop_edge(profile, available)
+    if settings.q_max_inv_nm is not None:
+        outer = geometry.radius_of_q_px(settings.q_max_inv_nm)
+    else:
+        share = np.cumsum(pixels) / pixels.sum()
+        # The last percent are corners: few pixels, spread over many q.
+        outer = float(np.searchsorted(share, 0.99) + 1)
+    used = np.count_nonzero((radius >= inner) & (radius < outer) & good)
+    if not inner < outer or used < 2 * _FEWEST_PIXELS_PER_RING:
+        raise GeometryError(
+            f"Only {used} good pixels lie between q = {float(geometry.q_inv_nm(inner)):.3g} and "
+            f"{float(geometry.q_inv_nm(min(outer, 1e6))):.3g} 1/nm: too few for q rings.",
+            still_works="The image and the intensity are shown.",
+            try_this="Check beam centre, distance and mask, or the q limits in the settings, section [rings].",
+        )
+    return max(inner, 1.0), outer
+
+
+def _beam_stop_edge(profile: np.ndarray, available: np.ndarray) -> float:
+    """Radius from which the intensity is no longer in the shadow of the beam stop, in pixels."""
+    shells = np.flatnonzero(available & (np.arange(len(profile)) >= _INNERMOST_RADIUS_PX))
+    if shells.size == 0:
+        return _INNERMOST_RADIUS_PX
+    smooth = np.convolve(profile[shells], np.ones(5) / 5, mode="same")
+    brightest = int(np.argmax(smooth[: max(len(shells) // 2, 1)]))
+    dark = np.flatnonzero(smooth[:brightest] < _SHADOW_FRACTION * smooth[brightest])
+    return float(shells[dark[-1] + 1] + 2 if dark.size else shells[0])
+
+
+def _merge_small(edges: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    kept = [float(edges[0])]
+    collected = 0
+    for outer, number in zip(edges[1:], pixels, strict=True):
+        collected += int(number)
+        if collected >= _FEWEST_PIXELS_PER_RING:
+            kept.append(float(outer))
+            collected = 0
+    if len(kept) == 1:
+        kept.append(float(edges[-1]))
+    kept[-1] = float(edges[-1])
+    return np.array(kept)
+
+
+def _equal_sectors(ring: np.ndarray, azimuth: np.ndarray, sectors: int, rings: int) -> np.ndarray:
+    """Sector of each pixel such that the sectors of a ring hold equally many pixels, in order of azimuth."""
+    sector = np.empty(ring.size, np.int64)
+    order = np.lexsort((azimuth, ring))
+    start = np.searchsorted(ring[order], np.arange(rings + 1))
+    for first, last in zip(start[:-1], start[1:], strict=True):
+        members = order[first:last]
+        sector[members] = np.arange(members.size) * sectors // max(members.size, 1)
+    return sector
