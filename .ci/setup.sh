@@ -140,7 +140,7 @@ set_up_environment() {
 pip_install() {
     # The marker stays when this is killed half-way; then the next start makes the environment anew.
     touch "$project/.venv/unfinished"
-    if "$project/.venv/bin/python" -m pip install --no-input -c "$project/constraints.txt" "$@" 9>&- </dev/null; then
+    if "$project/.venv/bin/python" -m pip install --no-input -c "$project/constraints.txt" "$@" </dev/null; then
         rm "$project/.venv/unfinished"
     else
         rm "$project/.venv/unfinished"
