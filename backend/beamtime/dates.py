@@ -30,7 +30,8 @@ def parse_date(text: str) -> datetime | None:
         month = match["month"].lower()
         if month not in _MONTHS:
             return None
-        numbers = [int(match[part]) for part in ("day", "hour", "minute", "second")]
-        return datetime(int(match["year"]), _MONTHS.index(month) + 1, *numbers)
+        year, day = int(match["year"]), int(match["day"])
+        hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"])
+        return datetime(year, _MONTHS.index(month) + 1, day, hour, minute, second)
     except ValueError:
         return None

@@ -1,0 +1,142 @@
+"""Puts together what master, batch description, run file and first data file say about a series."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from backend.acquisition.data_file import DataFile
+from backend.acquisition.detector_folder import SeriesPlace
+from backend.acquisition.eiger_master import MasterFacts
+from backend.beamtime.batchinfo import BatchInfo
+from backend.beamtime.fio import FioFile
+from backend.beamtime.series_name import is_series_name, parse_series_name
+from backend.frames import DetectorInfo, SeriesInfo
+
+_CENTER_TOLERANCE_PX = 2.0
+_RELATIVE_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSources:
+    """The files of one series that could be read; ``None`` for each that is not there."""
+
+    master: MasterFacts | None = None
+    batch: BatchInfo | None = None
+    run: FioFile | None = None
+    first_data: DataFile | None = None
+
+
+def describe_series(
+    place: SeriesPlace, sources: SeriesSources, notices: tuple[str, ...] = ()
+) -> SeriesInfo | None:
+    """Return identity, plan and detector of a series, or ``None`` while no file states shape and pixel type.
+
+    The master wins over the batch description, which fills in what the master leaves out; where the two disagree
+    the result says so in its notices. The data file wins over both for shape and type of a frame.
+    """
+    shape_yx, dtype = _frame_form(sources)
+    if shape_yx is None or dtype is None:
+        return None
+    master, batch = sources.master, sources.batch or BatchInfo()
+    said = list(notices) + list(master.notices if master else ()) + disagreements(sources)
+    sample, number = _identity(place, said)
+    planned = master.planned_frames if master else None
+    # An exposure is no frame time: the detector may wait between frames. It stands in only for the count time.
+    count_time_s = master.count_time_s if master else None
+    return SeriesInfo(
+        name=place.label,
+        sample=sample,
+        number=number,
+        folder=place.folder,
+        detector=_detector(place, sources, shape_yx, dtype, said),
+        master=master.path if master else None,
+        expected_frames=planned if planned is not None else batch.frames,
+        frame_time_s=master.frame_time_s if master else None,
+        count_time_s=count_time_s if count_time_s is not None else batch.exposure_s,
+        started_at=_started_at(sources),
+        transmission=master.transmission if master else None,
+        notices=tuple(said),
+    )
+
+
+def disagreements(sources: SeriesSources) -> list[str]:
+    """Return a sentence for each quantity that master and batch description state differently."""
+    master, batch = sources.master, sources.batch
+    if master is None or batch is None:
+        return []
+    said = []
+    ours, theirs = master.beam_center_yx_px, batch.beam_center_yx_px
+    if ours is not None and theirs is not None and math.dist(ours, theirs) > _CENTER_TOLERANCE_PX:
+        said.append(
+            f"The beam centre is row {ours[0]:.1f}, column {ours[1]:.1f} in the master but row {theirs[0]:.1f}, "
+            f"column {theirs[1]:.1f} in the batch description (counted from 0); the master is used."
+        )
+    for name, unit, scale, first, second in (
+        ("The distance", "m", 1.0, master.distance_m, batch.distance_m),
+        ("The wavelength", "nm", 1e9, master.wavelength_m, batch.wavelength_m),
+    ):
+        if first is not None and second is not None and abs(first - second) > _RELATIVE_TOLERANCE * first:
+            said.append(
+                f"{name} is {first * scale:.4g} {unit} in the master but {second * scale:.4g} {unit} in the batch "
+                "description; the master is used."
+            )
+    return said
+
+
+def _frame_form(sources: SeriesSources) -> tuple[tuple[int, int] | None, np.dtype | None]:
+    if sources.first_data is not None:
+        return sources.first_data.shape_yx, sources.first_data.dtype
+    if sources.master is not None:
+        return sources.master.shape_yx, sources.master.dtype
+    return None, None
+
+
+def _identity(place: SeriesPlace, said: list[str]) -> tuple[str, int]:
+    for text in (place.folder.name, place.prefix):
+        if is_series_name(text):
+            name = parse_series_name(text)
+            return name.sample, name.number
+    said.append(
+        f"{place.prefix} is not named <sample>_<NNNNN>; it is taken as number 0 of a sample of that name."
+    )
+    return place.prefix, 0
+
+
+def _detector(
+    place: SeriesPlace, sources: SeriesSources, shape_yx: tuple[int, int], dtype: np.dtype, said: list[str]
+) -> DetectorInfo:
+    master, batch = sources.master, sources.batch or BatchInfo()
+    if master is None:
+        distance_m = wavelength_m = center = mask = None
+    else:
+        distance_m, wavelength_m = master.distance_m, master.wavelength_m
+        center, mask = master.beam_center_yx_px, master.pixel_mask
+    if master is not None and master.shape_yx is not None and master.shape_yx != shape_yx:
+        said.append(
+            f"The master speaks of {master.shape_yx[0]} x {master.shape_yx[1]} pixels but the frames have "
+            f"{shape_yx[0]} x {shape_yx[1]}; its pixel mask is not used."
+        )
+        mask = None
+    return DetectorInfo(
+        name=place.detector_folder.name,
+        shape_yx=shape_yx,
+        dtype=dtype,
+        pixel_size_m=master.pixel_size_m if master else None,
+        distance_m=distance_m if distance_m is not None else batch.distance_m,
+        wavelength_m=wavelength_m if wavelength_m is not None else batch.wavelength_m,
+        beam_center_yx_px=center if center is not None else batch.beam_center_yx_px,
+        pixel_mask=mask,
+        saturation_value=master.saturation_value if master else None,
+    )
+
+
+def _started_at(sources: SeriesSources) -> datetime | None:
+    if sources.master is not None and sources.master.started_at is not None:
+        return sources.master.started_at
+    if sources.batch is not None and sources.batch.started_at is not None:
+        return sources.batch.started_at
+    return sources.run.started_at if sources.run is not None else None
