@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -88,8 +89,7 @@ class EventDecoder:
                 f"frames of {batch.source} are {batch.shape_yx[0]}x{batch.shape_yx[1]} {np.dtype(batch.dtype).name}, "
                 f"the series began with {self._shape_yx[0]}x{self._shape_yx[1]} {self._dtype.name}"
             )
-            decoded = [None] * len(batch.chunks)
-            return _gather(batch, decoded, reason)
+            return _gather(batch, [None] * len(batch.chunks), reason)
         one = self._plain if batch.codec == "raw" else self._bitshuffle_lz4
         return _gather(batch, list(self._pool.map(one, batch.chunks)), "")
 
@@ -141,7 +141,7 @@ def _copy_out(status: int, events: int, saturated: int, room: _Buffers) -> _Deco
     )
 
 
-def _gather(batch: FrameBatch, decoded: list[_Decoded | None], refusal: str) -> EventBatch:
+def _gather(batch: FrameBatch, decoded: Sequence[_Decoded | None], refusal: str) -> EventBatch:
     usable = []
     numbers = []
     set_aside = []

@@ -61,27 +61,23 @@ def geometry_of(info: DetectorInfo, fallback: GeometrySettings) -> Geometry:
     center = info.beam_center_yx_px
     if center is None and fallback.beam_center_y_px is not None and fallback.beam_center_x_px is not None:
         center = (fallback.beam_center_y_px, fallback.beam_center_x_px)
-    values = {
-        "pixel size": info.pixel_size_m or fallback.pixel_size_m,
-        "distance": info.distance_m or fallback.distance_m,
-        "wavelength": info.wavelength_m or fallback.wavelength_m,
-    }
-    missing = [name for name, value in values.items() if value is None]
-    if center is None:
-        missing.append("beam centre")
-    if missing or center is None:
+    pixel_size_m = info.pixel_size_m or fallback.pixel_size_m
+    distance_m = info.distance_m or fallback.distance_m
+    wavelength_m = info.wavelength_m or fallback.wavelength_m
+    if pixel_size_m is None or distance_m is None or wavelength_m is None or center is None:
+        stated = {
+            "pixel size": pixel_size_m,
+            "distance": distance_m,
+            "wavelength": wavelength_m,
+            "beam centre": center,
+        }
+        missing = " and ".join(name for name, value in stated.items() if value is None)
         raise GeometryError(
-            f"The files do not state the {' and '.join(missing)}, so pixels cannot be sorted into q rings.",
+            f"The files do not state the {missing}, so pixels cannot be sorted into q rings.",
             still_works="The image and the intensity are shown.",
             try_this="Enter it in the settings, section [geometry].",
         )
-    geometry = Geometry(
-        info.shape_yx,
-        float(values["pixel size"]),
-        float(values["distance"]),
-        float(values["wavelength"]),
-        center,  # type: ignore[arg-type]
-    )
+    geometry = Geometry(info.shape_yx, pixel_size_m, distance_m, wavelength_m, center)
     _refuse_absurd(geometry)
     return geometry
 
