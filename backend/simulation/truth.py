@@ -1,0 +1,57 @@
+"""What a simulated series really is, to be compared with what an analysis finds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from backend.simulation.relaxation import relaxation_mixture
+from backend.simulation.series_plan import SeriesPlan
+
+
+def truth_of(plan: SeriesPlan) -> dict[str, Any]:
+    """All true values of a plan as JSON-ready numbers and words, units in the names."""
+    scenario = plan.scenario
+    mixture = relaxation_mixture(plan.exponent)
+    return {
+        "simulated": True,
+        "series": plan.name,
+        "scenario": scenario.name,
+        "description": scenario.description,
+        "onset_frame": scenario.onset_frame(plan.frames),
+        "damaging": scenario.damaging,
+        "laws": dataclasses.asdict(scenario),
+        "detector": plan.detector.name,
+        "geometry": plan.detector.geometry(),
+        "frames": plan.frames,
+        "frame_time_s": plan.frame_time_s,
+        "photons_per_pixel": plan.photons_per_pixel,
+        "contrast": plan.contrast,
+        "modes": plan.modes,
+        "speckle_size_px": plan.speckle_size_px,
+        "i0_noise_rms": plan.i0_noise_rms,
+        "i0_correlation_s": plan.i0_correlation_s,
+        "relaxation": {
+            "g2_convention": "g2 - 1 = contrast * exp(-2 (Gamma lag)^exponent)",
+            "gamma_law": "Gamma = diffusion * q^2, times gamma_end_factor^progress after the onset",
+            "diffusion_nm2_per_s": plan.diffusion_nm2_per_s,
+            "exponent": plan.exponent,
+            "mixture_weights": mixture.weights.tolist(),
+            "mixture_rates": mixture.rates.tolist(),
+            "mixture_meaning": "|g1| = sum(weights * exp(-rates Gamma lag)) exactly; exposure is instantaneous",
+        },
+        "form_factor": {
+            "law": "I(q) = 1 / (1 + (q length)^2)^2",
+            "length_nm": plan.form_factor_length_nm,
+        },
+        "seed": plan.seed,
+        "dtype": plan.dtype,
+        "frames_per_file": plan.file_frames,
+    }
+
+
+def write_truth(path: Path, plan: SeriesPlan) -> None:
+    """Write :func:`truth_of` as JSON."""
+    path.write_text(json.dumps(truth_of(plan), indent=2, allow_nan=False) + "\n", encoding="utf-8")

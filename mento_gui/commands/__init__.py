@@ -1,0 +1,1 @@
+"""The subcommands of ``mento-gui``, one per file."""
