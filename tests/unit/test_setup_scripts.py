@@ -122,7 +122,8 @@ def test_missing_system_packages_are_named_and_present_ones_are_not(checkout: Pa
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_an_ordinary_user_gets_the_line_for_the_administrator() -> None:
     functions = (PROJECT / ".ci/setup.sh").read_text(encoding="utf-8")
-    program = f"set -eu; package_set=run; steps=1\n{functions}\nwindow_packages=no-such-package-x; set_up_system_packages"
+    wanted = "window_packages=no-such-package-x"
+    program = f"set -eu; package_set=run; steps=1\n{functions}\n{wanted}; set_up_system_packages"
     nobody = 65534
     finished = subprocess.run(
         ["sh", "-s"],
