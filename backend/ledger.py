@@ -71,8 +71,9 @@ class Ledger:
         with self._transaction() as connection:
             connection.execute(
                 "INSERT INTO series (name, sample, detector, started_at, first_seen_at, frames, expected_frames,"
-                " status, verdict, why, onset_frame) VALUES (:series, :sample, :detector, :started_at, :first_seen_at, :frames,"
-                " :expected_frames, :status, :verdict, :why, :onset_frame) ON CONFLICT (name, detector) DO UPDATE SET"
+                " status, verdict, why, onset_frame) VALUES (:series, :sample, :detector, :started_at, :first_seen_at,"
+                " :frames, :expected_frames, :status, :verdict, :why, :onset_frame)"
+                " ON CONFLICT (name, detector) DO UPDATE SET"
                 " sample = excluded.sample, started_at = excluded.started_at, frames = excluded.frames,"
                 " expected_frames = excluded.expected_frames, status = excluded.status, verdict = excluded.verdict,"
                 " why = excluded.why, onset_frame = excluded.onset_frame",

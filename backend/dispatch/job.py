@@ -19,15 +19,15 @@ CLAIM_FILE = "claim.json"
 DONE_FILE = "done.json"
 LOG_FILE = "log.txt"
 
+STOP_GRACE_S = 3.0
+"""Seconds a process gets between the request to stop and being killed."""
+
 _Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReport:
-    """What an executor knows of one job now.
-
-    ``outcome`` is the job's own word (``done.json``) when there is one; ``progress`` runs from 0 to 1.
-    """
+    """What an executor knows of one job now; ``progress`` runs from 0 to 1."""
 
     job_id: str
     state: JobState

@@ -27,14 +27,15 @@ class AppliesTo(_RecipePart):
 
     sample: str = "*"
     detector: str = "*"
-    min_frames: int = Field(1, ge=1)
+    min_frames: int = Field(default=1, ge=1)
 
 
 class Recipe(_RecipePart):
     """One analysis, as its TOML file states it.
 
     ``command`` has one entry per argument. An entry that is itself a list is an optional group: it is left out whole
-    when one of its placeholders has no value. ``text_sha256`` is the hash of the file's text and goes into every result.
+    when one of its placeholders has no value. ``text_sha256`` is the hash of the file's
+    text and goes into every result.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
@@ -43,10 +44,10 @@ class Recipe(_RecipePart):
     command: tuple[str | tuple[str, ...], ...] = Field(min_length=1)
     applies_to: AppliesTo = AppliesTo()
     when: Literal["series-ended"] = "series-ended"
-    time_limit_s: float | None = Field(None, gt=0, le=30 * 86400)
+    time_limit_s: float | None = Field(default=None, gt=0, le=30 * 86400)
     result: Literal["mento-result"] = "mento-result"
-    retries: int = Field(0, ge=0, le=10)
-    text_sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")
+    retries: int = Field(default=0, ge=0, le=10)
+    text_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 
     @field_validator("command")
     @classmethod

@@ -1,0 +1,36 @@
+"""Where results and job files of a series go, and how their folders are made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from backend.frames import SeriesInfo
+
+_FOLDER_MODE = 0o770
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and what is missing above it, never open to the world whatever the umask.
+
+    Raises
+    ------
+    OSError
+        It cannot be made.
+    """
+    for missing in [level for level in (folder, *folder.parents) if not level.exists()][::-1]:
+        missing.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+
+
+def result_folder(raw: Path, processed: Path, info: SeriesInfo) -> Path:
+    """Folder for the results of a series: the same path below ``processed/onlineanalysis`` as below ``raw``.
+
+    A series that does not lie below ``raw`` (one that is replayed from elsewhere) gets a folder of its own name.
+    """
+    source = info.folder if info.master is None else info.master.parent
+    below = source.relative_to(raw) if source.is_relative_to(raw) else Path(info.name)
+    return processed / "onlineanalysis" / below
+
+
+def job_folder(results: Path, job_id: str) -> Path:
+    """Folder for the job's own files: intent, claim, log, done."""
+    return results / ".jobs" / job_id

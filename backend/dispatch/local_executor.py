@@ -1,0 +1,271 @@
+"""Runs jobs as processes of this computer. They outlive the backend and are found again by their claim."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import backend
+from backend.dispatch.folders import make_folder
+from backend.dispatch.job import (
+    CLAIM_FILE,
+    DONE_FILE,
+    INTENT_FILE,
+    LOG_FILE,
+    STOP_GRACE_S,
+    ClaimRecord,
+    DoneRecord,
+    JobIntent,
+    JobRecord,
+    JobReport,
+    JobState,
+    JobStatus,
+    read_record,
+    write_record,
+)
+from backend.dispatch.log_tail import read_log_tail
+from backend.dispatch.process_identity import JOB_MARK, ProcessIdentity, processes_of_job
+from backend.errors import DispatchError
+
+_SOURCE_FOLDER = Path(backend.__file__).parent.parent
+_STATE_OF_OUTCOME = {
+    "done": JobState.DONE,
+    "failed": JobState.FAILED,
+    "time-limit": JobState.FAILED,
+    "stopped": JobState.FAILED,
+}
+
+
+class LocalExecutor:
+    """Executor whose jobs are process groups of this user on this host.
+
+    Parameters
+    ----------
+    parallel_jobs : int
+        Jobs that may run at once.
+    """
+
+    name = "local"
+
+    def __init__(self, parallel_jobs: int = 1) -> None:
+        self.parallel_jobs = parallel_jobs
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self._kill_at: dict[str, float] = {}
+
+    def find(self, intents: Sequence[JobIntent]) -> list[JobReport]:
+        """Reports of the intents that were started before; a job without a job file never was."""
+        handed_over = [intent for intent in intents if (intent.folder / INTENT_FILE).exists()]
+        return [
+            self._judge(JobRecord(intent, JobStatus(state=JobState.QUEUED)))
+            for intent in handed_over
+            if (intent.folder / CLAIM_FILE).exists() or processes_of_job(intent.job_id)
+        ]
+
+    def submit(self, intent: JobIntent) -> JobReport:
+        """Start the job in its own session, its output going to the log in its folder."""
+        command = [sys.executable, "-m", "backend.dispatch.run_job", str(intent.folder / INTENT_FILE)]
+        try:
+            for folder in (intent.result_path.parent, intent.folder):
+                make_folder(folder)
+            write_record(intent.folder / INTENT_FILE, intent)
+            with open(intent.folder / LOG_FILE, "ab") as log:
+                process = subprocess.Popen(
+                    command,
+                    cwd=_SOURCE_FOLDER,
+                    env=os.environ | {JOB_MARK: intent.job_id},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise DispatchError(
+                f"The job {intent.job_id} cannot be started: {error.strerror or error} ({error.filename}).",
+                still_works="The live analysis is not affected.",
+                try_this="Check that the processed folder exists, may be written and has room.",
+            ) from error
+        self._started[intent.job_id] = process
+        return JobReport(
+            job_id=intent.job_id,
+            state=JobState.RUNNING,
+            reason="Running on this computer.",
+            identity=str(ProcessIdentity.of(process.pid) or ""),
+            started_at=time.time(),
+        )
+
+    def poll(self, jobs: Sequence[JobRecord]) -> list[JobReport]:
+        """One report per job; also kills jobs that did not stop in time after a cancel."""
+        for job_id, process in list(self._started.items()):
+            if process.poll() is not None:
+                del self._started[job_id]
+        return [self._judge(job) for job in jobs]
+
+    def cancel(self, job: JobRecord) -> None:
+        """Ask the job's wrapper to stop, which stops the command; :meth:`poll` kills what does not obey.
+
+        Raises
+        ------
+        DispatchError
+            The job runs on another computer.
+        """
+        identity = self._identity_of(job, _claim(job.intent))
+        if identity is not None and not identity.is_on_this_host:
+            raise DispatchError(
+                f"The job {job.intent.job_id} runs on {identity.host} and cannot be stopped from here.",
+                still_works="It ends by itself at its time limit.",
+                try_this=f"Stop process {identity.pid} on {identity.host}.",
+            )
+        # The wrapper first gives the command its own grace period.
+        self._kill_at.setdefault(job.intent.job_id, time.monotonic() + 2 * STOP_GRACE_S)
+        if identity is not None and identity.is_alive():
+            _signal_process(identity.pid, signal.SIGTERM)
+
+    def close(self) -> None:
+        """Let go of all jobs; they run on and are found again by their claims."""
+        for process in self._started.values():
+            if process.poll() is None:
+                # The job outlives this program on purpose, so nobody will ever collect its exit code.
+                process.returncode = 0
+        self._started.clear()
+
+    def _judge(self, job: JobRecord) -> JobReport:
+        try:
+            report = self._report_of_done(job)
+            if report is not None:
+                return report
+            claim = _claim(job.intent)
+            identity = self._identity_of(job, claim)
+            if identity is not None and not identity.is_on_this_host:
+                return self._elsewhere(job, identity, claim)
+            alive = identity is not None and identity.is_alive()
+            if alive or (claim is None and processes_of_job(job.intent.job_id)):
+                return self._running(job, identity, claim)
+            # It may have ended well between the first look and the second.
+            return self._report_of_done(job) or self._vanished(job, identity, claim)
+        except DispatchError as error:
+            return self._report(
+                job, JobState.FAILED, error.what, try_this=error.try_this, ended_at=time.time()
+            )
+
+    def _report_of_done(self, job: JobRecord) -> JobReport | None:
+        done = read_record(job.intent.folder / DONE_FILE, DoneRecord)
+        if done is None:
+            return None
+        self._kill_at.pop(job.intent.job_id, None)
+        try_this = (
+            ""
+            if done.outcome == "done"
+            else f"Read {job.intent.folder / LOG_FILE}, then run the recipe again."
+        )
+        return self._report(
+            job,
+            _STATE_OF_OUTCOME[done.outcome],
+            done.reason,
+            try_this=try_this,
+            identity=done.identity,
+            started_at=done.started_at,
+            ended_at=done.ended_at,
+            exit_code=done.exit_code,
+        )
+
+    def _running(
+        self, job: JobRecord, identity: ProcessIdentity | None, claim: ClaimRecord | None
+    ) -> JobReport:
+        job_id = job.intent.job_id
+        if job.status.cancel_asked and job_id not in self._kill_at:
+            self.cancel(job)
+        kill_at = self._kill_at.get(job_id)
+        if kill_at is not None and time.monotonic() >= kill_at:
+            _kill_all(job_id)
+        return self._report(
+            job,
+            JobState.RUNNING,
+            "Stopping." if kill_at is not None else "Running on this computer.",
+            identity=str(identity or ""),
+            started_at=claim.started_at if claim else job.status.started_at,
+        )
+
+    def _vanished(
+        self, job: JobRecord, identity: ProcessIdentity | None, claim: ClaimRecord | None
+    ) -> JobReport:
+        _kill_all(job.intent.job_id)
+        self._kill_at.pop(job.intent.job_id, None)
+        return self._report(
+            job,
+            JobState.FAILED,
+            "Its process vanished before it was done: killed, out of memory, or the computer was restarted."
+            if claim
+            else "Its process ended before it began to work.",
+            try_this=f"Read {job.intent.folder / LOG_FILE}; check free memory; run the recipe again.",
+            identity=str(identity or ""),
+            started_at=claim.started_at if claim else job.status.started_at,
+            ended_at=time.time(),
+        )
+
+    def _elsewhere(self, job: JobRecord, identity: ProcessIdentity, claim: ClaimRecord | None) -> JobReport:
+        started_at = claim.started_at if claim else job.status.started_at or job.intent.submitted_at
+        overdue = time.time() > started_at + job.intent.time_limit_s + 2 * STOP_GRACE_S
+        return self._report(
+            job,
+            JobState.FAILED if overdue else JobState.UNKNOWN,
+            f"It was started on {identity.host} and left no result within its time limit."
+            if overdue
+            else f"It was started on {identity.host}; only its result can be seen from here.",
+            try_this="Run the recipe again." if overdue else "",
+            identity=str(identity),
+            started_at=started_at,
+            ended_at=time.time() if overdue else None,
+        )
+
+    def _report(
+        self,
+        job: JobRecord,
+        state: JobState,
+        reason: str,
+        *,
+        try_this: str = "",
+        identity: str = "",
+        started_at: float | None = None,
+        ended_at: float | None = None,
+        exit_code: int | None = None,
+    ) -> JobReport:
+        tail = read_log_tail(job.intent.folder / LOG_FILE)
+        return JobReport(
+            job_id=job.intent.job_id,
+            state=state,
+            reason=reason,
+            try_this=try_this,
+            identity=identity or job.status.identity,
+            started_at=started_at,
+            ended_at=ended_at,
+            exit_code=exit_code,
+            progress=1.0 if state is JobState.DONE else tail.progress,
+            last_line=tail.last_line,
+        )
+
+    @staticmethod
+    def _identity_of(job: JobRecord, claim: ClaimRecord | None) -> ProcessIdentity | None:
+        # The claim is the truth; the ledger may name a process that came second.
+        return ProcessIdentity.parse(claim.identity if claim else job.status.identity)
+
+
+def _claim(intent: JobIntent) -> ClaimRecord | None:
+    return read_record(intent.folder / CLAIM_FILE, ClaimRecord)
+
+
+def _kill_all(job_id: str) -> None:
+    for pid in processes_of_job(job_id):
+        _signal_process(pid, signal.SIGKILL)
+
+
+def _signal_process(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        # It ended by itself just now, which is what was wanted.
+        return

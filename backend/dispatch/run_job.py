@@ -1,0 +1,216 @@
+"""Runs one job where it was sent: ``python -m backend.dispatch.run_job JOB.json``.
+
+Claims the job, runs its command under a time limit, gives a complete result its final name and says in ``done.json``
+how it went. Needs no ledger and outlives the program that started it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+from typing import Literal, NamedTuple
+
+from backend.dispatch.job import (
+    CLAIM_FILE,
+    DONE_FILE,
+    STOP_GRACE_S,
+    ClaimRecord,
+    DoneRecord,
+    JobIntent,
+    claim_with,
+    place_result,
+    read_record,
+    write_record,
+)
+from backend.dispatch.process_identity import ProcessIdentity
+from backend.errors import DispatchError
+
+_WAIT_STEP_S = 0.05
+_READ_BYTES = 1 << 20
+
+
+class _Outcome(NamedTuple):
+    word: Literal["done", "failed", "stopped", "time-limit"]
+    reason: str
+    exit_code: int | None
+    size_bytes: int | None = None
+    sha256: str = ""
+
+
+class _StopRequest:
+    """Set by SIGTERM; asked between waits."""
+
+    def __init__(self) -> None:
+        self.came = False
+        signal.signal(signal.SIGTERM, self._remember)
+
+    def _remember(self, _number: int, _frame: FrameType | None) -> None:
+        self.came = True
+
+
+def run_job(intent: JobIntent) -> int:
+    """Exit code of the wrapper: 0 when ``done.json`` tells the rest, or when another process has the job.
+
+    Raises
+    ------
+    OSError
+        The job folder cannot be written, so nothing can be told.
+    """
+    stop = _StopRequest()
+    os.nice(intent.nice)
+    identity = ProcessIdentity.of(os.getpid())
+    started_at = time.time()
+    claim = ClaimRecord(job_id=intent.job_id, identity=str(identity), started_at=started_at)
+    if not claim_with(intent.folder / CLAIM_FILE, claim):
+        _say(f"duplicate: job {intent.job_id} is run by another process")
+        return 0
+    outcome = _run_command(intent, stop)
+    if outcome.word == "done":
+        outcome = _keep_result(intent, outcome)
+    _say(outcome.reason)
+    record = DoneRecord(
+        job_id=intent.job_id,
+        series=intent.series,
+        recipe=intent.recipe,
+        recipe_sha256=intent.recipe_sha256,
+        attempt=intent.attempt,
+        outcome=outcome.word,
+        reason=outcome.reason,
+        exit_code=outcome.exit_code,
+        command=intent.command,
+        result_path=intent.result_path,
+        size_bytes=outcome.size_bytes,
+        sha256=outcome.sha256,
+        identity=str(identity),
+        started_at=started_at,
+        ended_at=time.time(),
+        versions=_versions(),
+    )
+    write_record(intent.folder / DONE_FILE, record)
+    return 0
+
+
+def _run_command(intent: JobIntent, stop: _StopRequest) -> _Outcome:
+    try:
+        # Its own process group, so that a stop reaches all that the command starts but not this wrapper.
+        child = subprocess.Popen(intent.command, cwd=intent.folder, stdin=subprocess.DEVNULL, process_group=0)
+    except OSError as error:
+        return _Outcome("failed", f"{intent.command[0]} cannot be started: {error.strerror}.", None)
+    interrupted = _wait(child, time.monotonic() + intent.time_limit_s, stop)
+    code = child.returncode
+    if interrupted == "stopped":
+        return _Outcome("stopped", "The job was asked to stop and did.", code)
+    if interrupted == "time-limit":
+        return _Outcome("time-limit", f"Stopped after its time limit of {intent.time_limit_s:g} s.", code)
+    if code < 0:
+        return _Outcome("failed", f"The command was killed by {_signal_name(-code)}.", code)
+    if code > 0:
+        return _Outcome("failed", f"The command ended with exit code {code}.", code)
+    return _Outcome("done", "The command ended well.", code)
+
+
+def _wait(
+    child: subprocess.Popen[bytes], deadline: float, stop: _StopRequest
+) -> Literal["", "stopped", "time-limit"]:
+    """Wait for the end; says what cut the command short, if anything did."""
+    interrupted: Literal["", "stopped", "time-limit"] = ""
+    kill_at: float | None = None
+    while True:
+        try:
+            child.wait(timeout=_WAIT_STEP_S)
+        except subprocess.TimeoutExpired:
+            now = time.monotonic()
+            if not interrupted and (stop.came or now >= deadline):
+                interrupted = "stopped" if stop.came else "time-limit"
+                os.killpg(child.pid, signal.SIGTERM)
+                kill_at = now + STOP_GRACE_S
+            elif kill_at is not None and now >= kill_at:
+                os.killpg(child.pid, signal.SIGKILL)
+                kill_at = None
+        else:
+            return interrupted
+
+
+def _keep_result(intent: JobIntent, outcome: _Outcome) -> _Outcome:
+    try:
+        size_bytes, sha256 = measure_file(intent.part_path)
+        place_result(intent.part_path, intent.result_path)
+    except FileNotFoundError:
+        return _Outcome("failed", "The command ended well but wrote no result.", outcome.exit_code)
+    except FileExistsError:
+        reason = f"There already is a file {intent.result_path.name}; it was not replaced."
+        return _Outcome("failed", reason, outcome.exit_code)
+    except OSError as error:
+        return _Outcome("failed", f"The result cannot be stored: {error.strerror}.", outcome.exit_code)
+    return outcome._replace(reason="The result is complete.", size_bytes=size_bytes, sha256=sha256)
+
+
+def measure_file(path: Path) -> tuple[int, str]:
+    """Size in bytes and SHA-256 (hexadecimal) of a file.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    """
+    digest = hashlib.sha256()
+    size_bytes = 0
+    with open(path, "rb") as file:
+        while piece := file.read(_READ_BYTES):
+            digest.update(piece)
+            size_bytes += len(piece)
+    return size_bytes, digest.hexdigest()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    try:
+        versions["mento-gui"] = metadata.version("mento-gui")
+    except metadata.PackageNotFoundError:
+        # Run from a source tree that was never installed.
+        versions["mento-gui"] = "source tree"
+    return versions
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def main(arguments: list[str]) -> int:
+    """Run the job whose file is the only argument; 2 when there is no such job."""
+    if len(arguments) != 1:
+        _say("usage: python -m backend.dispatch.run_job JOB.json")
+        return 2
+    try:
+        intent = read_record(Path(arguments[0]), JobIntent)
+    except DispatchError as error:
+        _say(str(error))
+        return 2
+    if intent is None:
+        _say(f"there is no job file {arguments[0]}")
+        return 2
+    try:
+        return run_job(intent)
+    except OSError as error:
+        _say(f"the job folder {intent.folder} cannot be written: {error}")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
