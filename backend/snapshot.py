@@ -27,11 +27,7 @@ class VerdictState(StrEnum):
     IDLE = "IDLE"
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True):
-    pass
-
-
-class Verdict(_Part):
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """State, one measured number against its limit (why), one sentence of advice (do)."""
 
     state: VerdictState
@@ -46,7 +42,7 @@ class Verdict(_Part):
     also: tuple[str, ...] = ()
 
 
-class SeriesPart(_Part):
+class SeriesPart(msgspec.Struct, frozen=True, kw_only=True):
     """The series that is shown: where it stands. ``status``: "running", "complete", "incomplete"."""
 
     name: str
@@ -65,7 +61,7 @@ class SeriesPart(_Part):
     folder: str = ""
 
 
-class ImagePart(_Part):
+class ImagePart(msgspec.Struct, frozen=True, kw_only=True):
     """Running mean image, ready to draw.
 
     Attributes
@@ -93,7 +89,7 @@ class ImagePart(_Part):
     saturated_pixels: int
 
 
-class RingFit(_Part):
+class RingFit(msgspec.Struct, frozen=True, kw_only=True):
     """Fit of g2 = baseline + contrast * exp(-2 (gamma lag)^exponent) for one ring; errors are one sigma."""
 
     gamma_per_s: float
@@ -107,7 +103,7 @@ class RingFit(_Part):
     reduced_chi2: float
 
 
-class G2Part(_Part):
+class G2Part(msgspec.Struct, frozen=True, kw_only=True):
     """Live g2 of all rings.
 
     ``lag_s``: shape (lag,); ``g2``, ``g2_err``: shape (ring, lag), nan where no pairs exist yet;
@@ -125,7 +121,7 @@ class G2Part(_Part):
     fit_g2: np.ndarray = msgspec.field(default_factory=lambda: np.empty((0, 0)))
 
 
-class ConfirmedG2Part(_Part):
+class ConfirmedG2Part(msgspec.Struct, frozen=True, kw_only=True):
     """g2 of the same series from a finished job, to be drawn over the live one.
 
     ``z_score``: shape (ring,), root-mean-square difference to the live g2 in units of the combined error.
@@ -141,7 +137,7 @@ class ConfirmedG2Part(_Part):
     agreement: str
 
 
-class IntensityPart(_Part):
+class IntensityPart(msgspec.Struct, frozen=True, kw_only=True):
     """I(q) of the first frames and now (photons per pixel and frame), and I(t) over the whole image.
 
     ``q_inv_nm``, ``first``, ``now``: shape (q,); ``frame``, ``photons_per_pixel``: shape (point,);
@@ -159,7 +155,7 @@ class IntensityPart(_Part):
     ring_contrast_err: np.ndarray
 
 
-class TrendPart(_Part):
+class TrendPart(msgspec.Struct, frozen=True, kw_only=True):
     """The damage indicator over the series, one point per window of frames.
 
     ``frame``: last frame of each window; ``effect_percent``, ``effect_err_percent``: shape (window,), change of the
@@ -183,7 +179,7 @@ class TrendPart(_Part):
     tolerances_percent: dict[str, float] = {}
 
 
-class TwoTimePart(_Part):
+class TwoTimePart(msgspec.Struct, frozen=True, kw_only=True):
     """Two-time correlation of the selected ring.
 
     ``values``: shape (t1, t2), float32, g2 at equal age axes, diagonal nan; one bin is ``frames_per_bin`` frames.
@@ -200,7 +196,7 @@ class TwoTimePart(_Part):
     pixel_fraction: float
 
 
-class RunRow(_Part):
+class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the run table."""
 
     series: str
@@ -215,7 +211,7 @@ class RunRow(_Part):
     onset_frame: int | None = None
 
 
-class JobRow(_Part):
+class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the job table.
 
     ``state``: "queued", "running", "done", "failed", "cancelled" or "unknown"; ``reason`` explains it in words.
@@ -236,7 +232,7 @@ class JobRow(_Part):
     try_this: str = ""
 
 
-class Message(_Part):
+class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A line for the message bar; ``error`` and ``warning`` stay until solved or acknowledged."""
 
     key: str
@@ -249,7 +245,7 @@ class Message(_Part):
     acknowledged: bool = False
 
 
-class BackendPart(_Part):
+class BackendPart(msgspec.Struct, frozen=True, kw_only=True):
     """Who speaks: process, version, what it watches. ``produced_at`` is the only wall-clock time that moves."""
 
     version: str
@@ -267,7 +263,7 @@ class BackendPart(_Part):
     settings_file: str = ""
 
 
-class Snapshot(_Part):
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a window needs, complete and immutable."""
 
     sequence: int
