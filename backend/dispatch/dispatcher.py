@@ -74,9 +74,10 @@ class Dispatcher:
         self._settings_file = settings_file
         self._clock = clock
         self._lock = threading.RLock()
-        known = {record.intent.job_id: record for record in ledger.jobs(_ROWS_KEPT)}
         unfinished = {record.intent.job_id: record for record in ledger.unfinished_jobs()}
-        self._jobs: dict[str, JobRecord] = dict(reversed((unfinished | known).items()))
+        known = {record.intent.job_id: record for record in ledger.jobs(_ROWS_KEPT)} | unfinished
+        oldest_first = sorted(known.values(), key=lambda record: record.intent.submitted_at)
+        self._jobs = {record.intent.job_id: record for record in oldest_first}
         self._progress: dict[str, float | None] = {}
         # An earlier backend may have died between starting a job and writing that down.
         self._to_find = {job_id for job_id, job in unfinished.items() if job.status.state is JobState.QUEUED}
@@ -267,20 +268,17 @@ class Dispatcher:
             status = replace(status, state=JobState.CANCELLED, reason="Cancelled while it ran.", try_this="")
         elif status.state is JobState.FAILED and job.intent.retries_left > 0:
             status = self._try_again(job.intent, status, now)
-        if not status.state.is_final:
-            # Only the end of the log is worth a write to the disk.
+        if not status.state.is_final and replace(status, last_line=job.status.last_line) == job.status:
+            # A new line in the log alone is not worth a write to the disk.
             self._jobs[report.job_id] = JobRecord(job.intent, status)
-            status_without_log = replace(status, last_line=job.status.last_line)
-            if status_without_log == job.status:
-                return
-        self._store(job.intent, status)
+        else:
+            self._store(job.intent, status)
 
     def _try_again(self, intent: JobIntent, status: JobStatus, now: float) -> JobStatus:
-        attempt = self._ledger.last_attempt(intent.series, intent.detector, intent.recipe_sha256) + 1
         # Stored before the failure is: a crash in between repeats this step under the same key.
-        follower = next_attempt(intent, attempt, now)
+        follower = next_attempt(intent, now)
         self._remember_intent(follower)
-        return replace(status, reason=f"{status.reason} It is tried again as attempt {attempt}.")
+        return replace(status, reason=f"{status.reason} It is tried again as attempt {follower.attempt}.")
 
     def _start_queued(self, now: float) -> None:
         jobs = self._own_jobs()

@@ -37,17 +37,19 @@ def make_intent(
     DispatchError
         The command needs something that this series does not have.
     """
+    # The job runs in its own folder, so a path must not depend on where the backend was started.
+    results = results.absolute()
     job_id = job_key(info.name, info.detector.name, recipe, attempt)
     part_path = results / f".part-{job_id}.h5"
     command = recipe.fill(
         {
-            "master": None if info.master is None else str(info.master),
+            "master": None if info.master is None else str(info.master.absolute()),
             "result": str(part_path),
-            "beamtime": str(beamtime),
+            "beamtime": str(beamtime.absolute()),
             "frames": None if frames is None else str(frames),
             "series": info.name,
             "python": sys.executable,
-            "settings": None if settings_file is None else str(settings_file),
+            "settings": None if settings_file is None else str(settings_file.absolute()),
         }
     )
     limits = [limit for limit in (settings.time_limit_s, recipe.time_limit_s) if limit is not None]
@@ -70,8 +72,9 @@ def make_intent(
     )
 
 
-def next_attempt(failed: JobIntent, attempt: int, at: float) -> JobIntent:
+def next_attempt(failed: JobIntent, at: float) -> JobIntent:
     """The same wish once more under its own key, one retry less left."""
+    attempt = failed.attempt + 1
     job_id = f"{failed.job_id.rpartition('-')[0]}-{attempt}"
     results = failed.part_path.parent
     part_path = results / f".part-{job_id}.h5"

@@ -110,7 +110,7 @@ def write_record(path: Path, record: Any) -> None:
         The file cannot be written.
     """
     part = path.with_name(f".part-{os.getpid()}-{path.name}")
-    with open(part, "xb") as file:
+    with open(part, "xb", opener=open_for_group) as file:
         file.write(encode_record(record))
         file.flush()
         os.fsync(file.fileno())
@@ -129,7 +129,7 @@ def claim_with(path: Path, record: Any) -> bool:
         The file cannot be written, or the file system knows no hard links.
     """
     part = path.with_name(f".part-{os.uname().nodename}-{os.getpid()}-{path.name}")
-    with open(part, "xb") as file:
+    with open(part, "xb", opener=open_for_group) as file:
         file.write(encode_record(record))
         file.flush()
         os.fsync(file.fileno())
@@ -167,6 +167,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def open_for_group(path: str, flags: int) -> int:
+    """Opener that makes files for owner and group only, whatever the umask allows."""
+    return os.open(path, flags, 0o660)
 
 
 def _to_path(kind: type, value: Any) -> Any:

@@ -25,6 +25,7 @@ from backend.dispatch.job import (
     JobReport,
     JobState,
     JobStatus,
+    open_for_group,
     read_record,
     write_record,
 )
@@ -73,7 +74,7 @@ class LocalExecutor:
             for folder in (intent.result_path.parent, intent.folder):
                 make_folder(folder)
             write_record(intent.folder / INTENT_FILE, intent)
-            with open(intent.folder / LOG_FILE, "ab") as log:
+            with open(intent.folder / LOG_FILE, "ab", opener=open_for_group) as log:
                 process = subprocess.Popen(
                     command,
                     cwd=_SOURCE_FOLDER,

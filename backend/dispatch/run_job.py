@@ -66,6 +66,8 @@ def run_job(intent: JobIntent) -> int:
     """
     stop = _StopRequest()
     os.nice(intent.nice)
+    # Results are for the group of the beamtime, never for everybody.
+    os.umask(os.umask(0o077) | 0o007)
     identity = ProcessIdentity.of(os.getpid())
     started_at = time.time()
     claim = ClaimRecord(job_id=intent.job_id, identity=str(identity), started_at=started_at)
