@@ -1,0 +1,56 @@
+"""What the damage detector says after each window, as numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class DamageState(StrEnum):
+    """Significance and size together; ``NO_BEAM`` and ``TOO_FEW_PHOTONS`` say why nothing can be told."""
+
+    TOO_EARLY = "too early"
+    TOO_FEW_PHOTONS = "too few photons"
+    NO_BEAM = "no beam"
+    STEADY = "steady"
+    CHANGING = "changing"
+    DAMAGING = "damaging"
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """State after the window that ends with ``frame``.
+
+    Attributes
+    ----------
+    log10_evidence : float
+        Largest weighted e-value over channels; the alarm is at ``log10_alarm``.
+    family, label : str
+        Leading channel.
+    effect : float
+        Its relative change (ln ratio) between the reference and the newest windows; ``effect_err`` one sigma.
+    effects : dict
+        Relative change and error per family.
+    onset_frame : int or None
+        Median of the posterior once there is evidence; ``onset_interval`` holds 90 %.
+    windows, windows_needed : int
+        Windows seen and needed before anything is said.
+    """
+
+    frame: int
+    dose: float
+    state: DamageState
+    log10_evidence: float
+    log10_alarm: float
+    family: str
+    label: str
+    effect: float
+    effect_err: float
+    effects: dict[str, tuple[float, float]]
+    tolerance: float
+    onset_frame: int | None
+    onset_interval: tuple[int, int] | None
+    windows: int
+    windows_needed: int
+    windows_set_aside: int
+    beam_fraction: float

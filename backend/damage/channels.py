@@ -1,0 +1,147 @@
+"""What is looked at: contrasts of ring intensities that no change of the incident beam can move, and of g2.
+
+Structure: x = sum_b w_b ln N_b with sum_b w_b = 0, so the incident intensity cancels. Dynamics and contrast:
+x = sum_bk w_bk (g2_bk - 1), weighted to answer to a change of ln gamma or of the contrast only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.damage.noise_model import NoiseModel
+from backend.damage.windows import Window
+
+STRUCTURE_SCALES = (0.03, 0.15, 0.8)
+DYNAMICS_SCALES = (0.3, 1.5, 8.0)
+_FEWEST_COUNTS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One quantity followed through the series.
+
+    Attributes
+    ----------
+    family : str
+        "structure", "dynamics" or "contrast".
+    label : str
+        Words for it.
+    prior : float
+        Share of the false-alarm budget; all channels together have at most 1.
+    slope_scales : tuple of float
+        For the ramp test.
+    ring_weights : ndarray, shape (ring,)
+        Weights of ln N (structure).
+    g2_weights : ndarray or None, shape (ring, lag)
+        Weights of g2 - 1 (dynamics, contrast).
+    scale : float
+        Factor from the weighted sum to a relative change (ln ratio).
+    """
+
+    family: str
+    label: str
+    prior: float
+    slope_scales: tuple[float, ...]
+    ring_weights: np.ndarray
+    g2_weights: np.ndarray | None
+    scale: float
+
+    def value(self, window: Window, excess: np.ndarray) -> float:
+        """The quantity in one window; ``excess`` is the g2 - 1 that stands in where there are no coincidences."""
+        if self.g2_weights is None:
+            return float(np.log(np.maximum(window.counts, 0.5)) @ self.ring_weights)
+        measured = np.where(
+            window.expected > 0,
+            window.products / np.where(window.expected > 0, window.expected, 1.0) - 1,
+            excess,
+        )
+        return float((measured * self.g2_weights).sum())
+
+    def white_variance(self, window: Window, excess: np.ndarray) -> float:
+        """Variance from counting: 1 / counts, or (1 + g2 - 1) / accidental coincidences."""
+        if self.g2_weights is None:
+            return float((self.ring_weights**2 / np.maximum(window.counts, 1.0)).sum())
+        return float(((1 + excess) / np.maximum(window.expected, 1e-3) * self.g2_weights**2).sum())
+
+    def slow_covariance(self, model: NoiseModel, distance_frames: np.ndarray, frames: int) -> np.ndarray:
+        """Covariance from speckle and systematics at these window distances; shape (window,)."""
+        correlation = model.speckle_correlation(distance_frames, frames)
+        if self.g2_weights is not None:
+            # Static limit of one mode with offset: var(C - 1) = 8 beta^2 / N_speckles.
+            ring = self.g2_weights.sum(axis=1) ** 2 * 8 * model.contrast**2 / model.speckles
+            return ring @ correlation
+        ring = self.ring_weights**2 * model.contrast / model.speckles
+        systematic = model.systematic_rms**2 * np.exp(-distance_frames / model.systematic_frames)
+        return ring @ correlation + systematic
+
+
+def structure_channels(model: NoiseModel, reference: list[Window], q_inv_nm: np.ndarray) -> list[Channel]:
+    """Lowest rings, lower half, tilt in ln q, and each ring against the rest; empty when photons are too few."""
+    counts = np.mean([window.counts for window in reference], axis=0)
+    bright = counts >= _FEWEST_COUNTS
+    if np.count_nonzero(bright) < 3:
+        return []
+    frames = reference[0].frames
+    speckle = model.contrast / model.speckles * model.speckle_correlation(np.zeros(1), frames)[:, 0]
+    precision = np.where(bright, 1 / (1 / np.maximum(counts, 1.0) + speckle), 0.0)
+    order = np.flatnonzero(bright)
+    rings = len(order)
+    log_q = np.log(q_inv_nm)
+    tilt = -(log_q - log_q[order[0]]) / (log_q[order[-1]] - log_q[order[0]])
+    templates = [
+        ("lowest q against the rest", _members(order[:1], len(counts)), 0.15),
+        ("two lowest q against the rest", _members(order[:2], len(counts)), 0.15),
+        ("low q against high q", _members(order[: max(rings // 2, 1)], len(counts)), 0.15),
+        ("slope of I(q)", tilt, 0.15),
+    ]
+    templates += [
+        (f"ring {ring + 1} against the rest", _members(np.array([ring]), len(counts)), 0.4 / rings)
+        for ring in order
+    ]
+    channels = []
+    for label, template, prior in templates:
+        centred = template - (precision * template).sum() / precision.sum()
+        weights = precision * centred
+        weights = weights / (weights * template).sum()
+        channels.append(Channel("structure", label, 0.5 * prior, STRUCTURE_SCALES, weights, None, 1.0))
+    return channels
+
+
+def _members(rings: np.ndarray, number: int) -> np.ndarray:
+    template = np.zeros(number)
+    template[rings] = 1.0
+    return template
+
+
+def dynamics_channels(model: NoiseModel, reference: list[Window], lags: np.ndarray) -> list[Channel]:
+    """Relaxation rate of all rings together and of each, and the contrast; empty when coincidences are too few."""
+    expected = np.mean([window.expected for window in reference], axis=0)
+    excess = model.excess(lags)
+    variance = (1 + excess) / np.maximum(expected, 1e-9)
+    by_rate = np.where(expected > 1e-3, -2 * model.gamma_per_frame[:, None] * lags[None] * excess, 0.0)
+    by_contrast = np.where(expected > 1e-3, excess / model.contrast, 0.0)
+    rings = len(excess)
+    no_rings = np.zeros(rings)
+    channels = []
+
+    def channel(
+        family: str, label: str, response: np.ndarray, prior: float, scales: tuple[float, ...]
+    ) -> None:
+        information = float((response**2 / variance).sum())
+        # A response that a whole window cannot tell from noise by a factor of a hundred carries no verdict.
+        if information < 1e-4:
+            return
+        scale = model.contrast if family == "contrast" else 1.0
+        channels.append(
+            Channel(family, label, prior, scales, no_rings, response / variance / information, 1.0 / scale)
+        )
+
+    channel("dynamics", "relaxation rate", by_rate, 0.25, DYNAMICS_SCALES)
+    channel("contrast", "speckle contrast", by_contrast, 0.075, STRUCTURE_SCALES)
+    for ring in range(rings):
+        only = np.zeros_like(by_rate)
+        only[ring] = by_rate[ring]
+        channel("dynamics", f"relaxation rate of ring {ring + 1}", only, 0.175 / rings, DYNAMICS_SCALES)
+    return channels

@@ -1,0 +1,122 @@
+"""From an assessment to the words on the panel: state, why (number against limit), what to do."""
+
+from __future__ import annotations
+
+import math
+
+from backend.damage.assessment import Assessment, DamageState
+from backend.snapshot import Verdict, VerdictState
+
+_STATES = {
+    DamageState.TOO_EARLY: VerdictState.TOO_EARLY,
+    DamageState.TOO_FEW_PHOTONS: VerdictState.TOO_EARLY,
+    DamageState.NO_BEAM: VerdictState.BAD_DATA,
+    DamageState.STEADY: VerdictState.GOOD,
+    DamageState.CHANGING: VerdictState.WATCH,
+    DamageState.DAMAGING: VerdictState.DAMAGING,
+}
+_WORDS = {
+    "structure": "Ratio of low-q to high-q scattering",
+    "dynamics": "Relaxation rate",
+    "contrast": "Speckle contrast",
+}
+
+
+def percent(log_ratio: float) -> float:
+    """Change in percent of a ln ratio."""
+    return 100 * math.expm1(min(log_ratio, 50.0))
+
+
+def verdict_of(assessment: Assessment, series: str, frames_per_window: int) -> Verdict:
+    """Words for an assessment of ``series``."""
+    write = {
+        DamageState.TOO_EARLY: _too_early,
+        DamageState.TOO_FEW_PHOTONS: _too_few_photons,
+        DamageState.NO_BEAM: _no_beam,
+        DamageState.STEADY: _steady,
+        DamageState.CHANGING: _changing,
+        DamageState.DAMAGING: _damaging,
+    }[assessment.state]
+    why, do = write(assessment, frames_per_window)
+    return Verdict(
+        state=_STATES[assessment.state],
+        why=why,
+        do=do,
+        series=series,
+        family=assessment.family,
+        frame=assessment.frame,
+        onset_frame=assessment.onset_frame,
+        onset_interval=assessment.onset_interval,
+        log10_evidence=assessment.log10_evidence,
+        also=tuple(
+            f"{_WORDS[family]}: {_change(effect, error)}"
+            for family, (effect, error) in assessment.effects.items()
+            if family != assessment.family and math.isfinite(error)
+        ),
+    )
+
+
+def _change(effect: float, error: float) -> str:
+    return f"{percent(effect):+.1f} ± {percent(error):.1f} %"
+
+
+def _limit(assessment: Assessment) -> str:
+    return f"limit {percent(assessment.tolerance):.3g} %"
+
+
+def _leading(assessment: Assessment) -> str:
+    words = _WORDS[assessment.family]
+    detail = "" if assessment.label in (words.lower(), "low q against high q") else f" ({assessment.label})"
+    return f"{words}{detail} {_change(assessment.effect, assessment.effect_err)}, {_limit(assessment)}"
+
+
+def _since(assessment: Assessment) -> str:
+    if assessment.onset_frame is None or assessment.onset_interval is None:
+        return ""
+    first, last = assessment.onset_interval
+    return f", since about frame {assessment.onset_frame} ({first} to {last})"
+
+
+def _too_early(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
+    seen = assessment.windows * frames_per_window
+    needed = assessment.windows_needed * frames_per_window
+    return (
+        f"Too early to tell ({seen} of {needed} frames).",
+        "Wait: the start of the series sets the comparison.",
+    )
+
+
+def _too_few_photons(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
+    return (
+        f"Too few photons per ring in {frames_per_window} frames to tell a change from noise.",
+        "Use longer windows or fewer rings in the settings, or more beam.",
+    )
+
+
+def _no_beam(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
+    return (
+        f"No beam: the detector counts {100 * assessment.beam_fraction:.2g} % of what it did before.",
+        "Check shutter, absorbers and the ring; these frames are left out of the verdict.",
+    )
+
+
+def _steady(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
+    effect, error = assessment.effects.get("structure", (assessment.effect, assessment.effect_err))
+    return (
+        f"Steady over {assessment.frame + 1} frames: low-q to high-q ratio {_change(effect, error)}.",
+        "Carry on.",
+    )
+
+
+def _changing(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
+    return (
+        f"{_leading(assessment)}{_since(assessment)}.",
+        "Keep watching; have a fresh spot ready.",
+    )
+
+
+def _damaging(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
+    return (
+        f"{_leading(assessment)}{_since(assessment)}.",
+        "Move to a fresh spot or put in an absorber; use only the frames before the change.",
+    )
