@@ -156,7 +156,7 @@ set_up_python_packages() {
         return 0
     fi
     target=$project
-    [ "$package_set" = test ] && target="$project[test]"
+    [ "$package_set" = test ] && target="${project}[test]"
     say "Installing the locked versions (a few hundred megabytes the first time)."
     # The build tool comes from the same lock file; pip's isolated build would fetch whatever is newest.
     pip_install --quiet setuptools

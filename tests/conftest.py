@@ -48,6 +48,15 @@ def _no_unexpected_warnings(request: pytest.FixtureRequest) -> Iterator[None]:
         pytest.fail(f"Unexpected warnings in the log (take the caplog fixture if they belong here):\n{lines}")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_user_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the settings and history of the person who runs the tests out of them; child processes inherit it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+            patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
+        yield
+
+
 @pytest.fixture
 def x_display_environment() -> dict[str, str]:
     """Environment for a child process that draws on the X server which ./test started."""
