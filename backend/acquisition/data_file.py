@@ -9,8 +9,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from backend.acquisition.hdf5_file import HDF5_FAULTS, FileChangedError, FileStamp, open_hdf5, reason_in_words
-from backend.errors import SeriesError
+from backend.acquisition.hdf5_file import (
+    HDF5_FAULTS,
+    FileChangedError,
+    FileStamp,
+    UnusableFileError,
+    open_hdf5,
+    reason_in_words,
+)
 from backend.frames import Codec
 
 _FRAMES = "entry/data/data"
@@ -83,9 +89,10 @@ def inspect_data_file(path: Path) -> DataFile:
     ------
     FileChangedError
         The file changed meanwhile.
+    UnusableFileError
+        It holds no frames, or frames of a type that is not an unsigned integer of 8, 16 or 32 bits.
     SeriesError
-        The file cannot be read, holds no frames, or frames of a type that is not an unsigned integer of 8, 16 or
-        32 bits.
+        The file cannot be read.
     """
     with open_hdf5(path) as (file, stamp):
         dataset = _find_frames(file, path)
@@ -149,8 +156,8 @@ def _check_frames(path: Path, dataset: h5py.Dataset, shape_yx: tuple[int, int], 
         raise _wrong(path, f"a frame of {shape_yx[0]} x {shape_yx[1]} pixels is larger than any detector")
 
 
-def _wrong(path: Path, why: str) -> SeriesError:
-    return SeriesError(
+def _wrong(path: Path, why: str) -> UnusableFileError:
+    return UnusableFileError(
         f"{path.name} in {path.parent} cannot be used: {why}.",
         still_works="The other files of the series are read.",
         try_this="Check what wrote this file.",

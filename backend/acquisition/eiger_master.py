@@ -25,13 +25,13 @@ _FIRST_CHANNEL = f"{_DETECTOR}/threshold_1_channel"
 
 # Limits of what a beamline can mean; beyond them a value is a default, a typing error or damage.
 _PIXEL_SIZE_M = (1e-6, 1e-2)
-_DISTANCE_M = (1e-3, 100.0)
-_WAVELENGTH_M = (1e-12, 1e-7)
+DISTANCE_M = (1e-3, 100.0)
+WAVELENGTH_M = (1e-12, 1e-7)
 _ENERGY_KEV = (1e-2, 1e3)
 _TIME_S = (1e-8, 1e6)
 _MOST_FRAMES = 2_000_000_000
-_LONGEST_EDGE_PX = 100_000
-_PIXEL_TYPES = {8: np.dtype(np.uint8), 16: np.dtype(np.uint16), 32: np.dtype(np.uint32)}
+LONGEST_EDGE_PX = 100_000
+_PIXEL_TYPES: dict[int, np.dtype] = {8: np.dtype(np.uint8), 16: np.dtype(np.uint16), 32: np.dtype(np.uint32)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def read_master(path: Path) -> MasterFacts:
             dtype=_PIXEL_TYPES.get(bits) if bits is not None else None,
             pixel_size_m=_pixel_size(fields),
             distance_m=fields.quantity(
-                [f"{_DETECTOR}/detector_distance", f"{_DETECTOR}/distance"], METRES, "m", *_DISTANCE_M
+                [f"{_DETECTOR}/detector_distance", f"{_DETECTOR}/distance"], METRES, "m", *DISTANCE_M
             ),
             wavelength_m=_wavelength(fields),
             beam_center_yx_px=_beam_center(fields),
@@ -124,12 +124,12 @@ def _pixel_mask(fields: FieldReader) -> np.ndarray | None:
 
 
 def _shape(fields: FieldReader, mask: np.ndarray | None) -> tuple[int, int] | None:
-    rows = fields.count([f"{_SPECIFIC}/y_pixels_in_detector"], 1, _LONGEST_EDGE_PX)
-    columns = fields.count([f"{_SPECIFIC}/x_pixels_in_detector"], 1, _LONGEST_EDGE_PX)
+    rows = fields.count([f"{_SPECIFIC}/y_pixels_in_detector"], 1, LONGEST_EDGE_PX)
+    columns = fields.count([f"{_SPECIFIC}/x_pixels_in_detector"], 1, LONGEST_EDGE_PX)
     if rows is not None and columns is not None:
         return rows, columns
     data_size = fields.integers([f"{_DETECTOR}/module/data_size"], 2)
-    if data_size is not None and all(0 < edge <= _LONGEST_EDGE_PX for edge in data_size):
+    if data_size is not None and all(0 < edge <= LONGEST_EDGE_PX for edge in data_size):
         return data_size[0], data_size[1]
     return None if mask is None else (mask.shape[0], mask.shape[1])
 
@@ -150,7 +150,7 @@ def _wavelength(fields: FieldReader) -> float | None:
         [f"{_INSTRUMENT}/beam/incident_wavelength", "entry/sample/beam/incident_wavelength"],
         METRES,
         "angstrom",
-        *_WAVELENGTH_M,
+        *WAVELENGTH_M,
     )
     if wavelength_m is not None:
         return wavelength_m
@@ -164,7 +164,7 @@ def _wavelength(fields: FieldReader) -> float | None:
 
 
 def _beam_center(fields: FieldReader) -> tuple[float, float] | None:
-    limit = float(_LONGEST_EDGE_PX)
+    limit = float(LONGEST_EDGE_PX)
     row = fields.quantity([f"{_DETECTOR}/beam_center_y"], PIXELS, "pixel", -limit, limit)
     column = fields.quantity([f"{_DETECTOR}/beam_center_x"], PIXELS, "pixel", -limit, limit)
     if row is None or column is None:

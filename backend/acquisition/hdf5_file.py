@@ -24,6 +24,10 @@ class FileChangedError(SeriesError):
     """A file was replaced or written to while it was being read."""
 
 
+class UnusableFileError(SeriesError):
+    """A file is readable, but what is in it is of no use: waiting will not help."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileStamp:
     """Tells one state of a file from another; equal stamps mean the same bytes."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from backend.acquisition.data_file import DataFile
 from backend.acquisition.detector_folder import SeriesPlace
-from backend.acquisition.eiger_master import MasterFacts
-from backend.beamtime.batchinfo import BatchInfo
+from backend.acquisition.eiger_master import DISTANCE_M, LONGEST_EDGE_PX, WAVELENGTH_M, MasterFacts
+from backend.beamtime.batchinfo import PHOTON_ENERGY_TIMES_WAVELENGTH_KEV_M, BatchInfo
 from backend.beamtime.fio import FioFile
 from backend.beamtime.series_name import is_series_name, parse_series_name
 from backend.frames import DetectorInfo, SeriesInfo
@@ -109,29 +109,63 @@ def _identity(place: SeriesPlace, said: list[str]) -> tuple[str, int]:
 def _detector(
     place: SeriesPlace, sources: SeriesSources, shape_yx: tuple[int, int], dtype: np.dtype, said: list[str]
 ) -> DetectorInfo:
-    master, batch = sources.master, sources.batch or BatchInfo()
-    if master is None:
-        distance_m = wavelength_m = center = mask = None
-    else:
-        distance_m, wavelength_m = master.distance_m, master.wavelength_m
-        center, mask = master.beam_center_yx_px, master.pixel_mask
+    master = sources.master
+    mask = master.pixel_mask if master else None
     if master is not None and master.shape_yx is not None and master.shape_yx != shape_yx:
         said.append(
             f"The master speaks of {master.shape_yx[0]} x {master.shape_yx[1]} pixels but the frames have "
             f"{shape_yx[0]} x {shape_yx[1]}; its pixel mask is not used."
         )
         mask = None
+    distance_m, wavelength_m, center = _geometry(sources, said)
     return DetectorInfo(
         name=place.detector_folder.name,
         shape_yx=shape_yx,
         dtype=dtype,
         pixel_size_m=master.pixel_size_m if master else None,
-        distance_m=distance_m if distance_m is not None else batch.distance_m,
-        wavelength_m=wavelength_m if wavelength_m is not None else batch.wavelength_m,
-        beam_center_yx_px=center if center is not None else batch.beam_center_yx_px,
+        distance_m=distance_m,
+        wavelength_m=wavelength_m,
+        beam_center_yx_px=center,
         pixel_mask=mask,
         saturation_value=master.saturation_value if master else None,
     )
+
+
+def _geometry(
+    sources: SeriesSources, said: list[str]
+) -> tuple[float | None, float | None, tuple[float, float] | None]:
+    master, batch = sources.master, sources.batch or BatchInfo()
+    distance_m = master.distance_m if master else None
+    wavelength_m = master.wavelength_m if master else None
+    center = master.beam_center_yx_px if master else None
+    if distance_m is None:
+        distance_m = _within(batch.distance_m, DISTANCE_M, "rr (distance) in the batch description", said)
+    if wavelength_m is None:
+        wavelength_m = _within(batch.wavelength_m, WAVELENGTH_M, "energy in the batch description", said)
+    if wavelength_m is None and sources.run is not None:
+        wavelength_m = _within(
+            _run_wavelength_m(sources.run), WAVELENGTH_M, "fmbenergy in the run file", said
+        )
+    if center is None and batch.beam_center_yx_px is not None:
+        limits = (-float(LONGEST_EDGE_PX), float(LONGEST_EDGE_PX))
+        row = _within(batch.beam_center_yx_px[0], limits, "y0 in the batch description", said)
+        column = _within(batch.beam_center_yx_px[1], limits, "x0 in the batch description", said)
+        center = None if row is None or column is None else (row, column)
+    return distance_m, wavelength_m, center
+
+
+def _within(value: float | None, limits: tuple[float, float], field: str, said: list[str]) -> float | None:
+    if value is not None and not limits[0] <= value <= limits[1]:
+        said.append(f"{field} has a value that cannot be; it is not used.")
+        return None
+    return value
+
+
+def _run_wavelength_m(run: FioFile) -> float | None:
+    energy_ev = run.number("fmbenergy")
+    if energy_ev is None or energy_ev <= 0:
+        return None
+    return PHOTON_ENERGY_TIMES_WAVELENGTH_KEV_M / (energy_ev * 1e-3)
 
 
 def _started_at(sources: SeriesSources) -> datetime | None:

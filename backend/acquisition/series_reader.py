@@ -1,0 +1,174 @@
+"""Reads one series as it is written: its start, its frames in order, its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from backend.acquisition.completeness import SeriesEnd, SeriesStanding, judge_end, patience_s
+from backend.acquisition.data_cursor import DataCursor
+from backend.acquisition.detector_folder import SeriesFiles, SeriesPlace, list_files
+from backend.acquisition.series_opening import SeriesOpening
+from backend.frames import SeriesEnded, SeriesInfo, SeriesStarted, SourceEvent, SourceNotice
+from backend.settings import WatchSettings
+
+
+class SeriesReader:
+    """Incremental reader of one series of one detector.
+
+    Parameters
+    ----------
+    place
+        Where its files are.
+    settings
+        Poll, retry and settle times, batch size.
+    clock
+        Seconds from any origin, never going back.
+    recorded : bool
+        The series is finished: nothing is waited for, what is not there now will not come.
+    """
+
+    def __init__(
+        self,
+        place: SeriesPlace,
+        settings: WatchSettings,
+        clock: Callable[[], float],
+        *,
+        recorded: bool = False,
+    ) -> None:
+        self.place = place
+        self._settings = settings
+        self._clock = clock
+        self._no_more_files = recorded
+        self._opening = SeriesOpening(place, settings.retry_for_s)
+        self._files = SeriesFiles(None, {}, None)
+        self._next_look_s = clock()
+        self._changed_at_s = clock()
+        self._last_state: object = None
+        self._folder_lost = False
+        self._info: SeriesInfo | None = None
+        self._cursor: DataCursor | None = None
+        self.ended = False
+
+    @property
+    def started(self) -> bool:
+        """True once :class:`~backend.frames.SeriesStarted` was handed out."""
+        return self._info is not None
+
+    @property
+    def frames(self) -> int:
+        """Frames handed out so far."""
+        return self._cursor.frames if self._cursor is not None else 0
+
+    def expect_no_more_files(self) -> None:
+        """Take the files that are there now as all: the detector already writes another series."""
+        if not self._no_more_files:
+            self._no_more_files = True
+            self._next_look_s = self._clock()
+
+    def poll(self) -> list[SourceEvent]:
+        """Return what is new: at most one batch of frames. Never raises for a bad file."""
+        if self.ended:
+            return []
+        now_s = self._clock()
+        events: list[SourceEvent] = []
+        fresh = now_s >= self._next_look_s
+        if fresh:
+            self._look(now_s, events)
+        if self._info is None and fresh:
+            self._try_start(now_s, events)
+        frames_before = self.frames
+        if self._cursor is not None:
+            self._cursor.see(self._opening.data_files(self._files), now_s)
+            self._cursor.final = self._no_more_files
+            events.extend(self._cursor.advance(now_s))
+        if self.frames > frames_before:
+            self._changed_at_s = now_s
+        elif fresh:
+            self._try_end(now_s, events)
+        return events
+
+    def _look(self, now_s: float, events: list[SourceEvent]) -> None:
+        self._next_look_s = now_s + self._settings.newest_poll_s
+        key = f"folder:{self.place.detector_folder}"
+        try:
+            files = list_files(self.place)
+        except OSError as error:
+            if not self._folder_lost:
+                self._folder_lost = True
+                events.append(
+                    SourceNotice(
+                        key,
+                        "warning",
+                        f"The folder {self.place.detector_folder} cannot be listed: {error.strerror or error}.",
+                        "What was read from it so far is kept; it is looked for again.",
+                        "Check that the file system is there and that you may read the folder.",
+                    )
+                )
+            return
+        if self._folder_lost:
+            self._folder_lost = False
+            events.append(SourceNotice(key, "info", ""))
+        self._files = files
+        state = (files.master, tuple(files.data), files.batchinfo, self._opening.state_of_newest(files))
+        if state != self._last_state:
+            self._last_state = state
+            self._changed_at_s = now_s
+
+    def _try_start(self, now_s: float, events: list[SourceEvent]) -> None:
+        self._info = self._opening.try_to_describe(self._files, now_s, events, no_waiting=self._no_more_files)
+        if self._info is None:
+            return
+        detector = self._info.detector
+        self._cursor = DataCursor(self._info.name, detector.shape_yx, detector.dtype, self._settings)
+        events.append(SeriesStarted(self._info))
+
+    def _try_end(self, now_s: float, events: list[SourceEvent]) -> None:
+        if self._cursor is not None and self._cursor.waiting_for_fault:
+            return
+        if self._info is not None:
+            self._opening.compare_late_batchinfo(self._files, events)
+        info = self._info
+        expected = info.expected_frames if info is not None else None
+        standing = SeriesStanding(
+            frames=self.frames,
+            position=self._cursor.position if self._cursor is not None else 0,
+            expected_frames=expected,
+            run_ended=self._opening.run_ended(),
+            batch_there=self._files.batchinfo is not None,
+            quiet_s=now_s - self._changed_at_s,
+            no_more_files=self._no_more_files,
+        )
+        settle_s = self._settings.settle_s
+        wait_s = patience_s(
+            settle_s,
+            info.frame_time_s if info is not None else None,
+            self._cursor.frames_per_file if self._cursor is not None else None,
+            expected,
+        )
+        end = judge_end(standing, settle_s, max(wait_s, self._longest_opening_s))
+        if end is not None:
+            self._end(end, events)
+
+    @property
+    def _longest_opening_s(self) -> float:
+        """A series that has not started is given the time in which a bad file may still become readable."""
+        return self._settings.retry_for_s if self._info is None else 0.0
+
+    def _end(self, end: SeriesEnd, events: list[SourceEvent]) -> None:
+        self.ended = True
+        if self._cursor is not None:
+            events.extend(self._cursor.finish())
+        if self._info is None:
+            events.extend(self._opening.say_never_started(self._files))
+            return
+        if self.frames == 0:
+            events.append(
+                SourceNotice(
+                    f"no-frames:{self.place.label}",
+                    "warning",
+                    f"The series {self.place.label} has a master file but no frames that can be read.",
+                    "Other series are not affected.",
+                    "Check whether the detector was triggered and whether its files are transferred.",
+                )
+            )
+        events.append(SeriesEnded(self._info.name, end.complete, self.frames, end.reason))
