@@ -12,7 +12,10 @@ from backend.simulation.relaxation import relaxation_mixture
 from backend.simulation.series_plan import SeriesPlan, SimulationError
 from backend.simulation.speckle_kernels import advance_field, count_photons
 
-_POOL_FIELDS = 3
+# A pool field has a finite number of speckles, so its own contrast is off by a little, and fast rings show it in every
+# frame. Enough pool pixels keep that below the photon noise; the bounds keep memory and start-up time in hand.
+_POOL_PIXELS = 8_000_000
+_FEWEST_POOL_FIELDS, _MOST_POOL_FIELDS = 3, 32
 
 
 class SpeckleMovie:
@@ -38,7 +41,9 @@ class SpeckleMovie:
         self._prepare_rings()
         shape = plan.detector.shape_yx
         self._fields = np.zeros((plan.modes, len(self._mixture.rates), 2, *shape), np.float32)
-        self._pool = innovation_pool(shape, plan.speckle_size_px, _POOL_FIELDS, pool_rng)
+        wanted = -(-_POOL_PIXELS // (shape[0] * shape[1]))
+        pool_fields = min(_MOST_POOL_FIELDS, max(_FEWEST_POOL_FIELDS, wanted))
+        self._pool = innovation_pool(shape, plan.speckle_size_px, pool_fields, pool_rng)
         self._beam_fluctuation = 0.0
 
     def _prepare_rings(self) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,8 +138,7 @@ def _write_all(
         _plan(name, number=first_number + index, seed_shift=index, **physics)
         for index, name in enumerate(scenarios)
     ]
-    with StopRequest() as stop:
-        _stop_at_signals(stop)
+    with StopRequest() as stop, _stopped_by_signals(stop):
         if beamtime:
             write_beamtime_skeleton(target)
         for plan in plans:
@@ -175,9 +175,16 @@ def _plan(
     )
 
 
-def _stop_at_signals(stop: StopRequest) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.request())
+@contextmanager
+def _stopped_by_signals(stop: StopRequest) -> Iterator[None]:
+    """Turn SIGTERM and Ctrl-C into the wish to stop while the block runs."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda *_: stop.request()) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _reporter(as_json: bool) -> Callable[[SeriesProgress], None]:
