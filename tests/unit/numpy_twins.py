@@ -1,0 +1,78 @@
+"""Slow, plain numpy versions of the kernels: what the fast ones must equal."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+
+from backend.photon_events import RingPartition
+
+
+def lz4_literals(data: bytes) -> bytes:
+    """``data`` as one LZ4 sequence without any back reference."""
+    length = len(data)
+    head = bytes([min(length, 15) << 4])
+    if length >= 15:
+        rest = length - 15
+        head += b"\xff" * (rest // 255) + bytes([rest % 255])
+    return head + data
+
+
+def bit_planes(block: np.ndarray) -> bytes:
+    """Bit planes of a block of 8 n pixels, least significant first, each packed little-endian."""
+    bits = np.unpackbits(block.view(np.uint8).reshape(block.size, -1), axis=1, bitorder="little")
+    return np.packbits(bits.T, axis=1, bitorder="little").tobytes()
+
+
+def literal_chunk(frame: np.ndarray, block_pixels: int, block_field: int | None = None) -> bytes:
+    """Bitshuffle-LZ4 chunk of a frame with blocks of any size; ``block_field`` overrides the header's entry."""
+    flat = np.ascontiguousarray(frame).ravel()
+    field = block_pixels * flat.itemsize if block_field is None else block_field
+    parts = [struct.pack(">QI", flat.nbytes, field)]
+    first = 0
+    while flat.size - first >= 8:
+        size = min(block_pixels, (flat.size - first) // 8 * 8)
+        data = lz4_literals(bit_planes(flat[first : first + size]))
+        parts += [struct.pack(">I", len(data)), data]
+        first += size
+    return b"".join([*parts, flat[first:].tobytes()])
+
+
+def multitau_sums(
+    movie: np.ndarray, partition: RingPartition, lags_per_level: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lags, products and normalisers of a whole movie, shape (frame, pixel): (lag, ring) of exact integers."""
+    ring = np.where(partition.cell_of_pixel >= 0, partition.cell_of_pixel // partition.sectors, -1)
+    masks = [ring == number for number in range(partition.rings)]
+    level = movie.astype(np.int64)
+    lags, products, normalisers = [0], [], []
+    products.append([int((level[:, m] * (level[:, m] - 1)).sum()) for m in masks])
+    sums = [level[:, m].sum(axis=1) for m in masks]
+    normalisers.append([int((s * (s - 1)).sum()) for s in sums])
+    first, unit = 1, 1
+    while len(level) > first:
+        sums = [level[:, m].sum(axis=1) for m in masks]
+        for lag in range(first, min(lags_per_level, len(level) - 1) + 1):
+            lags.append(lag * unit)
+            products.append([int((level[:-lag, m] * level[lag:, m]).sum()) for m in masks])
+            normalisers.append([int((s[:-lag] * s[lag:]).sum()) for s in sums])
+        pairs = len(level) // 2
+        level = level[: 2 * pairs].reshape(pairs, 2, -1).sum(axis=1)
+        unit *= 2
+        first = lags_per_level // 2 + 1
+    return np.array(lags), np.array(products), np.array(normalisers)
+
+
+def two_time(movie: np.ndarray, pixels: np.ndarray, frames_per_bin: int) -> np.ndarray:
+    """Two-time map of the chosen pixels of a movie, shape (frame, pixel); diagonal and dark bins nan."""
+    bins = len(movie) // frames_per_bin
+    binned = movie[: bins * frames_per_bin, pixels].astype(np.float64)
+    binned = binned.reshape(bins, frames_per_bin, -1).sum(axis=1)
+    sums = binned.sum(axis=1)
+    values = np.full((bins, bins), np.nan)
+    for i in range(bins):
+        for j in range(bins):
+            if i != j and sums[i] * sums[j] > 0:
+                values[i, j] = binned.shape[1] * (binned[i] @ binned[j]) / (sums[i] * sums[j])
+    return values
