@@ -1,0 +1,103 @@
+"""Starts the window: Qt is set up, the window is painted, then a backend is found or started."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PyQt5.QtWidgets import QApplication
+
+_SMALL_SCREEN_HEIGHT_PX = 900
+_POINT_SIZES = (9.0, 10.0)
+
+
+def run_window(root: Path, settings_file: Path | None, *, demo_title: str = "") -> int:
+    """Run the window for the backend of ``root`` until it is closed; return the exit code of the program.
+
+    A backend that answers for ``root`` is used; else one is started as a child that outlives a crash of the window.
+    With ``demo_title`` it stands in the window title, and closing stops the backend without a question.
+    """
+    _prepare_environment()
+    # Imported here, so that nothing of Qt is loaded before its environment is set, and never by the headless program.
+    import platformdirs
+    from PyQt5.QtCore import QSettings, QTimer
+
+    from backend.publish.client import BackendClient
+    from backend.requests import Shutdown
+    from mento_gui.backend_link import BackendLink
+    from mento_gui.backend_process import BackendProcess
+    from mento_gui.close_question import CloseChoice
+    from mento_gui.exception_report import ExceptionReport
+    from mento_gui.main_window import MainWindow
+
+    application = make_application()
+    report = ExceptionReport()
+    report.install()
+    link = BackendLink(BackendClient(root))
+    process = BackendProcess(root, settings_file)
+    window = MainWindow(
+        link,
+        preferences=QSettings("mento-gui", "window"),
+        save_folder=platformdirs.user_documents_path() / "mento-gui",
+        demo_title=demo_title,
+    )
+    report.reported.connect(window.show_message)
+    process.died.connect(window.show_error)
+
+    def show_running(owned: bool) -> None:
+        window.owns_backend = owned
+        window.show_waiting(
+            "The backend is starting." if owned else "Connected to a backend that was already running."
+        )
+
+    def close_down(choice: CloseChoice) -> None:
+        if choice is CloseChoice.STOP and process.owned:
+            link.send(Shutdown())
+            process.stop()
+        process.leave_running()
+        link.stop()
+
+    process.running.connect(show_running)
+    link.lost.connect(lambda _age_s: process.ensure())
+    window.closing.connect(close_down)
+    window.show()
+    link.start()
+    # Only when the window has been painted: looking for a backend may take half a second.
+    QTimer.singleShot(0, process.start)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: QTimer.singleShot(0, window.close))
+    code = application.exec_()
+    report.remove()
+    return int(code)
+
+
+def make_application() -> QApplication:
+    """The application object with scaling, style, font and plot options set."""
+    from PyQt5.QtCore import Qt
+    from PyQt5.QtGui import QGuiApplication
+    from PyQt5.QtWidgets import QApplication
+
+    from widgets.plot_setup import configure_plots
+
+    QGuiApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
+    QApplication.setAttribute(Qt.ApplicationAttribute.AA_EnableHighDpiScaling)
+    QApplication.setAttribute(Qt.ApplicationAttribute.AA_UseHighDpiPixmaps)
+    application = QApplication(["mento-gui"])
+    application.setApplicationName("mento-gui")
+    application.setStyle("Fusion")
+    screen = application.primaryScreen()
+    small = screen is not None and screen.availableGeometry().height() < _SMALL_SCREEN_HEIGHT_PX
+    font = application.font()
+    font.setPointSizeF(_POINT_SIZES[0] if small else _POINT_SIZES[1])
+    application.setFont(font)
+    configure_plots()
+    return application
+
+
+def _prepare_environment() -> None:
+    # Both libraries choose a Qt binding by themselves unless they are told.
+    os.environ["QT_API"] = "pyqt5"
+    os.environ["PYQTGRAPH_QT_LIB"] = "PyQt5"

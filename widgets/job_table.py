@@ -1,0 +1,142 @@
+"""All jobs with their state in words; a state nobody knows is called unknown, never done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import qtawesome
+from PyQt5.QtCore import QPoint, Qt, QUrl, pyqtSignal
+from PyQt5.QtGui import QDesktopServices, QIcon
+from PyQt5.QtWidgets import QMenu, QMessageBox, QWidget
+
+from backend.requests import CancelJob, RunRecipe
+from backend.snapshot import JobRow, Snapshot
+from widgets.quantity_words import clock_words, duration_words
+from widgets.row_table import Column, RowTable
+from widgets.theme import DARK, Theme
+
+_ICONS = {
+    "queued": "mdi6.timer-sand",
+    "running": "mdi6.play",
+    "done": "mdi6.check",
+    "failed": "mdi6.alert-octagon",
+    "cancelled": "mdi6.cancel",
+}
+_UNKNOWN_ICON = "mdi6.help-circle-outline"
+
+
+class JobTable(RowTable[JobRow]):
+    """One row per job; the context menu cancels, runs again, and shows what the job said."""
+
+    wish = pyqtSignal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        self._theme = DARK
+        super().__init__(_columns(self._icon), lambda row: row.job_id, parent)
+        self.setToolTip("Jobs of this beamtime. Right click a row to cancel, run again or see what it said.")
+        self.setProperty("help", "tables")
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.customContextMenuRequested.connect(self._open_menu)
+        self.doubleClicked.connect(lambda index: self._show_details(self.rows.row_at(index.row())))
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Show the jobs of ``snapshot``, newest first."""
+        self.show_rows(sorted(snapshot.jobs, key=lambda row: row.submitted_at, reverse=True))
+
+    def set_theme(self, theme: Theme) -> None:
+        """Draw the icons in the colours of ``theme``."""
+        self._theme = theme
+        self.rows.refresh_icons()
+
+    def menu_for(self, row: JobRow) -> QMenu:
+        """The context menu of one job; what makes no sense in its state is greyed."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.setToolTipsVisible(True)
+        cancel = menu.addAction("Cancel this job")
+        cancel.setToolTip("Stops the job; results that are already written stay.")
+        cancel.setEnabled(row.state in ("queued", "running", "unknown"))
+        cancel.triggered.connect(lambda: self.wish.emit(CancelJob(job_id=row.job_id)))
+        again = menu.addAction("Run it again")
+        again.setToolTip("Submits the same recipe for the same series once more.")
+        again.setEnabled(row.state in ("done", "failed", "cancelled"))
+        again.triggered.connect(lambda: self.wish.emit(RunRecipe(series=row.series, recipe=row.recipe)))
+        menu.addSeparator()
+        details = menu.addAction("Show what it said")
+        details.setToolTip("State, reason, last line of the log and where the result is.")
+        details.triggered.connect(lambda: self._show_details(row))
+        folder = menu.addAction("Open the result's folder")
+        folder.setToolTip(row.result_path or "There is no result yet.")
+        folder.setEnabled(bool(row.result_path))
+        folder.triggered.connect(lambda: _open_folder(row.result_path))
+        return menu
+
+    def _open_menu(self, position: QPoint) -> None:
+        index = self.indexAt(position)
+        if index.isValid():
+            self.menu_for(self.rows.row_at(index.row())).popup(self.viewport().mapToGlobal(position))
+
+    def _show_details(self, row: JobRow) -> None:
+        box = QMessageBox(self.window())
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.setWindowTitle(f"Job {row.job_id}")
+        box.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+        box.setText(details_words(row))
+        box.setModal(False)
+        box.show()
+
+    def _icon(self, row: JobRow) -> QIcon:
+        colour = self._theme.alarm if row.state == "failed" else self._theme.quiet
+        return qtawesome.icon(_ICONS.get(row.state, _UNKNOWN_ICON), color=colour)
+
+
+def state_words(row: JobRow) -> str:
+    """The state of a job in words: queue reason, share done and time left, or how long it took."""
+    if row.state == "running":
+        return _running_words(row)
+    if row.state == "done" and row.started_at is not None and row.ended_at is not None:
+        return f"done in {duration_words(row.ended_at - row.started_at)}"
+    return row.state if row.state in _ICONS else "unknown"
+
+
+def note_words(row: JobRow) -> str:
+    """What else to know: for a failure the reason and the last line of its log."""
+    if row.state == "failed":
+        return " · ".join(part for part in (row.reason, row.last_line) if part)
+    return row.reason or row.last_line
+
+
+def details_words(row: JobRow) -> str:
+    """All that is known about a job, one fact per line."""
+    facts = [
+        ("Series", row.series),
+        ("Recipe", f"{row.recipe} on {row.executor}"),
+        ("State", state_words(row)),
+        ("Submitted", clock_words(row.submitted_at)),
+        ("Reason", row.reason),
+        ("Last line of its log", row.last_line),
+        ("Result", row.result_path),
+        ("Try", row.try_this),
+    ]
+    return "\n".join(f"{name}: {words}" for name, words in facts if words)
+
+
+def _running_words(row: JobRow) -> str:
+    return "running" if row.progress is None else f"running {100 * row.progress:.0f} %"
+
+
+def _columns(icon: object) -> list[Column[JobRow]]:
+    return [
+        Column("Series", "Series the job works on.", lambda row: row.series, 15),
+        Column("Recipe", "What is run, and where.", lambda row: f"{row.recipe}, {row.executor}", 11),
+        Column("State", "Where the job stands.", state_words, 14, icon=icon, hint=details_words),  # type: ignore[arg-type]
+        Column(
+            "Note", "Reason, or the last line of its log.", note_words, 14, stretches=True, hint=details_words
+        ),
+    ]
+
+
+def _open_folder(result_path: str) -> None:
+    QDesktopServices.openUrl(QUrl.fromLocalFile(str(Path(result_path).parent)))
