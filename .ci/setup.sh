@@ -84,7 +84,7 @@ set_up_system_packages() {
     fi
     if [ "$(id -u)" -ne 0 ]; then
         printf '\n%s\n\n    %s\n\n%s\n' "These system packages are missing and only root can install them:" \
-            "sudo apt-get install --no-install-recommends $missing" "Then start $0 again." >&2
+            "sudo apt-get update && sudo apt-get install --no-install-recommends $missing" "Then start $0 again." >&2
         exit "$exit_needs_root"
     fi
     say "Installing: $missing"
