@@ -12,6 +12,7 @@ from backend.settings import RingSettings
 _FEWEST_PIXELS_PER_RING = 200
 _INNERMOST_RADIUS_PX = 8.0
 _SHADOW_FRACTION = 0.05
+_AZIMUTH_SLICES = 4096
 
 
 def partition_into_rings(
@@ -48,7 +49,9 @@ def partition_into_rings(
     flat_radius = radius.ravel().astype(np.float64)
     fine = np.searchsorted(fine_edges, flat_radius, side="right") - 1
     inside = good.ravel() & (fine >= 0) & (fine < len(fine_edges) - 1)
-    fine_used, fine_pixel = np.unique(fine[inside], return_inverse=True)
+    present = np.bincount(fine[inside], minlength=len(fine_edges) - 1) > 0
+    fine_used = np.flatnonzero(present)
+    fine_pixel = (np.cumsum(present) - 1)[fine[inside]]
     ring_of_fine = np.clip(
         np.searchsorted(edges, fine_edges[fine_used] * (1 + 1e-9), side="right") - 1, 0, len(edges) - 2
     )
@@ -145,11 +148,14 @@ def _merge_small(edges: np.ndarray, pixels: np.ndarray) -> np.ndarray:
 
 
 def _equal_sectors(ring: np.ndarray, azimuth: np.ndarray, sectors: int, rings: int) -> np.ndarray:
-    """Sector of each pixel such that the sectors of a ring hold equally many pixels, in order of azimuth."""
-    sector = np.empty(ring.size, np.int64)
-    order = np.lexsort((azimuth, ring))
-    start = np.searchsorted(ring[order], np.arange(rings + 1))
-    for first, last in zip(start[:-1], start[1:], strict=True):
-        members = order[first:last]
-        sector[members] = np.arange(members.size) * sectors // max(members.size, 1)
-    return sector
+    """Sector of each pixel such that the sectors of a ring hold nearly equally many pixels, in order of azimuth.
+
+    Counts in narrow slices of azimuth are enough for this and much faster than sorting all pixels.
+    """
+    turn = (azimuth.astype(np.float64) + np.pi) / (2 * np.pi)
+    piece = ring * _AZIMUTH_SLICES + np.minimum((turn * _AZIMUTH_SLICES).astype(np.int64), _AZIMUTH_SLICES - 1)
+    pixels = np.bincount(piece, minlength=rings * _AZIMUTH_SLICES).reshape(rings, _AZIMUTH_SLICES)
+    before = np.cumsum(pixels, axis=1) - pixels
+    total = np.maximum(pixels.sum(axis=1, keepdims=True), 1)
+    sector_of_piece = np.minimum((2 * before + pixels) * sectors // (2 * total), sectors - 1)
+    return sector_of_piece.ravel()[piece]

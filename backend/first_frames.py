@@ -1,0 +1,167 @@
+"""What the first frames of a series tell: mask, hot pixels, q rings, speckle size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from backend.correlation.multitau import MultiTau
+from backend.correlation.speckle_size import SpeckleSize
+from backend.detector.event_decoder import EventDecoder
+from backend.detector.geometry import Geometry, geometry_of
+from backend.detector.mask import PixelMask, build_mask, hot_pixels, load_mask_file
+from backend.detector.q_rings import partition_into_rings
+from backend.errors import FeedbackError, GeometryError, SettingsError
+from backend.frames import FrameBatch, SeriesInfo
+from backend.photon_events import EventBatch, RingPartition
+from backend.settings import Settings
+
+_UNKNOWN_SPECKLE_AREA_PX = 9.0
+_SIGNIFICANT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesPlan:
+    """How the rest of a series is analysed.
+
+    ``partition`` and ``geometry`` are ``None``, and ``no_rings`` says why, when there are no q rings.
+    ``speckle_area_px`` is the area of one speckle in pixels. ``notices`` are sentences for the user.
+    """
+
+    mask: PixelMask
+    geometry: Geometry | None
+    partition: RingPartition | None
+    no_rings: FeedbackError | None
+    speckle_area_px: float
+    notices: tuple[str, ...]
+
+
+def plan_series(info: SeriesInfo, settings: Settings, batches: list[FrameBatch]) -> SeriesPlan:
+    """Mask, rings and speckle size from the first frames; trouble becomes a notice, never an exception."""
+    notices = list(info.notices)
+    extra = None
+    if settings.mask.file is not None:
+        try:
+            extra = load_mask_file(settings.mask.file, info.detector.shape_yx)
+        except SettingsError as error:
+            notices.append(str(error))
+    mask = build_mask(info.detector, settings.mask, _always_at_maximum(info, batches), extra)
+    geometry = None
+    no_rings: FeedbackError | None = None
+    try:
+        geometry = geometry_of(info.detector, settings.geometry)
+    except GeometryError as error:
+        no_rings = error
+    events = _decode(info, mask.good, batches)
+    mask = _without_hot_pixels(
+        mask, events, _radial_groups(geometry, mask.good), settings.mask.hot_pixel_tail
+    )
+    partition = None
+    area = _UNKNOWN_SPECKLE_AREA_PX
+    if geometry is not None:
+        try:
+            partition = partition_into_rings(
+                geometry, mask.good, settings.rings, _mean_image(events, mask.good)
+            )
+            area = _speckle_area(events, partition)
+        except GeometryError as error:
+            no_rings = error
+    if mask.hot:
+        notices.append(f"{mask.hot} hot pixels were found in the first frames and are left out.")
+    return SeriesPlan(mask, geometry, partition, no_rings, area, tuple(notices))
+
+
+def _decode(info: SeriesInfo, good: np.ndarray, batches: list[FrameBatch]) -> list[EventBatch]:
+    with EventDecoder(good, info.detector.dtype, info.detector.saturation_value) as decoder:
+        return [decoder.decode(batch) for batch in batches]
+
+
+def _always_at_maximum(info: SeriesInfo, batches: list[FrameBatch]) -> np.ndarray:
+    """Pixels at the type's maximum in every frame: gaps and dead pixels, whether marked or not; flat bool."""
+    marked = info.detector.pixel_mask
+    pixels = info.detector.shape_yx[0] * info.detector.shape_yx[1]
+    candidates = np.ones(pixels, bool) if marked is None else ~marked.ravel()
+    looked_at = False
+    with EventDecoder(candidates.reshape(info.detector.shape_yx), info.detector.dtype, None) as decoder:
+        for batch in batches:
+            for index, chunk in enumerate(batch.chunks):
+                single = replace(batch, frame_numbers=batch.frame_numbers[index : index + 1], chunks=(chunk,))
+                events = decoder.decode(single)
+                if events.set_aside:
+                    continue
+                looked_at = True
+                at_maximum = np.zeros(pixels, bool)
+                at_maximum[events.saturated_pixel] = True
+                candidates &= at_maximum
+                if not candidates.any():
+                    return candidates
+    return candidates if looked_at else np.zeros(pixels, bool)
+
+
+def _radial_groups(geometry: Geometry | None, good: np.ndarray) -> np.ndarray:
+    """Rough rings for the hot-pixel test; flat int, -1 for bad pixels; one group when there is no geometry."""
+    if geometry is None:
+        groups = np.zeros(good.size, np.int64)
+    else:
+        groups = (8 * np.log2(1 + geometry.radius_px().ravel())).astype(np.int64)
+    groups[~good.ravel()] = -1
+    return groups
+
+
+def _without_hot_pixels(
+    mask: PixelMask, events: list[EventBatch], groups: np.ndarray, tail: float
+) -> PixelMask:
+    hot = hot_pixels(_joined(events), groups, tail)
+    if hot.size == 0:
+        return mask
+    good = mask.good.copy()
+    good.ravel()[hot] = False
+    return replace(mask, good=good, hot=int(hot.size))
+
+
+def _joined(events: list[EventBatch]) -> EventBatch:
+    starts = np.cumsum([0] + [int(batch.offset[-1]) for batch in events])
+    return EventBatch(
+        frame_numbers=np.concatenate([batch.frame_numbers for batch in events]),
+        offset=np.concatenate(
+            [np.zeros(1, np.int64)]
+            + [batch.offset[1:] + start for batch, start in zip(events, starts, strict=False)]
+        ),
+        pixel=np.concatenate([batch.pixel for batch in events]),
+        count=np.concatenate([batch.count for batch in events]),
+        saturated_pixel=np.unique(np.concatenate([batch.saturated_pixel for batch in events])),
+    )
+
+
+def _mean_image(events: list[EventBatch], good: np.ndarray) -> np.ndarray:
+    image = np.zeros(good.size)
+    frames = 0
+    for batch in events:
+        image += np.bincount(batch.pixel, weights=batch.count, minlength=good.size)
+        frames += len(batch.frame_numbers)
+    return image.reshape(good.shape) / max(frames, 1)
+
+
+def _speckle_area(events: list[EventBatch], partition: RingPartition) -> float:
+    """Area of a speckle, or a cautious large one when the first frames hold too few photons to measure it."""
+    good = partition.cell_of_pixel >= 0
+    size = SpeckleSize(partition)
+    contrast = MultiTau(partition)
+    for batch in events:
+        for index in range(len(batch.frame_numbers)):
+            pixel, count = batch.frame(index)
+            inside = good[pixel]
+            pixel, count = pixel[inside], count[inside]
+            size.add(pixel, count)
+            contrast.add(pixel, count)
+    result = contrast.result()
+    value, error = result.g2[:, 0] - 1, result.g2_err[:, 0]
+    usable = np.isfinite(value) & np.isfinite(error) & (error > 0)
+    if not usable.any():
+        return _UNKNOWN_SPECKLE_AREA_PX
+    weight = 1 / error[usable] ** 2
+    mean = float((value[usable] * weight).sum() / weight.sum())
+    if mean * np.sqrt(weight.sum()) < _SIGNIFICANT:
+        return _UNKNOWN_SPECKLE_AREA_PX
+    return size.area_px(mean)
