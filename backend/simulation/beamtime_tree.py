@@ -209,18 +209,15 @@ def _write_frames(
     """Frames written until the series was complete or stopped."""
     writer = DataFileWriter(series)
     frame = first_frame
-    try:
-        for index in range(series.frames):
-            if index > 0:
-                frame = movie.next_frame(frame)
-            if not clock.wait_for_end_of_frame(index):
-                break
-            if (file := writer.append(frame)) is not None:
-                tell("file", writer.frames, file)
-        if (file := writer.finish_file()) is not None:
+    for index in range(series.frames):
+        if index > 0:
+            frame = movie.next_frame(frame)
+        if not clock.wait_for_end_of_frame(index):
+            break
+        if (file := writer.append(frame)) is not None:
             tell("file", writer.frames, file)
-    finally:
-        writer.abandon()
+    if (file := writer.finish_file()) is not None:
+        tell("file", writer.frames, file)
     return writer.frames
 
 

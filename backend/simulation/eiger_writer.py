@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,8 @@ import hdf5plugin
 import numpy as np
 
 from backend.simulation.detector_model import DetectorModel
+
+_DATASET = "/entry/data/data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,13 @@ def write_master(series: EigerSeries) -> None:
     OSError
         The folder cannot be written.
     """
-    partial = _partial_name(series.master)
-    with h5py.File(partial, "w") as file:
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
         file.attrs["default"] = "entry"
         entry = _group(file, "entry", "NXentry", default="data")
         data = _group(entry, "data", "NXdata", signal="data_000001")
         for number in range(1, series.files + 1):
-            data[f"data_{number:06d}"] = h5py.ExternalLink(series.data_file(number).name, "/entry/data/data")
+            data[f"data_{number:06d}"] = h5py.ExternalLink(series.data_file(number).name, _DATASET)
         instrument = _group(entry, "instrument", "NXinstrument")
         detector = _group(instrument, "detector", "NXdetector")
         _write_detector(detector, series)
@@ -70,7 +72,7 @@ def write_master(series: EigerSeries) -> None:
         beam = _group(instrument, "beam", "NXbeam")
         _value(beam, "incident_wavelength", np.float32(series.detector.wavelength_m * 1e10), "angstrom")
         _value(_group(entry, "sample", "NXsample"), "name", series.stem)
-    os.rename(partial, series.master)
+    _publish(content, series.master)
 
 
 def _write_detector(group: h5py.Group, series: EigerSeries) -> None:
@@ -126,13 +128,14 @@ def _write_detector_specific(group: h5py.Group, series: EigerSeries) -> None:
 class DataFileWriter:
     """Appends frames to data files; each appears under its final name when its last frame is in.
 
-    Only the frame at hand is in memory. An unfinished file has a hidden temporary name in the same folder.
+    The file at hand is built in memory, as in the detector's own computer, and holds at most the compressed frames
+    of one file. So a full disk meets a plain write, never the HDF5 library in the middle of one.
     """
 
     def __init__(self, series: EigerSeries) -> None:
         self._series = series
+        self._content = io.BytesIO()
         self._file: h5py.File | None = None
-        self._dataset: h5py.Dataset | None = None
         self._in_file = 0
         self.frames = 0
 
@@ -144,60 +147,62 @@ class DataFileWriter:
         OSError
             The folder cannot be written (full, vanished, read-only).
         """
-        if self._dataset is None:
-            self._open_next()
-        assert self._dataset is not None
-        self._dataset[self._in_file] = frame
+        if self._file is None:
+            self._file = self._new_file()
+        dataset = self._file[_DATASET]
+        dataset[self._in_file] = frame
         self._in_file += 1
         self.frames += 1
-        if self._in_file == len(self._dataset):
-            return self.finish_file()
-        return None
+        return self.finish_file() if self._in_file == len(dataset) else None
 
     def finish_file(self) -> Path | None:
-        """Publish the file at hand with the frames it has, as after an abort; ``None`` if there is none."""
-        if self._file is None or self._dataset is None:
+        """Publish the file at hand with the frames it has, as after an abort; ``None`` if there is none.
+
+        Raises
+        ------
+        OSError
+            As :meth:`append`.
+        """
+        if self._file is None:
             return None
-        self._dataset.resize(self._in_file, axis=0)
-        self._dataset.attrs["image_nr_low"] = np.int64(self.frames - self._in_file + 1)
-        self._dataset.attrs["image_nr_high"] = np.int64(self.frames)
-        partial = Path(self._file.filename)
+        dataset = self._file[_DATASET]
+        dataset.resize(self._in_file, axis=0)
+        dataset.attrs["image_nr_low"] = np.int64(self.frames - self._in_file + 1)
+        dataset.attrs["image_nr_high"] = np.int64(self.frames)
         self._file.close()
-        self._file = self._dataset = None
-        final = self._series.data_file(-(-self.frames // self._series.frames_per_file))
-        os.rename(partial, final)
-        return final
+        self._file = None
+        path = self._series.data_file(-(-self.frames // self._series.frames_per_file))
+        _publish(self._content, path)
+        return path
 
-    def abandon(self) -> None:
-        """Close and remove the unfinished file, if any; published files stay."""
-        if self._file is not None:
-            partial = Path(self._file.filename)
-            self._file.close()
-            self._file = self._dataset = None
-            partial.unlink(missing_ok=True)
-
-    def _open_next(self) -> None:
+    def _new_file(self) -> h5py.File:
         series = self._series
-        number = self.frames // series.frames_per_file + 1
-        planned = min(series.frames_per_file, series.frames - self.frames)
-        self._file = h5py.File(_partial_name(series.data_file(number)), "w")
-        self._file.attrs["default"] = "entry"
-        entry = _group(self._file, "entry", "NXentry", default="data")
-        data = _group(entry, "data", "NXdata", signal="data")
+        self._content = io.BytesIO()
+        self._in_file = 0
+        file = h5py.File(self._content, "w")
+        file.attrs["default"] = "entry"
+        data = _group(_group(file, "entry", "NXentry", default="data"), "data", "NXdata", signal="data")
         rows, columns = series.detector.shape_yx
-        self._dataset = data.create_dataset(
+        data.create_dataset(
             "data",
-            shape=(planned, rows, columns),
+            shape=(min(series.frames_per_file, series.frames - self.frames), rows, columns),
             maxshape=(None, rows, columns),
             chunks=(1, rows, columns),
             dtype=series.dtype,
             **hdf5plugin.Bitshuffle(cname="lz4"),
         )
-        self._in_file = 0
+        return file
 
 
-def _partial_name(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")
+def _publish(content: io.BytesIO, path: Path) -> None:
+    """Write a whole file under a hidden temporary name in the same folder, then give it its name."""
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        partial.write_bytes(content.getbuffer())
+        partial.rename(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: str) -> h5py.Group:

@@ -31,7 +31,6 @@ from backend.simulation.beamtime_tree import (
     write_series,
 )
 from backend.simulation.detector_model import EIGER_500K, DetectorModel
-from backend.simulation.eiger_writer import DataFileWriter, EigerSeries
 from backend.simulation.pace import StopRequest
 from backend.simulation.series_plan import SeriesPlan
 from backend.simulation.speckle import SpeckleMovie
@@ -222,16 +221,27 @@ def test_a_stop_publishes_the_frames_so_far_and_ends_the_wait_at_once(tmp_path: 
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_an_abandoned_file_leaves_no_trace(tmp_path: Path) -> None:
-    series = EigerSeries(
-        tmp_path, "x", SMALL, SMALL.pixel_mask(), np.dtype("uint16"), 10, 5, 0.05, 0.04, datetime.now()
+def test_a_full_disk_is_told_in_words_and_leaves_whole_files_only(tmp_path: Path) -> None:
+    # A limit on the size of a file fails a write half-way, like a full disk.
+    program = (
+        "import resource, signal;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000));"
+        "from mento_gui.commands.simulate import simulate; simulate()"
     )
-    writer = DataFileWriter(series)
-    writer.append(np.zeros(SMALL.shape_yx, np.uint16))
-    assert len(list(tmp_path.iterdir())) == 1
-    writer.abandon()
-    assert not list(tmp_path.iterdir())
-    assert writer.finish_file() is None
+    arguments = "--frames 40 --frames-per-file 20 --sample full --number 1"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--to", str(tmp_path), *arguments.split()],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    names = {path.name for path in (tmp_path / "full_00001" / "e500").iterdir()}
+    assert names == {"full_00001_master.h5", "full_00001.batchinfo"}
 
 
 def test_an_existing_series_is_not_touched(tmp_path: Path) -> None:
