@@ -1,0 +1,182 @@
+"""From the accumulators of a series to the parts of a snapshot, ready to draw."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from backend.correlation.kww_fit import kww
+from backend.correlation.multitau import MultiTauResult
+from backend.damage.verdict import percent
+from backend.series_analysis import RingAccumulators, SeriesAnalysis
+from backend.snapshot import G2Part, ImagePart, IntensityPart, RingFit, TrendPart, TwoTimePart
+
+_HIGHEST_GREY = 253
+_SATURATED = 254
+_MASKED = 255
+_SHOWN_DECADES = 4.0
+_FIT_POINTS = 60
+_SHOWN_FAMILY = "structure"
+
+
+def image_part(analysis: SeriesAnalysis, max_pixels: int) -> ImagePart | None:
+    """Mean image summed to at most ``max_pixels``, as grey levels on a logarithmic scale."""
+    if analysis.plan is None or analysis.image.frames == 0:
+        return None
+    shape = analysis.info.detector.shape_yx
+    binning = math.ceil(math.sqrt(shape[0] * shape[1] / max_pixels))
+    good = analysis.plan.mask.good
+    good_pixels = _binned(good.astype(np.int64), binning)
+    counts = _binned(analysis.image.counts.reshape(shape) * good, binning)
+    mean = counts / np.maximum(good_pixels, 1) / analysis.image.frames
+    preview, level_counts = _grey_levels(mean)
+    saturated = np.zeros(shape[0] * shape[1], np.int64)
+    saturated[list(analysis.saturated)] = 1
+    preview[_binned(saturated.reshape(shape), binning) > 0] = _SATURATED
+    preview[good_pixels == 0] = _MASKED
+    partition = analysis.plan.partition
+    center = partition.beam_center_yx_px if partition else (math.nan, math.nan)
+    return ImagePart(
+        preview=preview,
+        level_counts=level_counts,
+        binning=binning,
+        beam_center_yx=((center[0] + 0.5) / binning - 0.5, (center[1] + 0.5) / binning - 0.5),
+        ring_radii=(partition.ring_edges_px / binning if partition else np.empty((0, 2))).astype(np.float32),
+        q_inv_nm=partition.q_inv_nm if partition else np.empty(0),
+        frames=analysis.image.frames,
+        masked_pixels=int(good.size - np.count_nonzero(good)),
+        saturated_pixels=len(analysis.saturated),
+    )
+
+
+def _binned(image: np.ndarray, binning: int) -> np.ndarray:
+    """Sums of squares of ``binning`` pixels; an incomplete last row or column counts as it is."""
+    if binning == 1:
+        return image
+    rows = np.add.reduceat(image, np.arange(0, image.shape[0], binning), axis=0)
+    return np.add.reduceat(rows, np.arange(0, image.shape[1], binning), axis=1)
+
+
+def _grey_levels(mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Image in grey levels 0 (no counts) to 253, and the mean counts that each level stands for."""
+    positive = mean[mean > 0]
+    highest = float(np.quantile(positive, 0.9999)) if positive.size else 1.0
+    lowest = max(highest / 10**_SHOWN_DECADES, float(positive.min()) if positive.size else highest / 10)
+    lowest = min(lowest, highest / 10)
+    span = math.log(highest / lowest)
+    with np.errstate(divide="ignore"):
+        level = 1 + (_HIGHEST_GREY - 1) * np.log(mean / lowest) / span
+    preview = np.clip(np.where(mean > 0, level, 0), np.where(mean > 0, 1, 0), _HIGHEST_GREY).astype(np.uint8)
+    level_counts = np.zeros(_HIGHEST_GREY + 1, np.float32)
+    level_counts[1:] = np.geomspace(lowest, highest, _HIGHEST_GREY)
+    return preview, level_counts
+
+
+def g2_part(analysis: SeriesAnalysis, result: MultiTauResult) -> G2Part:
+    """Live g2 with error bars and fits; lag 0 is the contrast and is not drawn."""
+    frame_time_s = analysis.info.frame_time_s or 1.0
+    partition = _rings_of(analysis).partition
+    fits = analysis.fits(result)
+    lag_s = result.lag_frames[1:] * frame_time_s
+    fit_lag_s = (
+        np.geomspace(lag_s[0], max(lag_s[-1], 2 * lag_s[0]), _FIT_POINTS) if lag_s.size else np.empty(0)
+    )
+    return G2Part(
+        lag_s=lag_s,
+        g2=result.g2[:, 1:],
+        g2_err=result.g2_err[:, 1:],
+        q_inv_nm=partition.q_inv_nm,
+        frames=analysis.frames,
+        fits=fits,
+        fit_lag_s=fit_lag_s,
+        fit_g2=np.array([_fit_curve(fit, fit_lag_s) for fit in fits]),
+    )
+
+
+def _fit_curve(fit: RingFit | None, lag_s: np.ndarray) -> np.ndarray:
+    if fit is None:
+        return np.full(lag_s.shape, np.nan)
+    return kww(lag_s, fit.gamma_per_s, fit.contrast, fit.baseline, fit.exponent)
+
+
+def intensity_part(analysis: SeriesAnalysis, result: MultiTauResult) -> IntensityPart:
+    """I(q) at the start and now, I(t), speckle contrast of single frames."""
+    rings = _rings_of(analysis)
+    first, first_frames = rings.radial.first()
+    now, now_frames = rings.radial.newest()
+    frame, photons = analysis.trace.result()
+    return IntensityPart(
+        q_inv_nm=rings.partition.fine_q_inv_nm,
+        first=first,
+        now=now,
+        first_frames=first_frames,
+        now_frames=now_frames,
+        frame=frame,
+        photons_per_pixel=photons,
+        ring_contrast=result.g2[:, 0] - 1,
+        ring_contrast_err=result.g2_err[:, 0],
+    )
+
+
+def two_time_part(analysis: SeriesAnalysis, ring: int, result: MultiTauResult) -> TwoTimePart | None:
+    """Two-time map of one ring, colour range from its own short-lag contrast."""
+    rings = _rings_of(analysis)
+    ring = min(max(ring, 0), rings.partition.rings - 1)
+    values = rings.two_time.result(ring, float(rings.radial.gradient()[ring]))
+    if len(values) < 2:
+        return None
+    short = result.g2[ring, 1:4]
+    contrast = float(np.nanmean(short)) - 1 if np.isfinite(short).any() else 0.1
+    return TwoTimePart(
+        ring=ring,
+        q_inv_nm=float(rings.partition.q_inv_nm[ring]),
+        values=values,
+        frames_per_bin=rings.two_time.frames_per_bin,
+        bin_time_s=rings.two_time.frames_per_bin * (analysis.info.frame_time_s or 1.0),
+        low=1.0,
+        high=1.0 + max(1.2 * contrast, 0.02),
+        pixel_fraction=float(rings.two_time.pixel_fraction[ring]),
+    )
+
+
+def trend_part(analysis: SeriesAnalysis) -> TrendPart | None:
+    """The damage indicator window by window, or ``None`` before the first verdict."""
+    rings = _rings_of(analysis)
+    said = [] if rings.damage is None else [a for a in rings.damage.assessments if a.effects]
+    if not said:
+        return None
+    newest = said[-1]
+    family = newest.family if newest.family in newest.effects else _SHOWN_FAMILY
+    settings = analysis.settings.damage
+    tolerances = {
+        "structure": settings.structure_tolerance_percent,
+        "dynamics": settings.dynamics_tolerance_percent,
+        "contrast": settings.contrast_tolerance_percent,
+    }
+    families = {
+        name: np.array([percent(a.effects[name][0]) if name in a.effects else math.nan for a in said])
+        for name in newest.effects
+    }
+    errors = [percent(a.effects[family][1]) if family in a.effects else math.nan for a in said]
+    return TrendPart(
+        label=family,
+        frame=np.array([a.frame for a in said]),
+        dose=np.array([a.dose for a in said]),
+        dose_unit="s of full beam",
+        effect_percent=families[family],
+        effect_err_percent=np.array(errors),
+        tolerance_percent=tolerances[family],
+        log10_evidence=np.array([a.log10_evidence for a in said]),
+        log10_alarm=newest.log10_alarm,
+        onset_frame=newest.onset_frame,
+        onset_interval=newest.onset_interval,
+        families=families,
+        tolerances_percent={name: tolerances[name] for name in families},
+    )
+
+
+def _rings_of(analysis: SeriesAnalysis) -> RingAccumulators:
+    if analysis.rings is None:
+        raise ValueError("the series has no q rings")
+    return analysis.rings
