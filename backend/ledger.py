@@ -226,15 +226,15 @@ class Ledger:
         with self._lock:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException as error:
-                # SQLite has ended the transaction itself after a full disk.
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                if isinstance(error, sqlite3.Error):
-                    raise explain(self.path, error) from error
-                raise
+                try:
+                    yield self._connection
+                    self._connection.execute("COMMIT")
+                finally:
+                    # Still open only after a failure; SQLite has ended it itself when the disk was full.
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                raise explain(self.path, error) from error
 
     def _read(self, query: str, values: tuple[Any, ...]) -> list[Any]:
         with self._lock:

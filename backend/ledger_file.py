@@ -58,6 +58,9 @@ def _open_sound(path: Path, busy_timeout_s: float, versions: Sequence[Sequence[s
         connection.execute("PRAGMA foreign_keys = ON")
         # Also proves at once that the file may be written: SQLite opens a read-only file without a word.
         connection.execute("BEGIN IMMEDIATE")
+        faults = [row[0] for row in connection.execute("PRAGMA quick_check(1)")]
+        if faults != ["ok"]:
+            raise sqlite3.DatabaseError(" ".join(faults[0].split()))
         found = connection.execute("PRAGMA user_version").fetchone()[0]
         if found > len(versions):
             raise LedgerError(
@@ -68,11 +71,8 @@ def _open_sound(path: Path, busy_timeout_s: float, versions: Sequence[Sequence[s
         for version in range(found, len(versions)):
             for statement in versions[version]:
                 connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(versions)}")
+            connection.execute(f"PRAGMA user_version = {version + 1}")
         connection.execute("COMMIT")
-        faults = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
-        if faults != ["ok"]:
-            raise sqlite3.DatabaseError("; ".join(faults))
     except (sqlite3.Error, LedgerError):
         connection.close()
         raise

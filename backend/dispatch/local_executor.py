@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,7 +56,6 @@ class LocalExecutor:
 
     def __init__(self, parallel_jobs: int = 1) -> None:
         self.parallel_jobs = parallel_jobs
-        self._started: dict[str, subprocess.Popen[bytes]] = {}
         self._kill_at: dict[str, float] = {}
 
     def find(self, intents: Sequence[JobIntent]) -> list[JobReport]:
@@ -90,7 +90,8 @@ class LocalExecutor:
                 still_works="The live analysis is not affected.",
                 try_this="Check that the processed folder exists, may be written and has room.",
             ) from error
-        self._started[intent.job_id] = process
+        # Collects the exit code as soon as there is one, so that no ended process lingers; nobody waits for the thread.
+        threading.Thread(target=process.wait, name=f"collect {intent.job_id}", daemon=True).start()
         return JobReport(
             job_id=intent.job_id,
             state=JobState.RUNNING,
@@ -101,9 +102,6 @@ class LocalExecutor:
 
     def poll(self, jobs: Sequence[JobRecord]) -> list[JobReport]:
         """One report per job; also kills jobs that did not stop in time after a cancel."""
-        for job_id, process in list(self._started.items()):
-            if process.poll() is not None:
-                del self._started[job_id]
         return [self._judge(job) for job in jobs]
 
     def cancel(self, job: JobRecord) -> None:
@@ -128,11 +126,7 @@ class LocalExecutor:
 
     def close(self) -> None:
         """Let go of all jobs; they run on and are found again by their claims."""
-        for process in self._started.values():
-            if process.poll() is None:
-                # The job outlives this program on purpose, so nobody will ever collect its exit code.
-                process.returncode = 0
-        self._started.clear()
+        self._kill_at.clear()
 
     def _judge(self, job: JobRecord) -> JobReport:
         try:

@@ -107,6 +107,8 @@ def _run_command(intent: JobIntent, stop: _StopRequest) -> _Outcome:
     except OSError as error:
         return _Outcome("failed", f"{intent.command[0]} cannot be started: {error.strerror}.", None)
     interrupted = _wait(child, time.monotonic() + intent.time_limit_s, stop)
+    # What the command left running in the background could still change its result.
+    _signal_group(child.pid, signal.SIGKILL)
     code = child.returncode
     if interrupted == "stopped":
         return _Outcome("stopped", "The job was asked to stop and did.", code)
@@ -132,13 +134,21 @@ def _wait(
             now = time.monotonic()
             if not interrupted and (stop.came or now >= deadline):
                 interrupted = "stopped" if stop.came else "time-limit"
-                os.killpg(child.pid, signal.SIGTERM)
+                _signal_group(child.pid, signal.SIGTERM)
                 kill_at = now + STOP_GRACE_S
             elif kill_at is not None and now >= kill_at:
-                os.killpg(child.pid, signal.SIGKILL)
+                _signal_group(child.pid, signal.SIGKILL)
                 kill_at = None
         else:
             return interrupted
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        # Nothing of it is left.
+        return
 
 
 def _keep_result(intent: JobIntent, outcome: _Outcome) -> _Outcome:
