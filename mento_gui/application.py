@@ -68,7 +68,7 @@ def run_window(root: Path, settings_file: Path | None, *, demo_title: str = "") 
     # Only when the window has been painted: looking for a backend may take half a second.
     QTimer.singleShot(0, process.start)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: QTimer.singleShot(0, window.close))
+        signal.signal(number, lambda *_: window.close_without_question())
     code = application.exec_()
     report.remove()
     return int(code)

@@ -6,6 +6,8 @@ from enum import Enum
 
 from PyQt5.QtWidgets import QMessageBox, QWidget
 
+from widgets.qt_objects import existing
+
 
 class CloseChoice(Enum):
     """What shall happen to the backend this window has started."""
@@ -29,7 +31,7 @@ def ask_about_backend(parent: QWidget) -> CloseChoice:
         (stop, "No more verdicts until a window or a backend is started again."),
         (cancel, "Nothing happens."),
     ):
-        button.setToolTip(tooltip)
+        existing(button).setToolTip(tooltip)
     box.setDefaultButton(keep)
     box.setEscapeButton(cancel)
     box.exec_()

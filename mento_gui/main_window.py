@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from PyQt5.QtCore import QSettings, pyqtSignal
+from PyQt5.QtCore import QSettings, Qt, pyqtSignal
 from PyQt5.QtGui import QCloseEvent, QCursor
 from PyQt5.QtWidgets import QApplication, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
@@ -61,11 +61,14 @@ class MainWindow(QMainWindow):
         self.message_bar = MessageBar()
         self.pause_band = PauseBand(clock=clock)
         self._help = HelpPanel(self)
+        self._state_before: Qt.WindowStates = self.windowState()
         self._build()
         self._connect()
         self.theme = theme_named(str(preferences.value("theme", "dark")))
         self.set_theme(self.theme)
         self._name_window()
+        # No button looks chosen before the person has chosen one.
+        self.setFocus()
 
     def show_snapshot(self, snapshot: Snapshot, arrived_at: float) -> None:
         """Show ``snapshot``, which arrived at ``arrived_at``; paused pictures stay unless there is a new alarm."""
@@ -178,6 +181,11 @@ class MainWindow(QMainWindow):
         words = f"Saved the picture to {picture_file} and the numbers to {numbers_file.name} beside it."
         self.show_message(Message(key="window:saved", level="info", what=words, at=time.time()))
 
+    def close_without_question(self) -> None:
+        """Close because the system says so: a running series keeps its backend, unless this is the demo."""
+        self._ask_close = lambda _window: CloseChoice.KEEP
+        self.close()
+
     def closeEvent(self, event: QCloseEvent | None) -> None:
         """Ask about a running series if the backend would end with the window."""
         assert event is not None
@@ -210,7 +218,6 @@ class MainWindow(QMainWindow):
         layout.addWidget(self.pages, 1)
         self.setCentralWidget(centre)
         self.setMinimumSize(*MINIMUM_SIZE)
-        self._state_before = self.windowState()
         self.actions_by_text = add_actions(self, self._plans())
         geometry = self._preferences.value("geometry")
         if geometry is not None:
@@ -225,7 +232,7 @@ class MainWindow(QMainWindow):
                 self.save_what_i_see,
                 "Picture and numbers, with the series name.",
             ),
-            ActionPlan("&File", "Close", "Ctrl+Q", lambda: (self.close(), None)[1], "Close the window."),
+            ActionPlan("&File", "Close", "Ctrl+Q", self.close, "Close the window."),
             ActionPlan(
                 "&View",
                 "Big panel",

@@ -14,6 +14,7 @@ from widgets.g2_view import G2View
 from widgets.intensity_view import IntensityView
 from widgets.job_table import JobTable
 from widgets.message_table import MessageTable
+from widgets.qt_objects import existing
 from widgets.run_table import RunTable
 from widgets.speckle_view import SpeckleView
 from widgets.theme import Theme
@@ -24,8 +25,8 @@ from widgets.view_frame import ViewFrame
 
 _LEFT_WIDTH_PX = (300, 420)
 # Least height of the tables and of the pictures, and how room beyond that is shared between them.
-_TABLES_HEIGHT_PX = 118
-_SHARES = (5, 1)
+_TABLES_HEIGHT_PX = 132
+_SHARES = (9, 2)
 
 
 class WatchPage(QWidget):
@@ -84,6 +85,7 @@ class WatchPage(QWidget):
         """Dim all pictures and say why; lift the veil with an empty text."""
         for view in self.views:
             view.set_stale(words)
+        self.facts.set_stale(bool(words))
 
     def select_ring(self, ring: int | None) -> None:
         """Highlight one ring in all pictures, or none."""
@@ -102,10 +104,12 @@ class WatchPage(QWidget):
     def _build(self) -> None:
         self.lower_tabs = QTabWidget()
         self.lower_tabs.setDocumentMode(True)
+        existing(self.lower_tabs.tabBar()).setDrawBase(False)
         self.lower_tabs.addTab(self.jobs, "Jobs")
         self.lower_tabs.addTab(self.messages, "Messages")
         series_tabs = QTabWidget()
         series_tabs.setDocumentMode(True)
+        existing(series_tabs.tabBar()).setDrawBase(False)
         series_tabs.addTab(self.runs, "Series")
         tables = QWidget()
         tables.setMinimumHeight(_TABLES_HEIGHT_PX)

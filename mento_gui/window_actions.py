@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from PyQt5.QtGui import QKeySequence
 from PyQt5.QtWidgets import QAction, QMainWindow
 
+from widgets.qt_objects import existing
+
 
 @dataclass(frozen=True, slots=True)
 class ActionPlan:
@@ -16,7 +18,7 @@ class ActionPlan:
     menu: str
     text: str
     key: str
-    does: Callable[[], None]
+    does: Callable[[], object]
     tooltip: str
 
 
@@ -26,7 +28,7 @@ def add_actions(window: QMainWindow, plans: list[ActionPlan]) -> dict[str, QActi
     menus = {}
     for plan in plans:
         if plan.menu not in menus:
-            menus[plan.menu] = window.menuBar().addMenu(plan.menu)
+            menus[plan.menu] = existing(existing(window.menuBar()).addMenu(plan.menu))
             menus[plan.menu].setToolTipsVisible(True)
         action = QAction(plan.text, window)
         action.setShortcut(QKeySequence(plan.key))

@@ -81,7 +81,7 @@ class ColourBar(QWidget):
 
     def _paint_bar(self, painter: QPainter, bar: QRectF, line: int) -> None:
         upside_down = np.ascontiguousarray(self._colours[::-1].reshape(-1, 1, 3))
-        image = QImage(upside_down.data, 1, len(upside_down), 3, QImage.Format_RGB888)
+        image = QImage(upside_down.tobytes(), 1, len(upside_down), 3, QImage.Format_RGB888)
         painter.drawImage(bar, image)
         painter.setPen(QColor(self._theme.text))
         free_above = bar.bottom() + line

@@ -30,6 +30,8 @@ class FactsPanel(QFrame):
         self.setObjectName("card")
         self.setProperty("help", "facts")
         self.setToolTip("The series on display.")
+        self._series: SeriesPart | None = None
+        self._stale = False
         self.name = QLabel("No series yet")
         self.name.setObjectName("viewTitle")
         self.name.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Preferred)
@@ -72,7 +74,8 @@ class FactsPanel(QFrame):
             words = facts.get(name, "–")
             if label.text() != words:
                 label.setText(words)
-        self.name.setText("No series yet" if series is None else f"{series.name} · {series.status}")
+        self._series = series
+        self._name_series()
         expected = None if series is None else series.expected_frames
         self.progress.setVisible(bool(expected))
         if series is not None and expected:
@@ -80,9 +83,21 @@ class FactsPanel(QFrame):
             self.progress.setValue(min(series.frames, expected))
         self.beam.show_intensity(snapshot.intensity, expected)
 
+    def set_stale(self, stale: bool) -> None:
+        """While nothing arrives nobody knows whether the series still runs, and the panel says so."""
+        self._stale = stale
+        self._name_series()
+
     def set_theme(self, theme: Theme) -> None:
         """Use the colours of ``theme``."""
         self.beam.set_theme(theme)
+
+    def _name_series(self) -> None:
+        if self._series is None:
+            self.name.setText("No series yet")
+            return
+        status = f"{self._series.status} when last heard of" if self._stale else self._series.status
+        self.name.setText(f"{self._series.name} · {status}")
 
 
 class BeamLine(QWidget):

@@ -35,6 +35,7 @@ class G2View(ViewFrame):
         self.header.addWidget(self.all_rings)
         self.legend = QLabel()
         self.legend.setToolTip("Click a q to follow this ring in all pictures.")
+        self.legend.setWordWrap(True)
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.legend.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Preferred)
         self.legend.linkActivated.connect(lambda ring: self.ring_selected.emit(int(ring)))
@@ -54,6 +55,7 @@ class G2View(ViewFrame):
         layout.addWidget(self.legend)
         layout.addWidget(self.plot, 1)
         self._series = ""
+        self._band_top = 1.0
 
     def inputs(self, snapshot: Snapshot) -> tuple[object, ...]:
         """Live g2, confirmed g2, and the speckle contrast that g2 should start from."""
@@ -76,10 +78,18 @@ class G2View(ViewFrame):
         self.curves.draw(part, snapshot.confirmed_g2, rings, colours, self.selected_ring, self.theme)
         self._draw_band(snapshot.intensity, followed)
         self._draw_badge(snapshot.confirmed_g2, followed)
+        self.badge.show()
+        self.all_rings.show()
         self._follow(part, rings)
         self.legend.setText(_legend(part, rings, colours, self.selected_ring))
         self.all_rings.setText(f"all {len(part.q_inv_nm)} q")
         self.note.setText(_fit_words(part, followed))
+
+    def show_empty(self, sentence: str) -> None:
+        """Without a curve there is nothing to confirm or to choose."""
+        super().show_empty(sentence)
+        self.badge.hide()
+        self.all_rings.hide()
 
     def set_theme(self, theme: Theme) -> None:
         """Use the colours of ``theme``."""
@@ -90,6 +100,7 @@ class G2View(ViewFrame):
     def _draw_band(self, intensity: IntensityPart | None, ring: int) -> None:
         known = intensity is not None and ring < len(intensity.ring_contrast)
         self.band.setVisible(known)
+        self._band_top = 1.0
         if intensity is None or not known:
             return
         level = 1.0 + float(intensity.ring_contrast[ring])
@@ -103,6 +114,7 @@ class G2View(ViewFrame):
         for line in self.band.lines:
             line.setPen(thin_pen(colour))
         self.band.setRegion((level - half, level + half))
+        self._band_top = level + half
 
     def _draw_badge(self, confirmed: ConfirmedG2Part | None, ring: int) -> None:
         agreement = "provisional" if confirmed is None else confirmed.agreement
@@ -126,11 +138,12 @@ class G2View(ViewFrame):
             return
         self.plot.follow("x", float(np.log10(lag_s[0])) - 0.1, float(np.log10(lag_s[-1])) + 0.1)
         values, errors = part.g2[rings], part.g2_err[rings]
-        sure = np.isfinite(values) & (errors < 0.5 * max(np.nanmax(values, initial=1.0) - 1.0, 0.02))
-        shown = values[sure]
+        spread = max(float(np.nanmax(values, initial=1.0)) - 1.0, 0.02)
+        # Points whose error is as large as the curve itself must not set the scale.
+        shown = values[np.isfinite(values) & (errors < 0.25 * spread)]
         if shown.size:
-            low, high = np.percentile(shown, (0.5, 99.5))
-            self.plot.follow("y", *nice_range(min(1.0, float(low)), max(1.02, float(high))))
+            tops = [float(shown.max()), self._band_top, 1.02]
+            self.plot.follow("y", *nice_range(min(1.0, float(np.percentile(shown, 1))), max(tops)))
 
 
 def chosen_rings(part: G2Part, followed: int) -> list[int]:

@@ -20,7 +20,7 @@ class HelpPanel(QDialog):
         self.text.setFrameShape(QTextBrowser.NoFrame)
         close = QPushButton("Close")
         close.setToolTip("Close this page (Esc).")
-        close.clicked.connect(self.close)
+        close.clicked.connect(self.hide)
         layout = QVBoxLayout(self)
         layout.addWidget(self.text, 1)
         layout.addWidget(close, 0, Qt.AlignmentFlag.AlignRight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import qtawesome
@@ -11,6 +12,7 @@ from PyQt5.QtWidgets import QMenu, QMessageBox, QWidget
 
 from backend.requests import CancelJob, RunRecipe
 from backend.snapshot import JobRow, Snapshot
+from widgets.qt_objects import add_entry, existing
 from widgets.quantity_words import clock_words, duration_words
 from widgets.row_table import Column, RowTable
 from widgets.theme import DARK, Theme
@@ -32,7 +34,12 @@ class JobTable(RowTable[JobRow]):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         self._theme = DARK
-        super().__init__(_columns(self._icon), lambda row: row.job_id, parent)
+        super().__init__(
+            _columns(self._icon),
+            lambda row: row.job_id,
+            parent,
+            empty_words="No jobs yet. One starts when a series ends.",
+        )
         self.setToolTip("Jobs of this beamtime. Right click a row to cancel, run again or see what it said.")
         self.setProperty("help", "tables")
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
@@ -53,36 +60,48 @@ class JobTable(RowTable[JobRow]):
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.setToolTipsVisible(True)
-        cancel = menu.addAction("Cancel this job")
-        cancel.setToolTip("Stops the job; results that are already written stay.")
-        cancel.setEnabled(row.state in ("queued", "running", "unknown"))
-        cancel.triggered.connect(lambda: self.wish.emit(CancelJob(job_id=row.job_id)))
-        again = menu.addAction("Run it again")
-        again.setToolTip("Submits the same recipe for the same series once more.")
-        again.setEnabled(row.state in ("done", "failed", "cancelled"))
-        again.triggered.connect(lambda: self.wish.emit(RunRecipe(series=row.series, recipe=row.recipe)))
+        add_entry(
+            menu,
+            "Cancel this job",
+            "Stops the job; results that are already written stay.",
+            lambda: self.wish.emit(CancelJob(job_id=row.job_id)),
+            enabled=row.state in ("queued", "running", "unknown"),
+        )
+        add_entry(
+            menu,
+            "Run it again",
+            "Submits the same recipe for the same series once more.",
+            lambda: self.wish.emit(RunRecipe(series=row.series, recipe=row.recipe)),
+            enabled=row.state in ("done", "failed", "cancelled"),
+        )
         menu.addSeparator()
-        details = menu.addAction("Show what it said")
-        details.setToolTip("State, reason, last line of the log and where the result is.")
-        details.triggered.connect(lambda: self._show_details(row))
-        folder = menu.addAction("Open the result's folder")
-        folder.setToolTip(row.result_path or "There is no result yet.")
-        folder.setEnabled(bool(row.result_path))
-        folder.triggered.connect(lambda: _open_folder(row.result_path))
+        add_entry(
+            menu,
+            "Show what it said",
+            "State, reason, last line of the log and where the result is.",
+            lambda: self._show_details(row),
+        )
+        add_entry(
+            menu,
+            "Open the result's folder",
+            row.result_path or "There is no result yet.",
+            lambda: _open_folder(row.result_path),
+            enabled=bool(row.result_path),
+        )
         return menu
 
     def _open_menu(self, position: QPoint) -> None:
         index = self.indexAt(position)
         if index.isValid():
-            self.menu_for(self.rows.row_at(index.row())).popup(self.viewport().mapToGlobal(position))
+            self.menu_for(self.rows.row_at(index.row())).popup(
+                existing(self.viewport()).mapToGlobal(position)
+            )
 
     def _show_details(self, row: JobRow) -> None:
         box = QMessageBox(self.window())
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.setWindowTitle(f"Job {row.job_id}")
-        box.setTextInteractionFlags(
-            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
-        )
+        box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         box.setText(details_words(row))
         box.setModal(False)
         box.show()
@@ -127,11 +146,11 @@ def _running_words(row: JobRow) -> str:
     return "running" if row.progress is None else f"running {100 * row.progress:.0f} %"
 
 
-def _columns(icon: object) -> list[Column[JobRow]]:
+def _columns(icon: Callable[[JobRow], QIcon]) -> list[Column[JobRow]]:
     return [
         Column("Series", "Series the job works on.", lambda row: row.series, 15),
         Column("Recipe", "What is run, and where.", lambda row: f"{row.recipe}, {row.executor}", 11),
-        Column("State", "Where the job stands.", state_words, 14, icon=icon, hint=details_words),  # type: ignore[arg-type]
+        Column("State", "Where the job stands.", state_words, 18, icon=icon, hint=details_words),
         Column(
             "Note", "Reason, or the last line of its log.", note_words, 14, stretches=True, hint=details_words
         ),

@@ -17,6 +17,7 @@ from PyQt5.QtWidgets import (
 )
 
 from backend.snapshot import Message
+from widgets.qt_objects import existing
 
 _WEIGHT = {"error": 0, "warning": 1, "info": 2}
 
@@ -94,13 +95,13 @@ class MessageBar(QFrame):
         self.details.setText(technical or f"Reported by {message.key}.")
         if self.property("level") != message.level:
             self.setProperty("level", message.level)
-            self.style().unpolish(self)
-            self.style().polish(self)
+            existing(self.style()).unpolish(self)
+            existing(self.style()).polish(self)
 
     def _copy(self) -> None:
         if self.current is not None:
             parts = (self.current.what, self.current.still_works, self.current.try_this)
-            QApplication.clipboard().setText("\n".join(part for part in parts if part))
+            existing(QApplication.clipboard()).setText("\n".join(part for part in parts if part))
 
 
 def split_details(what: str) -> tuple[str, str]:

@@ -22,7 +22,7 @@ class MessageTable(RowTable[Message]):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         self._theme = DARK
-        super().__init__(self._columns(), lambda message: message.key, parent)
+        super().__init__(self._columns(), lambda message: message.key, parent, empty_words="No messages.")
         self.setToolTip("All messages, those that were acknowledged too.")
         self.setProperty("help", "messages")
 

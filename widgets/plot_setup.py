@@ -72,6 +72,9 @@ class CurvePlot(pg.PlotWidget):
         for side in ("left", "bottom"):
             self.getAxis(side).setStyle(tickFont=self.small_font(), tickLength=-4, autoExpandTextSpace=False)
         self.getAxis("left").setWidth(46)
+        # Room for the labels of ticks that lie on the edge.
+        self.getPlotItem().layout.setContentsMargins(0, 7, 12, 0)
+        self._label_colour = ""
         self.viewport().installEventFilter(self)
 
     def small_font(self) -> QFont:
@@ -83,7 +86,8 @@ class CurvePlot(pg.PlotWidget):
     def label_axes(self, bottom: str, left: str) -> None:
         """Name both axes, unit included."""
         for side, text in (("bottom", bottom), ("left", left)):
-            self.getAxis(side).setLabel(text, **{"font-size": f"{self.small_font().pointSizeF():.1f}pt"})
+            style = {"font-size": f"{self.small_font().pointSizeF():.1f}pt", "color": self._label_colour}
+            self.getAxis(side).setLabel(text, **style)
 
     def follow(self, axis: str, low: float, high: float) -> None:
         """Show ``low`` to ``high`` on axis "x" or "y" unless the person has zoomed; small changes are ignored."""
@@ -108,6 +112,7 @@ class CurvePlot(pg.PlotWidget):
     def set_theme(self, theme: Theme) -> None:
         """Use the colours of ``theme``."""
         self.setBackground(theme.plot)
+        self._label_colour = theme.quiet
         for side in ("left", "bottom"):
             axis = self.getAxis(side)
             axis.setPen(pg.mkPen(theme.border))
@@ -122,10 +127,8 @@ class CurvePlot(pg.PlotWidget):
         return super().eventFilter(watched, event)
 
     def _apply_ranges(self) -> None:
-        if "x" in self._ranges:
-            self.getViewBox().setXRange(*self._ranges["x"], padding=0)
-        if "y" in self._ranges:
-            self.getViewBox().setYRange(*self._ranges["y"], padding=0)
+        # Both at once: with a locked aspect one after the other would cut off what the first has shown.
+        self.getViewBox().setRange(xRange=self._ranges.get("x"), yRange=self._ranges.get("y"), padding=0)
 
     def _stop_following(self) -> None:
         self._follows_data = False

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from PyQt5.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
-from PyQt5.QtGui import QIcon
+from PyQt5.QtGui import QIcon, QPainter, QPaintEvent, QPalette
 from PyQt5.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+
+from widgets.qt_objects import existing
 
 Row = TypeVar("Row")
 
@@ -116,9 +118,15 @@ class RowTable(QTableView, Generic[Row]):
     """View of a ``RowModel``: whole rows are selected, nothing is edited, columns keep their width."""
 
     def __init__(
-        self, columns: Sequence[Column[Row]], key: Callable[[Row], str], parent: QWidget | None = None
+        self,
+        columns: Sequence[Column[Row]],
+        key: Callable[[Row], str],
+        parent: QWidget | None = None,
+        *,
+        empty_words: str = "",
     ) -> None:
         super().__init__(parent)
+        self._empty_words = empty_words
         self.rows: RowModel[Row] = RowModel(columns, key, self)
         self.setModel(self.rows)
         self.setSelectionBehavior(QAbstractItemView.SelectRows)
@@ -130,9 +138,9 @@ class RowTable(QTableView, Generic[Row]):
         self.setFrameShape(self.NoFrame)
         self.setVerticalScrollMode(QAbstractItemView.ScrollPerPixel)
         height = self.fontMetrics().height()
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(height + 6)
-        header = self.horizontalHeader()
+        existing(self.verticalHeader()).hide()
+        existing(self.verticalHeader()).setDefaultSectionSize(height + 6)
+        header = existing(self.horizontalHeader())
         header.setHighlightSections(False)
         header.setMinimumSectionSize(30)
         header.setFixedHeight(height + 8)
@@ -150,6 +158,16 @@ class RowTable(QTableView, Generic[Row]):
         place = None if key is None else self.rows.place_of(key)
         if place is not None and place != self.currentIndex().row():
             self.selectRow(place)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Paint the rows, or the sentence for an empty table."""
+        super().paintEvent(event)
+        if self.rows.rowCount() or event is None:
+            return
+        painter = QPainter(self.viewport())
+        painter.setPen(self.palette().color(QPalette.ColorRole.PlaceholderText))
+        painter.drawText(event.rect(), int(Qt.AlignmentFlag.AlignCenter), self._empty_words)
+        painter.end()
 
     def selected_row(self) -> Row | None:
         """The selected row, or ``None``."""

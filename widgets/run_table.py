@@ -7,6 +7,7 @@ from PyQt5.QtWidgets import QMenu, QWidget
 
 from backend.requests import RunRecipe
 from backend.snapshot import RunRow, Snapshot, VerdictState
+from widgets.qt_objects import add_entry, existing
 from widgets.quantity_words import clock_words, count_words
 from widgets.row_table import Column, RowTable
 from widgets.state_icon import state_icon
@@ -23,7 +24,12 @@ class RunTable(RowTable[RunRow]):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         self._theme = DARK
-        super().__init__(self._columns(), lambda row: row.series, parent)
+        super().__init__(
+            self._columns(),
+            lambda row: row.series,
+            parent,
+            empty_words="No series yet. They are found by themselves.",
+        )
         self.setToolTip("Series seen so far. Right click a row to run the full correlation again.")
         self.setProperty("help", "tables")
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
@@ -43,16 +49,21 @@ class RunTable(RowTable[RunRow]):
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.setToolTipsVisible(True)
-        again = menu.addAction(f"Run the full correlation of {row.series}")
-        again.setToolTip("Submits the job again; the earlier result is kept until the new one is there.")
         wish = RunRecipe(series=row.series, recipe=FULL_CORRELATION_RECIPE)
-        again.triggered.connect(lambda: self.wish.emit(wish))
+        add_entry(
+            menu,
+            f"Run the full correlation of {row.series}",
+            "Submits the job again; the earlier result is kept until the new one is there.",
+            lambda: self.wish.emit(wish),
+        )
         return menu
 
     def _open_menu(self, position: QPoint) -> None:
         index = self.indexAt(position)
         if index.isValid():
-            self.menu_for(self.rows.row_at(index.row())).popup(self.viewport().mapToGlobal(position))
+            self.menu_for(self.rows.row_at(index.row())).popup(
+                existing(self.viewport()).mapToGlobal(position)
+            )
 
     def _columns(self) -> list[Column[RunRow]]:
         return [
@@ -63,7 +74,7 @@ class RunTable(RowTable[RunRow]):
                 "Verdict",
                 "The last word on this series.",
                 lambda row: state_style(row.verdict).word,
-                11,
+                15,
                 icon=lambda row: state_icon(row.verdict, self._theme),
                 hint=lambda row: row.why or row.verdict.value,
             ),

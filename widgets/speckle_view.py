@@ -85,6 +85,7 @@ class SpeckleView(ViewFrame):
     def set_theme(self, theme: Theme) -> None:
         """Use the colours of ``theme`` around the image; the image keeps its own."""
         self.plot.set_theme(theme)
+        self.plot.setBackground(theme.panel)
         self.bar.set_theme(theme)
         super().set_theme(theme)
 

@@ -9,7 +9,7 @@ from PyQt5.QtWidgets import QToolButton, QVBoxLayout, QWidget
 
 from backend.snapshot import Snapshot, TrendPart
 from widgets.plot_setup import CurvePlot, nice_range, thin_pen
-from widgets.quantity_words import count_words, three_digits
+from widgets.quantity_words import count_words
 from widgets.theme import Theme
 from widgets.view_frame import ViewFrame
 
@@ -75,6 +75,7 @@ class TrendView(ViewFrame):
         self.band_top.setData(x, part.effect_percent + part.effect_err_percent)
         self.band_bottom.setData(x, part.effect_percent - part.effect_err_percent)
         self.evidence_line.setData(x, part.log10_evidence)
+        self.over_dose.show()
         self._draw_limits(part)
         self._draw_onset(part, x)
         self._follow(part, x, snapshot)
@@ -82,6 +83,11 @@ class TrendView(ViewFrame):
         self.effect.label_axes("", "change (%)")
         self.evidence.label_axes(axis, "evidence")
         self.note.setText(_family_words(part))
+
+    def show_empty(self, sentence: str) -> None:
+        """Without a curve there is no axis to choose."""
+        super().show_empty(sentence)
+        self.over_dose.hide()
 
     def set_theme(self, theme: Theme) -> None:
         """Use the colours of ``theme``."""
@@ -155,12 +161,10 @@ def _family_words(part: TrendPart) -> str:
         known = effect[np.isfinite(effect)]
         if known.size:
             limit = part.tolerances_percent.get(name)
-            of = "" if limit is None else f" of {three_digits(limit)} %"
+            of = "" if limit is None else f" of {limit:g} %"
             words.append(f"{name} {known[-1]:+.1f}{of}")
     if not words and part.effect_percent.size:
-        words.append(
-            f"{part.label} {part.effect_percent[-1]:+.1f} of {three_digits(part.tolerance_percent)} %"
-        )
+        words.append(f"{part.label} {part.effect_percent[-1]:+.1f} of {part.tolerance_percent:g} %")
     if part.onset_frame is not None:
         words.append(f"onset at frame {count_words(part.onset_frame)}")
     return " · ".join(words)

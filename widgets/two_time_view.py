@@ -72,6 +72,7 @@ class TwoTimeView(ViewFrame):
     def set_theme(self, theme: Theme) -> None:
         """Use the colours of ``theme`` around the map."""
         self.plot.set_theme(theme)
+        self.plot.setBackground(theme.panel)
         self.bar.set_theme(theme)
         super().set_theme(theme)
 
@@ -92,9 +93,9 @@ class TwoTimeView(ViewFrame):
 
 
 def _summary(part: TwoTimePart) -> str:
-    words = [f"q {three_digits(part.q_inv_nm)} nm⁻¹", f"ring {part.ring + 1}"]
+    words = [f"q {three_digits(part.q_inv_nm)} nm⁻¹"]
     if part.frames_per_bin > 1:
-        words.append(f"{part.frames_per_bin} frames per bin")
+        words.append(f"{part.frames_per_bin} frames/bin")
     if part.pixel_fraction < 0.995:
-        words.append(f"{100 * part.pixel_fraction:.0f} % of the ring's pixels")
+        words.append(f"{100 * part.pixel_fraction:.0f} % of its pixels")
     return " · ".join(words)

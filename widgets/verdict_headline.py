@@ -140,6 +140,9 @@ class VerdictHeadline(QWidget):
         box.setRight(self.width() - _MARGIN_PX / 2)
         font = QFont(self.font())
         font.setPixelSize(max(11, int(box.height() * 0.27)))
+        widest = max(QFontMetricsF(font).horizontalAdvance(line) for line in self._captions)
+        if widest > box.width():
+            font.setPixelSize(max(11, int(font.pixelSize() * box.width() / widest)))
         painter.setFont(font)
         painter.setPen(ink)
         metrics = QFontMetricsF(font)

@@ -16,6 +16,8 @@ from widgets.verdict_headline import VerdictHeadline
 
 SILENCE_LIMIT_S = 2.0
 _MOST_ALSO_LINES = 3
+# Reason and advice are read from a step back.
+_WHY_SIZE = 1.3
 
 
 class VerdictPanel(QFrame):
@@ -42,9 +44,9 @@ class VerdictPanel(QFrame):
         self._waiting = "Waiting for the first word from the backend."
         self._big = big
         self.headline = VerdictHeadline(self, clock=clock)
-        self.why = _words("verdictWhy")
-        self.do = _words("verdictDo")
-        self.also = _words("quiet")
+        self.why = _words("verdictWhy", _WHY_SIZE)
+        self.do = _words("verdictDo", _WHY_SIZE)
+        self.also = _words("quiet", 1.0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(6)
@@ -139,8 +141,12 @@ def _since_words(verdict: Verdict) -> str:
     return f"judged at frame {count_words(verdict.frame)}" if verdict.frame >= 0 else ""
 
 
-def _words(name: str) -> QLabel:
+def _words(name: str, size: float) -> QLabel:
     label = QLabel()
+    font = QFont(label.font())
+    font.setPointSizeF(font.pointSizeF() * size)
+    label.setFont(font)
+    label.setMargin(2)
     label.setObjectName(name)
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.PlainText)

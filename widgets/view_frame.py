@@ -139,7 +139,7 @@ class _NoteLabel(QLabel):
         super().__init__(parent)
         self.setObjectName("viewNote")
         self.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Preferred)
-        self.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.setAlignment(Qt.AlignmentFlag.AlignRight)
 
     def setText(self, text: str | None) -> None:
         """Show ``text``; the tooltip repeats it in full."""
@@ -152,7 +152,7 @@ class _NoteLabel(QLabel):
         painter = QPainter(self)
         painter.setPen(self.palette().color(self.foregroundRole()))
         text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
-        painter.drawText(self.rect(), int(self.alignment()), text)
+        painter.drawText(self.rect(), int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), text)
         painter.end()
 
 

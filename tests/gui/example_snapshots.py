@@ -49,12 +49,17 @@ _WORDS = {
         "Check slits and beam path; a bubble in the capillary looks like this.",
     ),
     VerdictState.TOO_EARLY: ("12 of 100 frames of the noise model are there.", "Wait; this is not GOOD yet."),
-    VerdictState.NO_DATA: ("No frame for 14 s, one is expected every 0.01 s.", "Check the detector and the shutter."),
+    VerdictState.NO_DATA: (
+        "No frame for 14 s, one is expected every 0.01 s.",
+        "Check the detector and the shutter.",
+    ),
     VerdictState.IDLE: ("No series is running.", "Start a series; it is found by itself."),
 }
 
 
-def example(state: VerdictState = VerdictState.GOOD, *, rings: int = 20, detector: str = "e500", frames: int = 2600) -> Snapshot:
+def example(
+    state: VerdictState = VerdictState.GOOD, *, rings: int = 20, detector: str = "e500", frames: int = 2600
+) -> Snapshot:
     """A full snapshot in this state: ``rings`` rings, detector "e500" or "e4m"."""
     if state is VerdictState.TOO_EARLY:
         return _early(detector)
@@ -81,7 +86,9 @@ def example(state: VerdictState = VerdictState.GOOD, *, rings: int = 20, detecto
             onset_frame=onset,
             onset_interval=(1520, 1760) if damaging else None,
             log10_evidence=9.2 if damaging else 0.3,
-            also=("relaxation rate fell by 31 %, limit 20 %", "speckle contrast unchanged") if damaging else (),
+            also=("relaxation rate fell by 31 %, limit 20 %", "speckle contrast unchanged")
+            if damaging
+            else (),
         ),
         series=_series(detector, frames, NOW + (586 if state is VerdictState.NO_DATA else 599.6)),
         image=image_part(detector, q, rng, saturated=state is VerdictState.BAD_DATA),
@@ -118,7 +125,8 @@ def with_messages(snapshot: Snapshot) -> Snapshot:
         Message(
             key="file:e4m_data_000017.h5",
             level="error",
-            what="The file latex_00042_e4m_data_000017.h5 is cut short after 61 of 100 frames.\n\nOSError: truncated file: eof = 812032, sblock->base_addr = 0",
+            what="The file latex_00042_e4m_data_000017.h5 is cut short after 61 of 100 frames.\n\n"
+            "OSError: truncated file: eof = 812032, sblock->base_addr = 0",
             still_works="All other files are analysed; the 39 frames are left out.",
             try_this="Copy the file again from the detector if it is still there.",
             at=NOW + 320,
@@ -135,7 +143,9 @@ def with_messages(snapshot: Snapshot) -> Snapshot:
     return msgspec.structs.replace(snapshot, messages=messages)
 
 
-def empty(waiting_for: str = "Waiting for a series in /gpfs/current/raw. The last file came 12 min ago.") -> Snapshot:
+def empty(
+    waiting_for: str = "Waiting for a series in /gpfs/current/raw. The last file came 12 min ago.",
+) -> Snapshot:
     """A snapshot without any series."""
     why, do = _WORDS[VerdictState.IDLE]
     return Snapshot(
@@ -195,7 +205,9 @@ def _series(detector: str, frames: int, last_frame_at: float) -> SeriesPart:
     )
 
 
-def image_part(detector: str, q: np.ndarray, rng: np.random.Generator, *, saturated: bool = False) -> ImagePart:
+def image_part(
+    detector: str, q: np.ndarray, rng: np.random.Generator, *, saturated: bool = False
+) -> ImagePart:
     """Speckle on a form factor with module gaps, beam stop and a few bad pixels."""
     shape, binning = ((514, 1030), 1) if detector == "e500" else ((1083, 1035), 2)
     center = (shape[0] * 0.78, shape[1] * 0.47)
@@ -216,7 +228,10 @@ def image_part(detector: str, q: np.ndarray, rng: np.random.Generator, *, satura
     if saturated:
         preview[(radius >= 14) & (radius < 24) & (rng.random(shape) < 0.6)] = 254
     step = 0.92 * farthest / (q[-1] if len(q) else 1.0)
-    edges = np.concatenate([[q[0] - (q[1] - q[0]) / 2], (q[1:] + q[:-1]) / 2, [q[-1] + (q[-1] - q[-2]) / 2]]) * step
+    edges = (
+        np.concatenate([[q[0] - (q[1] - q[0]) / 2], (q[1:] + q[:-1]) / 2, [q[-1] + (q[-1] - q[-2]) / 2]])
+        * step
+    )
     radii = np.stack([edges[:-1], edges[1:]], axis=1).astype(np.float32)
     return ImagePart(
         preview=preview,
@@ -233,9 +248,11 @@ def image_part(detector: str, q: np.ndarray, rng: np.random.Generator, *, satura
 
 def g2_part(q: np.ndarray, rng: np.random.Generator, frames: int, contrast: float) -> G2Part:
     """Multi-tau g2 of a diffusing sample, error bars that grow towards long lags, and its fits."""
-    lag = np.concatenate([np.arange(1, 9), *[np.arange(5, 9) * 2**level for level in range(1, 9)]]).astype(float)
+    lag = np.concatenate([np.arange(1, 9), *[np.arange(5, 9) * 2**level for level in range(1, 9)]]).astype(
+        float
+    )
     lag = lag[lag < frames]
-    gamma = 420.0 * q**2 / q[-1] ** 2 * 2
+    gamma = 24.0 * (q / q[-1]) ** 2
     decay = np.exp(-2 * gamma[:, None] * lag[None] * FRAME_TIME_S)
     err = 0.0016 * np.sqrt(1 + lag / 40)[None] * np.linspace(2.2, 0.8, len(q))[:, None]
     g2 = 1 + contrast * decay + rng.normal(size=decay.shape) * err
@@ -266,7 +283,9 @@ def g2_part(q: np.ndarray, rng: np.random.Generator, frames: int, contrast: floa
     )
 
 
-def intensity_part(q: np.ndarray, rng: np.random.Generator, frames: int, drift: float, contrast: float) -> IntensityPart:
+def intensity_part(
+    q: np.ndarray, rng: np.random.Generator, frames: int, drift: float, contrast: float
+) -> IntensityPart:
     """I(q) of a form factor, with a rise at low q by ``drift`` percent."""
     fine = np.linspace(q[0], q[-1], 6 * len(q))
     first = 0.6 * np.exp(-((fine / 0.03) ** 2)) + 0.002 / (fine / q[0]) ** 2 + 0.0015
@@ -311,7 +330,9 @@ def trend_part(rng: np.random.Generator, frames: int, drift: float, onset: int |
     )
 
 
-def two_time_part(q: np.ndarray, rng: np.random.Generator, frames: int, contrast: float, slowing: bool) -> TwoTimePart:
+def two_time_part(
+    q: np.ndarray, rng: np.random.Generator, frames: int, contrast: float, slowing: bool
+) -> TwoTimePart:
     """A stripe along the diagonal that widens when the dynamics slow down."""
     bins = 256
     time = np.arange(bins) * frames * FRAME_TIME_S / bins
@@ -335,7 +356,13 @@ def two_time_part(q: np.ndarray, rng: np.random.Generator, frames: int, contrast
 
 def run_rows(now: VerdictState) -> tuple[RunRow, ...]:
     """A night of series, the newest in this state."""
-    past = [VerdictState.GOOD, VerdictState.GOOD, VerdictState.DAMAGING, VerdictState.WATCH, VerdictState.BAD_DATA]
+    past = [
+        VerdictState.GOOD,
+        VerdictState.GOOD,
+        VerdictState.DAMAGING,
+        VerdictState.WATCH,
+        VerdictState.BAD_DATA,
+    ]
     rows = [
         RunRow(
             series=f"latex_{37 + number:05d}",
@@ -379,7 +406,9 @@ def job_rows() -> tuple[JobRow, ...]:
             started_at=None if state == "queued" else NOW + 505 - number,
             ended_at=NOW + 540 if state in ("done", "failed") else None,
             progress=0.47 if state == "running" else None,
-            last_line="ValueError: mask has shape (512, 1028), the frames (514, 1030)" if state == "failed" else "",
+            last_line="ValueError: mask has shape (512, 1028), the frames (514, 1030)"
+            if state == "failed"
+            else "",
             result_path="/gpfs/current/processed/latex_00038/xpcs.h5" if state == "done" else "",
             try_this="Choose the mask of this detector and run the job again." if state == "failed" else "",
         )
