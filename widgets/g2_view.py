@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pyqtgraph as pg
 from PyQt5.QtCore import Qt
@@ -15,6 +17,7 @@ from widgets.theme import Theme
 from widgets.view_frame import ViewFrame
 
 MOST_RINGS = 6
+_MOST_LEGEND_ENTRIES = 7
 
 
 class G2View(ViewFrame):
@@ -35,7 +38,6 @@ class G2View(ViewFrame):
         self.header.addWidget(self.all_rings)
         self.legend = QLabel()
         self.legend.setToolTip("Click a q to follow this ring in all pictures.")
-        self.legend.setWordWrap(True)
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.legend.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Preferred)
         self.legend.linkActivated.connect(lambda ring: self.ring_selected.emit(int(ring)))
@@ -159,7 +161,7 @@ def chosen_rings(part: G2Part, followed: int) -> list[int]:
 
 def _legend(part: G2Part, rings: list[int], colours: list, selected: int | None) -> str:
     words = ["q (nm⁻¹)"]
-    for ring in rings:
+    for ring in rings[:: math.ceil(len(rings) / _MOST_LEGEND_ENTRIES) or 1]:
         q = three_digits(float(part.q_inv_nm[ring]))
         text = f"<b>{q}</b>" if ring == selected else q
         colour = colours[ring].name()

@@ -51,15 +51,26 @@ class LogAxis(pg.AxisItem):
         return words
 
 
+class BoundedAxis(pg.AxisItem):
+    """An axis that labels nothing outside ``bounds``: there is no picture there."""
+
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+
+    def tickValues(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, list[float]]]:
+        """The usual ticks, without those outside the bounds."""
+        low, high = self.bounds
+        levels = super().tickValues(minVal, maxVal, size)
+        return [(spacing, [value for value in values if low <= value <= high]) for spacing, values in levels]
+
+
 class CurvePlot(pg.PlotWidget):
     """A plot whose ranges follow the data slowly until the person zooms; a double click gives them back."""
 
     def __init__(self, parent: QWidget | None = None, *, log_x: bool = False, log_y: bool = False) -> None:
-        axes = {}
-        if log_x:
-            axes["bottom"] = LogAxis("bottom")
-        if log_y:
-            axes["left"] = LogAxis("left")
+        axes = {
+            side: LogAxis(side) if is_log else BoundedAxis(side)
+            for side, is_log in (("bottom", log_x), ("left", log_y))
+        }
         super().__init__(parent, axisItems=axes)
         self.setMenuEnabled(False)
         self.hideButtons()

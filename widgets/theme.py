@@ -55,7 +55,7 @@ DARK = Theme(
     alarm="#D55E00",
     unknown="#999999",
     on_state="#16191D",
-    curve_low=0.30,
+    curve_low=0.38,
     curve_high=0.92,
 )
 

@@ -61,6 +61,8 @@ class TwoTimeView(ViewFrame):
         if side_s != self._side_s:
             self._side_s = side_s
             self.plot.forget_ranges()
+            for side in ("left", "bottom"):
+                self.plot.getAxis(side).bounds = (0.0, side_s)
             self.plot.follow("x", 0.0, side_s)
             self.plot.follow("y", 0.0, side_s)
         middle = 0.5 * (part.low + part.high)

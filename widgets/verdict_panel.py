@@ -16,8 +16,7 @@ from widgets.verdict_headline import VerdictHeadline
 
 SILENCE_LIMIT_S = 2.0
 _MOST_ALSO_LINES = 3
-# Reason and advice are read from a step back.
-_WHY_SIZE = 1.3
+_LEAST_TEXT_PX = 12
 
 
 class VerdictPanel(QFrame):
@@ -44,9 +43,9 @@ class VerdictPanel(QFrame):
         self._waiting = "Waiting for the first word from the backend."
         self._big = big
         self.headline = VerdictHeadline(self, clock=clock)
-        self.why = _words("verdictWhy", _WHY_SIZE)
-        self.do = _words("verdictDo", _WHY_SIZE)
-        self.also = _words("quiet", 1.0)
+        self.why = _words("verdictWhy")
+        self.do = _words("verdictDo")
+        self.also = _words("quiet")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(6)
@@ -125,13 +124,12 @@ class VerdictPanel(QFrame):
         return f"series {series.status}, {duration_words(age_s)} ago"
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """In the big form the sentences grow with the panel."""
+        """Reason and advice grow with the panel: they are read from a step back, in the big form from further."""
         super().resizeEvent(event)
-        if not self._big:
-            return
-        for label, share in ((self.why, 26), (self.do, 26), (self.also, 36)):
+        size_px = self.height() // 24 if self._big else min(self.width() // 18, self.height() // 22)
+        for label, share in ((self.why, 1.0), (self.do, 1.0), (self.also, 0.75)):
             font = QFont(label.font())
-            font.setPixelSize(max(12, self.height() // share))
+            font.setPixelSize(max(_LEAST_TEXT_PX, int(size_px * share)))
             label.setFont(font)
 
 
@@ -141,11 +139,8 @@ def _since_words(verdict: Verdict) -> str:
     return f"judged at frame {count_words(verdict.frame)}" if verdict.frame >= 0 else ""
 
 
-def _words(name: str, size: float) -> QLabel:
+def _words(name: str) -> QLabel:
     label = QLabel()
-    font = QFont(label.font())
-    font.setPointSizeF(font.pointSizeF() * size)
-    label.setFont(font)
     label.setMargin(2)
     label.setObjectName(name)
     label.setWordWrap(True)

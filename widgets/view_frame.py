@@ -52,6 +52,8 @@ class ViewFrame(QFrame):
         layout.addLayout(self.header)
         layout.addLayout(self.stack, 1)
         self._veil = _Veil(self)
+        # Pictures share the room evenly, whatever they hold.
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self.setMinimumSize(180, 120)
 
     @abstractmethod
@@ -85,6 +87,10 @@ class ViewFrame(QFrame):
         if ring != self.selected_ring:
             self.selected_ring = ring
             self.redraw()
+
+    def hasHeightForWidth(self) -> bool:
+        """No: a long sentence in one view must not push the others aside."""
+        return False
 
     def set_stale(self, words: str) -> None:
         """Dim the picture and say why across it; an empty text lifts the veil."""
