@@ -15,6 +15,9 @@ from backend.simulation.scenario import SCENARIOS, Scenario
 
 PixelType = Literal["uint16", "uint32"]
 
+# Whether a value is good, how it is called, what to do if it is not.
+_Check = tuple[bool, str, str]
+
 
 class SimulationError(FeedbackError):
     """A simulated series cannot be made as asked."""
@@ -76,8 +79,17 @@ class SeriesPlan:
         SimulationError
             Names the value and its limits.
         """
+        for good, value, advice in (*self._acquisition_checks(), *self._sample_checks()):
+            if not good:
+                raise SimulationError(
+                    f"A series with {value} cannot be simulated.",
+                    still_works="Nothing was written.",
+                    try_this=f"{advice[0].upper()}{advice[1:]}.",
+                )
+
+    def _acquisition_checks(self) -> tuple[_Check, ...]:
         readout_s = self.detector.readout_time_s
-        checks = (
+        return (
             (
                 bool(re.fullmatch(r"[A-Za-z0-9][\w\-]*", self.sample)),
                 f"sample name {self.sample!r}",
@@ -95,6 +107,17 @@ class SeriesPlan:
                 f"{self.photons_per_pixel} photons per pixel",
                 "use a number above 0, at most 1000",
             ),
+            (self.seed >= 0, f"seed {self.seed}", "use 0 or more"),
+            (self.dtype in ("uint16", "uint32"), f"pixel type {self.dtype!r}", "use uint16 or uint32"),
+            (
+                self.frames_per_file is None or self.frames_per_file >= 1,
+                f"{self.frames_per_file} frames per file",
+                "use 1 or more",
+            ),
+        )
+
+    def _sample_checks(self) -> tuple[_Check, ...]:
+        return (
             (1 <= self.modes <= 16, f"{self.modes} modes", "use 1 to 16"),
             (
                 0 <= self.contrast * self.modes <= 1,
@@ -123,21 +146,7 @@ class SeriesPlan:
                 f"beam noise correlation time {self.i0_correlation_s} s",
                 "use more than 0",
             ),
-            (self.seed >= 0, f"seed {self.seed}", "use 0 or more"),
-            (self.dtype in ("uint16", "uint32"), f"pixel type {self.dtype!r}", "use uint16 or uint32"),
-            (
-                self.frames_per_file is None or self.frames_per_file >= 1,
-                f"{self.frames_per_file} frames per file",
-                "use 1 or more",
-            ),
         )
-        for good, value, advice in checks:
-            if not good:
-                raise SimulationError(
-                    f"A series with {value} cannot be simulated.",
-                    still_works="Nothing was written.",
-                    try_this=f"{advice[0].upper()}{advice[1:]}.",
-                )
 
     @property
     def name(self) -> str:

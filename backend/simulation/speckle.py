@@ -10,7 +10,7 @@ from scipy import fft
 from backend.simulation.detector_model import MASK_DEAD, RADIUS_BINS_PER_PIXEL
 from backend.simulation.relaxation import relaxation_mixture
 from backend.simulation.series_plan import SeriesPlan, SimulationError
-from backend.simulation.speckle_kernels import advance_field, count_photons
+from backend.simulation.speckle_kernels import READS_MAXIMUM, READS_ZERO, advance_field, count_photons
 
 # A pool field has a finite number of speckles, so its own contrast is off by a little, and fast rings show it in every
 # frame. Enough pool pixels keep that below the photon noise; the bounds keep memory and start-up time in hand.
@@ -33,9 +33,8 @@ class SpeckleMovie:
         streams = np.random.SeedSequence(plan.seed).spawn(4)
         self._innovation_rng, pool_rng, self._photon_rng, self._beam_rng = map(np.random.default_rng, streams)
         self.pixel_mask = plan.detector.pixel_mask()
-        self._fixed = np.where(self.pixel_mask == 0, 0, np.where(self.pixel_mask == MASK_DEAD, 2, 1)).astype(
-            np.uint8
-        )
+        defect_reads = np.where(self.pixel_mask == MASK_DEAD, READS_ZERO, READS_MAXIMUM)
+        self._fixed = np.where(self.pixel_mask == 0, 0, defect_reads).astype(np.uint8)
         self._radius_bin = plan.detector.radius_bin()
         self._mixture = relaxation_mixture(plan.exponent)
         self._prepare_rings()

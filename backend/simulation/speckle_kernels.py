@@ -14,6 +14,11 @@ _WEYL = np.uint32(0x9E3779B9)
 _MIX_A = np.uint32(0x7FEB352D)
 _MIX_B = np.uint32(0x846CA68B)
 _LARGEST_DIRECT_MEAN = 24.0
+_TO_UNIT = np.float32(2.0**-32)
+
+# What a pixel that counts nothing reads.
+READS_MAXIMUM = 1
+READS_ZERO = 2
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -60,6 +65,26 @@ def _count_large_mean(mean: float, pixel: int, key_a: np.uint32, key_b: np.uint3
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
+def _advance_run(
+    field: np.ndarray,
+    innovation: np.ndarray,
+    turn: tuple[float, float],
+    keep: np.ndarray,
+    renew: np.ndarray,
+    q_bin: np.ndarray,
+) -> None:
+    """The step of :func:`advance_field` along one run of a row; ``turn`` is (cosine, sine) of the phase."""
+    cosine, sine = turn
+    real, imaginary = field[0], field[1]
+    new_real, new_imaginary = innovation[0], innovation[1]
+    for x in range(len(q_bin)):
+        a = keep[q_bin[x]]
+        b = renew[q_bin[x]]
+        real[x] = a * real[x] + b * (cosine * new_real[x] - sine * new_imaginary[x])
+        imaginary[x] = a * imaginary[x] + b * (sine * new_real[x] + cosine * new_imaginary[x])
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def advance_field(
     field: np.ndarray,
     pool: np.ndarray,
@@ -70,48 +95,91 @@ def advance_field(
     renew: np.ndarray,
     q_bin: np.ndarray,
 ) -> None:
-    """Advance one complex Gaussian field by one frame, in place: field <- keep field + renew innovation.
+    """Advance one complex Gaussian field by one frame in place: field <- keep field + renew innovation.
 
     Parameters
     ----------
     field : ndarray, shape (2, y, x), float32
         Real and imaginary part.
     pool : ndarray, shape (2, pool y >= y, pool x >= x), float32
-        One periodic band-limited field of unit mean intensity; its shifted, rotated copy is the innovation.
+        Periodic band-limited field of unit mean intensity; its shifted, rotated copy is the innovation.
     keep, renew : ndarray, shape (q bin,), float32
         exp(-Gamma dt) and sqrt(1 - keep^2) of each q bin.
     q_bin : ndarray, shape (y, x), uint16
     """
     rows, columns = q_bin.shape
-    pool_rows = pool.shape[1]
-    pool_columns = pool.shape[2]
-    cosine = np.float32(math.cos(phase_rad))
-    sine = np.float32(math.sin(phase_rad))
-    first_part = min(columns, pool_columns - shift_x)
+    turn = (np.float32(math.cos(phase_rad)), np.float32(math.sin(phase_rad)))
+    # Two straight runs per row instead of a wrapped index, so that the inner loop vectorises.
+    split = min(columns, pool.shape[2] - shift_x)
+    before, after = slice(0, split), slice(split, columns)
     for y in range(rows):
-        pool_y = (y + shift_y) % pool_rows
-        bins = q_bin[y]
-        real = field[0, y]
-        imaginary = field[1, y]
-        pool_real = pool[0, pool_y]
-        pool_imaginary = pool[1, pool_y]
-        # Two straight runs instead of a wrapped index, so that the loop vectorises.
-        for part in range(2):
-            start = 0 if part == 0 else first_part
-            length = first_part if part == 0 else columns - first_part
-            source = shift_x if part == 0 else 0
-            target_bins = bins[start : start + length]
-            target_real = real[start : start + length]
-            target_imaginary = imaginary[start : start + length]
-            new_real = pool_real[source : source + length]
-            new_imaginary = pool_imaginary[source : source + length]
-            for x in range(length):
-                a = keep[target_bins[x]]
-                b = renew[target_bins[x]]
-                target_real[x] = a * target_real[x] + b * (cosine * new_real[x] - sine * new_imaginary[x])
-                target_imaginary[x] = a * target_imaginary[x] + b * (
-                    sine * new_real[x] + cosine * new_imaginary[x]
-                )
+        pool_y = (y + shift_y) % pool.shape[1]
+        _advance_run(
+            field[:, y, before],
+            pool[:, pool_y, shift_x : shift_x + split],
+            turn,
+            keep,
+            renew,
+            q_bin[y, before],
+        )
+        _advance_run(
+            field[:, y, after], pool[:, pool_y, : columns - split], turn, keep, renew, q_bin[y, after]
+        )
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _relative_intensity(
+    fields: np.ndarray,
+    amplitudes: np.ndarray,
+    coherent_share: float,
+    work: np.ndarray,
+    intensity: np.ndarray,
+) -> None:
+    """Intensity of one row relative to its mean, from the fields of that row, shape (mode, component, 2, x)."""
+    modes, components = fields.shape[0], fields.shape[1]
+    share = np.float32(coherent_share / modes)
+    intensity[:] = np.float32(1.0 - coherent_share)
+    sum_real, sum_imaginary = work[0], work[1]
+    for mode in range(modes):
+        sum_real[:] = np.float32(0.0)
+        sum_imaginary[:] = np.float32(0.0)
+        for component in range(components):
+            amplitude = amplitudes[component]
+            real, imaginary = fields[mode, component, 0], fields[mode, component, 1]
+            for x in range(len(intensity)):
+                sum_real[x] += amplitude * real[x]
+                sum_imaginary[x] += amplitude * imaginary[x]
+        for x in range(len(intensity)):
+            intensity[x] += share * (sum_real[x] * sum_real[x] + sum_imaginary[x] * sum_imaginary[x])
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _count_row(
+    mean_counts: np.ndarray,
+    uniform: np.ndarray,
+    first_pixel: np.uint32,
+    key_a: np.uint32,
+    key_b: np.uint32,
+    fixed: np.ndarray,
+    counts: np.ndarray,
+) -> None:
+    """Counts of one row from its expected counts and one uniform number per pixel, each of shape (x,)."""
+    masked_value = np.iinfo(counts.dtype).max
+    for x in range(len(counts)):
+        mean = mean_counts[x]
+        count = 0
+        # 1 - exp(-mean) <= mean: most pixels are known to be empty without an exponential.
+        if uniform[x] < mean:
+            if mean > _LARGEST_DIRECT_MEAN:
+                count = _count_large_mean(mean, first_pixel + np.uint32(x), key_a, key_b)
+            else:
+                count = _count_by_inversion(mean, 1.0 - np.float64(uniform[x]))
+        counts[x] = count
+    for x in range(len(counts)):
+        if fixed[x] == READS_MAXIMUM:
+            counts[x] = masked_value
+        elif fixed[x] == READS_ZERO:
+            counts[x] = 0
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -138,54 +206,20 @@ def count_photons(
     mean_counts : ndarray, shape (q bin,), float32, photons per pixel and frame
     q_bin : ndarray, shape (y, x), uint16
     fixed : ndarray, shape (y, x), uint8
-        0 = counts photons, 1 = reads the maximum of the type, 2 = reads zero.
+        0 = counts photons, otherwise ``READS_MAXIMUM`` of the type or ``READS_ZERO``.
     key_a, key_b : uint32
         Random key of this frame.
     counts : ndarray, shape (y, x), unsigned integer
     """
     rows, columns = q_bin.shape
-    modes = fields.shape[0]
-    components = fields.shape[1]
-    masked_value = np.iinfo(counts.dtype).max
-    background = np.float32(1.0 - coherent_share)
-    share = np.float32(coherent_share / modes)
     intensity = np.empty(columns, np.float32)
-    sum_real = np.empty(columns, np.float32)
-    sum_imaginary = np.empty(columns, np.float32)
     uniform = np.empty(columns, np.float32)
-    to_unit = np.float32(2.0**-32)
+    work = np.empty((2, columns), np.float32)
     for y in range(rows):
-        intensity[:] = background
-        for mode in range(modes):
-            sum_real[:] = np.float32(0.0)
-            sum_imaginary[:] = np.float32(0.0)
-            for component in range(components):
-                amplitude = amplitudes[component]
-                real = fields[mode, component, 0, y]
-                imaginary = fields[mode, component, 1, y]
-                for x in range(columns):
-                    sum_real[x] += amplitude * real[x]
-                    sum_imaginary[x] += amplitude * imaginary[x]
-            for x in range(columns):
-                intensity[x] += share * (sum_real[x] * sum_real[x] + sum_imaginary[x] * sum_imaginary[x])
+        _relative_intensity(fields[:, :, :, y], amplitudes, coherent_share, work, intensity)
         first_pixel = np.uint32(y * columns)
-        bins = q_bin[y]
         for x in range(columns):
-            intensity[x] *= mean_counts[bins[x]]
+            intensity[x] *= mean_counts[q_bin[y, x]]
             bits = _uniform_bits(np.uint32(first_pixel + np.uint32(x)), key_a, key_b)
-            uniform[x] = np.float32(bits) * to_unit
-        for x in range(columns):
-            mean = intensity[x]
-            count = 0
-            # 1 - exp(-mean) <= mean: most pixels are known to be empty without an exponential.
-            if uniform[x] < mean:
-                if mean > _LARGEST_DIRECT_MEAN:
-                    count = _count_large_mean(mean, y * columns + x, key_a, key_b)
-                else:
-                    count = _count_by_inversion(mean, 1.0 - np.float64(uniform[x]))
-            counts[y, x] = count
-        for x in range(columns):
-            if fixed[y, x] == 1:
-                counts[y, x] = masked_value
-            elif fixed[y, x] == 2:
-                counts[y, x] = 0
+            uniform[x] = np.float32(bits) * _TO_UNIT
+        _count_row(intensity, uniform, first_pixel, key_a, key_b, fixed[y], counts[y])
