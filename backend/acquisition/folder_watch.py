@@ -131,7 +131,7 @@ class FolderWatch:
         except BeamtimeError as error:
             self._place = None
             self._lose_since(now_s)
-            self._say(_FOLDER_KEY, "warning", error.what, error.still_works, error.try_this, events)
+            self._say(_FOLDER_KEY, error.what, error.still_works, error.try_this, events)
             return False
         except OSError as error:
             self._place = place
@@ -233,7 +233,7 @@ class FolderWatch:
             self._beamtime = read_beamtime(self._root)
         except BeamtimeError as error:
             self._beamtime = None
-            self._say(_METADATA_KEY, "warning", error.what, error.still_works, error.try_this, events)
+            self._say(_METADATA_KEY, error.what, error.still_works, error.try_this, events)
         else:
             self._clear(_METADATA_KEY, events)
 
@@ -243,7 +243,6 @@ class FolderWatch:
         what = f"The folder {raw} cannot be listed: {error.strerror or error}."
         self._say(
             _RAW_KEY,
-            "warning",
             what,
             "It is looked for again and again.",
             "Check that the beamtime runs and that you may read the folder.",
@@ -254,9 +253,7 @@ class FolderWatch:
         if self._raw_lost_at_s is None:
             self._raw_lost_at_s = now_s
 
-    def _say(
-        self, key: str, level: str, what: str, still_works: str, try_this: str, events: list[SourceEvent]
-    ) -> None:
+    def _say(self, key: str, what: str, still_works: str, try_this: str, events: list[SourceEvent]) -> None:
         if self._said.get(key) != what:
             self._said[key] = what
             events.append(SourceNotice(key, "warning", what, still_works, try_this))

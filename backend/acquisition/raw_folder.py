@@ -19,9 +19,10 @@ _FOLDERS_PER_STEP = 50
 
 @dataclass(slots=True)
 class _SeriesFolder:
-    """What is remembered of one folder below ``raw``."""
+    """What is remembered of one folder below ``raw``; ``old`` until what was in it before the start is noted."""
 
     path: Path
+    old: bool = False
     handed_out: set[Path] = field(default_factory=set)
     files_seen: dict[Path, int] = field(default_factory=dict)
     files_pending: dict[Path, int] = field(default_factory=dict)
@@ -87,7 +88,10 @@ class RawFolder:
         """Return series in the newest folders that were not handed out before, oldest first."""
         found: list[Discovered] = []
         for folder in list(self._folders.values())[-_NEWEST_FOLDERS:]:
-            found.extend(Discovered(place) for place in self._new_places(folder))
+            places = self._new_places(folder)
+            if not folder.old:
+                found.extend(Discovered(place) for place in places)
+            folder.old = False
         return found
 
     def take_history(self, only_newest: bool) -> list[Discovered]:
@@ -97,9 +101,11 @@ class RawFolder:
         """
         found: list[Discovered] = []
         for folder in reversed(list(self._folders.values())):
-            places = self._new_places(folder)
-            if not (only_newest and found):
-                found = [Discovered(place) for place in places] + found
+            if only_newest and found:
+                # Listing thousands of folders now would delay the first picture; the sweep notes their files.
+                folder.old = True
+            else:
+                found = [Discovered(place) for place in self._new_places(folder)] + found
         return found
 
     def remember(self, place: SeriesPlace) -> None:
@@ -142,6 +148,10 @@ class RawFolder:
         return places
 
     def _look_again(self, folder: _SeriesFolder, busy: set[Path]) -> list[Discovered]:
+        if folder.old:
+            folder.old = False
+            self._new_places(folder)
+            return []
         found = []
         for place in self._find(folder).places:
             where = place.detector_folder
@@ -174,8 +184,8 @@ class RawFolder:
             self._say_unlisted(folder.path, error)
             return FoundPlaces()
         self._say_listed(folder.path)
-        for path, error in found.unreadable:
-            self._say_unlisted(path, error)
+        for path, reason in found.unreadable:
+            self._say_unlisted(path, reason)
         for place in found.places:
             self._say_listed(place.detector_folder)
         return found

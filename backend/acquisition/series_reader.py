@@ -83,7 +83,7 @@ class SeriesReader:
             events.extend(self._cursor.advance(now_s))
         if self.frames > frames_before:
             self._changed_at_s = now_s
-        elif fresh:
+        elif fresh or self._no_more_files:
             self._try_end(now_s, events)
         return events
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -29,7 +29,7 @@ PHOTON_ENERGY_TIMES_WAVELENGTH_KEV_M = 12.398419843320026e-10
 class BatchInfo:
     """What one ``.batchinfo`` file says; ``values`` holds every key as it was read."""
 
-    values: Mapping[str, Any] = MappingProxyType({})
+    values: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def started_at(self) -> datetime | None:
