@@ -61,7 +61,8 @@ class RingPartition:
     fine_pixels : ndarray, shape (fine ring,), int64
         Pixels per fine ring.
     q_inv_nm, fine_q_inv_nm : ndarray, float64
-        Root-mean-square q of the pixels of each ring or fine ring (diffusive rates go with the mean of q squared).
+        Root of the mean of q^2 over each ring or fine ring, weighted with the squared intensity of the first frames as
+        g2 weighs pixels (diffusive rates go with q^2).
     ring_edges_px : ndarray, shape (ring, 2), float64
         Inner and outer radius, detector pixels.
     beam_center_yx_px : tuple of float

@@ -110,37 +110,41 @@ def products_with_bins(
     count: np.ndarray,
     bins: int,
     dense: np.ndarray,
-    ring_of_pixel: np.ndarray,
     products: np.ndarray,
 ) -> None:
-    """Products of ``dense`` with each of the first ``bins`` samples of a list of samples.
+    """Set ``products[j]`` to the product of ``dense`` with sample j, for the first ``bins`` of a list of samples.
 
     offset : ndarray, shape (bins + 1,), int64; sample j is ``offset[j]:offset[j + 1]``.
-    products : ndarray, shape (ring, bins), int64, is added to.
     """
     for j in range(bins):
+        total = np.int64(0)
         for i in range(offset[j], offset[j + 1]):
-            other = dense[pixel[i]]
-            if other != 0:
-                products[ring_of_pixel[pixel[i]], j] += np.int64(count[i]) * np.int64(other)
+            total += np.int64(count[i]) * np.int64(dense[pixel[i]])
+        products[j] = total
 
 
 @numba.njit(nogil=True, cache=True)
-def select(
-    pixel: np.ndarray, count: np.ndarray, ring_of_pixel: np.ndarray, ring_counts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The part of a sample with a non-negative ring; its photons are added to ``ring_counts``, shape (ring,), int64."""
-    kept_pixel = np.empty(pixel.size, np.uint32)
-    kept_count = np.empty(pixel.size, np.uint32)
-    n = 0
+def split_by_ring(
+    pixel: np.ndarray, count: np.ndarray, ring_of_pixel: np.ndarray, rings: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A sample sorted by ring, pixels of negative rings left out: starts, shape (ring + 1,), pixels and counts."""
+    starts = np.zeros(rings + 1, np.int64)
     for i in range(pixel.size):
         ring = ring_of_pixel[pixel[i]]
         if ring >= 0:
-            kept_pixel[n] = pixel[i]
-            kept_count[n] = count[i]
-            ring_counts[ring] += np.int64(count[i])
-            n += 1
-    return kept_pixel[:n].copy(), kept_count[:n].copy()
+            starts[ring + 1] += 1
+    for ring in range(rings):
+        starts[ring + 1] += starts[ring]
+    fill = starts.copy()
+    sorted_pixel = np.empty(starts[rings], np.uint32)
+    sorted_count = np.empty(starts[rings], np.uint32)
+    for i in range(pixel.size):
+        ring = ring_of_pixel[pixel[i]]
+        if ring >= 0:
+            sorted_pixel[fill[ring]] = pixel[i]
+            sorted_count[fill[ring]] = count[i]
+            fill[ring] += 1
+    return starts, sorted_pixel, sorted_count
 
 
 @numba.njit(nogil=True, cache=True)

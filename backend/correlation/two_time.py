@@ -3,6 +3,9 @@
 C(q, t1, t2) = N sum_p I_p(t1) I_p(t2) / (S(t1) S(t2)) over N pixels of the ring; the product of ring sums cancels
 the incident intensity exactly. Summing neighbouring bins later gives the same numbers as binning from the start,
 because products of sums are sums of products. The diagonal is left out: it would need I (I - 1).
+
+The binned photons of all rings are kept, but products are formed only for the ring that is asked for, and only for
+bins that are new since it was asked for last.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from backend.photon_events import RingPartition
 
 
 class TwoTime:
-    """Two-time maps of all rings.
+    """Two-time maps, one ring at a time.
 
     Parameters
     ----------
@@ -35,71 +38,66 @@ class TwoTime:
         self._pixels = np.bincount(used, minlength=partition.rings)
         self.pixel_fraction = self._pixels / partition.ring_pixels
         self._dense = np.zeros(ring.size, np.uint32)
-        self._products = np.zeros((partition.rings, self._max_bins, self._max_bins), np.int64)
-        self._counts = np.zeros((partition.rings, self._max_bins), np.int64)
-        self._bins = 0
+        self._history = [_Bins() for _ in range(partition.rings)]
         self.frames_per_bin = 1
-        self._history = _SampleList()
         self._open: tuple[np.ndarray, np.ndarray] | None = None
-        self._open_counts = np.zeros(partition.rings, np.int64)
         self._open_frames = 0
+        self._shown_ring = -1
+        self._products = np.zeros((self._max_bins, self._max_bins), np.int64)
+        self._rows = 0
 
     def add(self, pixel: np.ndarray, count: np.ndarray) -> None:
         """Add the next frame, given as its photon events; a missing frame is an empty one."""
-        chosen = kernels.select(pixel, count, self._ring_of_pixel, self._open_counts)
-        self._open = chosen if self._open is None else kernels.merge(*self._open, *chosen)
+        self._open = (pixel, count) if self._open is None else kernels.merge(*self._open, pixel, count)
         self._open_frames += 1
-        if self._open_frames == self.frames_per_bin:
-            self._close_bin(*self._open)
-
-    def _close_bin(self, pixel: np.ndarray, count: np.ndarray) -> None:
-        new = np.zeros((self._rings, max(self._bins, 1)), np.int64)
-        kernels.scatter(pixel, count, self._dense)
-        self._history.correlate(self._dense, self._ring_of_pixel, new, self._bins)
-        kernels.clear(pixel, self._dense)
-        at = self._bins
-        self._products[:, at, :at] = new[:, :at]
-        self._products[:, :at, at] = new[:, :at]
-        self._counts[:, at] = self._open_counts
-        self._history.append(pixel, count)
-        self._bins += 1
+        if self._open_frames < self.frames_per_bin:
+            return
+        starts, pixels, counts = kernels.split_by_ring(*self._open, self._ring_of_pixel, self._rings)
+        for ring, bins in enumerate(self._history):
+            part = slice(starts[ring], starts[ring + 1])
+            bins.append(pixels[part], counts[part])
         self._open = None
-        self._open_counts = np.zeros(self._rings, np.int64)
         self._open_frames = 0
-        if self._bins == self._max_bins:
+        if len(self._history[0]) == self._max_bins:
             self._halve()
 
     def _halve(self) -> None:
-        half = self._bins // 2
-        shape = (self._rings, half, 2, half, 2)
-        self._products[:, :half, :half] = self._products.reshape(shape).sum(axis=(2, 4))
-        self._products[:, half:] = 0
-        self._products[:, :, half:] = 0
-        self._counts[:, :half] = self._counts.reshape(self._rings, half, 2).sum(axis=2)
-        self._counts[:, half:] = 0
-        self._history = self._history.halved()
-        self._bins = half
+        self._history = [bins.halved() for bins in self._history]
+        self._rows = 0
         self.frames_per_bin *= 2
 
     def result(self, ring: int, gradient: float = 1.0) -> np.ndarray:
         """Map of one ring, shape (bin, bin), float32; diagonal and bins without photons are nan."""
-        bins = self._bins
-        counts = self._counts[ring, :bins].astype(np.float64)
-        normaliser = counts[:, None] * counts[None, :] * gradient
+        if ring != self._shown_ring:
+            self._shown_ring = ring
+            self._rows = 0
+        bins = self._history[ring]
+        for row in range(self._rows, len(bins)):
+            pixel, count = bins.sample(row)
+            kernels.scatter(pixel, count, self._dense)
+            bins.multiply(self._dense, row, self._products[row])
+            kernels.clear(pixel, self._dense)
+        self._rows = len(bins)
+        lower = np.tril(self._products[: self._rows, : self._rows], -1)
+        sums = bins.sums()
+        normaliser = sums[:, None] * sums[None, :] * gradient
         with np.errstate(invalid="ignore", divide="ignore"):
-            values = self._pixels[ring] * self._products[ring, :bins, :bins] / normaliser
+            values = self._pixels[ring] * (lower + lower.T) / normaliser
         values[normaliser == 0] = np.nan
         np.fill_diagonal(values, np.nan)
         return values.astype(np.float32)
 
 
-class _SampleList:
-    """Samples one behind the other in two growing arrays."""
+class _Bins:
+    """Samples of one ring, one behind the other in two growing arrays."""
 
     def __init__(self) -> None:
-        self._pixel = np.empty(1 << 16, np.uint32)
-        self._count = np.empty(1 << 16, np.uint32)
+        self._pixel = np.empty(1024, np.uint32)
+        self._count = np.empty(1024, np.uint32)
         self._offset = [0]
+
+    def __len__(self) -> int:
+        return len(self._offset) - 1
 
     def append(self, pixel: np.ndarray, count: np.ndarray) -> None:
         start = self._offset[-1]
@@ -116,16 +114,21 @@ class _SampleList:
         part = slice(self._offset[index], self._offset[index + 1])
         return self._pixel[part], self._count[part]
 
-    def correlate(
-        self, dense: np.ndarray, ring_of_pixel: np.ndarray, products: np.ndarray, bins: int
-    ) -> None:
-        offset = np.array(self._offset, np.int64)
-        kernels.products_with_bins(offset, self._pixel, self._count, bins, dense, ring_of_pixel, products)
+    def sums(self) -> np.ndarray:
+        """Photons per bin, shape (bin,), float64."""
+        running = np.concatenate([[0], np.cumsum(self._count[: self._offset[-1]], dtype=np.int64)])
+        return np.diff(running[self._offset]).astype(np.float64)
 
-    def halved(self) -> _SampleList:
+    def multiply(self, dense: np.ndarray, bins: int, products: np.ndarray) -> None:
+        """Set ``products[:bins]`` to the products of ``dense`` with the first ``bins`` samples."""
+        kernels.products_with_bins(
+            np.array(self._offset, np.int64), self._pixel, self._count, bins, dense, products
+        )
+
+    def halved(self) -> _Bins:
         """Neighbouring samples summed."""
-        shorter = _SampleList()
-        for index in range(0, len(self._offset) - 1, 2):
+        shorter = _Bins()
+        for index in range(0, len(self), 2):
             shorter.append(*kernels.merge(*self.sample(index), *self.sample(index + 1)))
         return shorter
 

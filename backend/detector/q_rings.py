@@ -63,6 +63,12 @@ def partition_into_rings(
     cell_of_pixel[inside] = ring * settings.sectors + sector
     rings = len(edges) - 1
     q_squared = geometry.q_inv_nm(flat_radius[inside]) ** 2
+    # g2 of a ring weighs its pixels with the square of their intensity, so its q is the mean with these weights.
+    pixels_of_fine = np.bincount(fine_pixel, minlength=len(fine_used))
+    profile = (
+        np.bincount(fine_pixel, weights=mean_image.ravel()[inside], minlength=len(fine_used)) / pixels_of_fine
+    )
+    weight = (profile**2)[fine_pixel] if profile.min() > 0 else np.ones(fine_pixel.size)
     return RingPartition(
         shape_yx=geometry.shape_yx,
         rings=rings,
@@ -74,17 +80,17 @@ def partition_into_rings(
         cell_pixels=np.bincount(cell_of_pixel[inside], minlength=rings * settings.sectors).reshape(
             rings, settings.sectors
         ),
-        fine_pixels=np.bincount(fine_pixel, minlength=len(fine_used)),
-        q_inv_nm=_root_mean(q_squared, ring, rings),
-        fine_q_inv_nm=_root_mean(q_squared, fine_pixel, len(fine_used)),
+        fine_pixels=pixels_of_fine,
+        q_inv_nm=_root_mean(q_squared, weight, ring, rings),
+        fine_q_inv_nm=_root_mean(q_squared, weight, fine_pixel, len(fine_used)),
         ring_edges_px=np.stack([edges[:-1], edges[1:]], axis=1),
         beam_center_yx_px=geometry.beam_center_yx_px,
     )
 
 
-def _root_mean(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-    total = np.bincount(group, weights=values, minlength=groups)
-    return np.sqrt(total / np.bincount(group, minlength=groups))
+def _root_mean(squares: np.ndarray, weight: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+    total = np.bincount(group, weights=squares * weight, minlength=groups)
+    return np.sqrt(total / np.bincount(group, weights=weight, minlength=groups))
 
 
 def _radial_range(
@@ -153,7 +159,9 @@ def _equal_sectors(ring: np.ndarray, azimuth: np.ndarray, sectors: int, rings: i
     Counts in narrow slices of azimuth are enough for this and much faster than sorting all pixels.
     """
     turn = (azimuth.astype(np.float64) + np.pi) / (2 * np.pi)
-    piece = ring * _AZIMUTH_SLICES + np.minimum((turn * _AZIMUTH_SLICES).astype(np.int64), _AZIMUTH_SLICES - 1)
+    piece = ring * _AZIMUTH_SLICES + np.minimum(
+        (turn * _AZIMUTH_SLICES).astype(np.int64), _AZIMUTH_SLICES - 1
+    )
     pixels = np.bincount(piece, minlength=rings * _AZIMUTH_SLICES).reshape(rings, _AZIMUTH_SLICES)
     before = np.cumsum(pixels, axis=1) - pixels
     total = np.maximum(pixels.sum(axis=1, keepdims=True), 1)
