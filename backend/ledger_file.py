@@ -118,8 +118,8 @@ def explain(path: Path, error: sqlite3.Error) -> LedgerError:
         )
     if "readonly" in text or "read-only" in text:
         return _cannot_open(path, "it may not be written")
-    if "full" in text:
-        return _cannot_open(path, "the disk or the quota is full")
+    if "full" in text or "I/O" in text:
+        return _cannot_open(path, f"the disk or the quota is full, or the disk fails ({text})")
     return _cannot_open(path, text)
 
 

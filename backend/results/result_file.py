@@ -62,13 +62,15 @@ def write_result(path: Path, result: CorrelationResult) -> None:
     part = path.with_name(f".part-{os.getpid()}-{path.name}")
     try:
         try:
-            with h5py.File(part, "w", locking=False) as file:
-                _fill(file, result)
-            _bring_to_disk(part)
+            content = _file_content(result)
+            with open(part, "xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
-        _bring_to_disk(path.parent)
+        _bring_names_to_disk(path.parent)
     except OSError as error:
         raise DispatchError(
             f"The result file {path} cannot be written: {error.strerror or error}.",
@@ -94,6 +96,14 @@ def read_result(path: Path) -> CorrelationResult:
         raise _unusable(path, f"cannot be read: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unusable(path, f"is not a result file of this program: {error}") from error
+
+
+def _file_content(result: CorrelationResult) -> bytes:
+    # Built in memory: the HDF5 library cannot be trusted to survive a full disk while it writes a file itself.
+    with h5py.File("result", "w", driver="core", backing_store=False) as file:
+        _fill(file, result)
+        file.flush()
+        return file.id.get_file_image()
 
 
 def _fill(file: h5py.File, result: CorrelationResult) -> None:
@@ -204,8 +214,8 @@ def _fits_in(group: h5py.Group) -> tuple[RingFit | None, ...]:
     )
 
 
-def _bring_to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _bring_names_to_disk(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

@@ -274,6 +274,27 @@ def test_a_result_folder_that_vanishes_is_explained(tmp_path: Path) -> None:
     assert done_of(job).outcome == "failed" and "cannot be stored" in done_of(job).reason
 
 
+@pytest.mark.parametrize(("room_bytes", "outcome"), [(4_000, "failed"), (100, None)])
+def test_a_full_disk_under_the_wrapper(tmp_path: Path, room_bytes: int, outcome: str | None) -> None:
+    job = prepare(intent(tmp_path, "import sys; open(sys.argv[1], 'wb').write(bytes(1_000_000))"))
+    program = f"""
+import resource, sys
+from backend.dispatch.run_job import main
+resource.setrlimit(resource.RLIMIT_FSIZE, ({room_bytes}, {room_bytes}))
+sys.exit(main(sys.argv[1:]))
+"""
+    command = [sys.executable, "-c", program, str(job.folder / INTENT_FILE)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert not job.result_path.exists()
+    if outcome is None:
+        assert ended.returncode == 1 and "cannot be written" in ended.stderr
+        (report,) = LocalExecutor().poll([JobRecord(job, JobStatus(state=JobState.RUNNING))])
+        assert report.state is JobState.FAILED and "before it began" in report.reason
+    else:
+        assert (done_of(job).outcome, done_of(job).exit_code) == (outcome, 1)
+        assert "File too large" in ended.stderr
+
+
 def test_a_job_folder_that_vanishes_gives_a_failed_job(tmp_path: Path) -> None:
     job = intent(tmp_path, "import shutil, os; shutil.rmtree(os.getcwd())")
     executor = LocalExecutor()

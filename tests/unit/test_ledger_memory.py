@@ -287,6 +287,35 @@ def test_a_closed_ledger_speaks_in_words(path: Path) -> None:
         opened.record_series(run_row())
 
 
+def test_a_full_disk_is_said_and_loses_nothing_written_before(path: Path) -> None:
+    program = """
+import resource, sys
+from pathlib import Path
+from backend.ledger import Ledger
+from backend.ledger_file import LedgerError
+ledger = Ledger(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+written = 0
+try:
+    while written < 1000:
+        ledger.record_settings_change("anna", 1.0, "x" * 1000)
+        written += 1
+except LedgerError as error:
+    print(error.what)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+assert 0 < written < 1000
+assert len(ledger.settings_changes(2000)) == written
+ledger.record_settings_change("anna", 2.0, "room again")
+"""
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", program, str(path)]
+    ended = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert "the disk or the quota is full" in ended.stdout
+    opened = Ledger(path)
+    assert opened.settings_changes(1)[0].what == "room again"
+    opened.close()
+
+
 def test_what_was_written_survives_kill_9(path: Path) -> None:
     program = (
         "import os, signal, sys\n"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -13,12 +15,12 @@ from hypothesis import strategies as st
 from backend.correlation_result import CorrelationResult
 from backend.dispatch.intake import take_in
 from backend.dispatch.job import DONE_FILE, INTENT_FILE, JobIntent, write_record
-from backend.dispatch.run_job import run_job
 from backend.errors import DispatchError
 from backend.results.agreement import compare_g2
 from backend.results.result_file import read_result, write_result
 from backend.snapshot import RingFit
 
+ROOT = Path(__file__).parents[2]
 FIT = RingFit(
     gamma_per_s=3.0,
     gamma_err_per_s=0.1,
@@ -178,6 +180,28 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
         write_result(tmp_path / "r.h5", correlation_result())
 
 
+def test_a_full_disk_gives_words_and_leaves_no_part(tmp_path: Path) -> None:
+    write_result(tmp_path / "r.h5", correlation_result())
+    program = f"""
+import resource, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from test_results_file import correlation_result
+from backend.errors import DispatchError
+from backend.results.result_file import write_result
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+try:
+    write_result(Path(sys.argv[1]), correlation_result(rings=20, lags=100, seed=2))
+except DispatchError as error:
+    print(error.what)
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "r.h5")]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "cannot be written: File too large" in ended.stdout
+    assert [entry.name for entry in tmp_path.iterdir()] == ["r.h5"]
+    assert_equal(read_result(tmp_path / "r.h5"), correlation_result())
+
+
 @pytest.mark.parametrize(
     "missing",
     [
@@ -262,7 +286,8 @@ def test_the_intake_accepts_our_result_file(tmp_path: Path) -> None:
         submitted_at=0.0,
     )
     write_record(tmp_path / INTENT_FILE, job)
-    assert run_job(job) == 0
+    wrapper = [sys.executable, "-m", "backend.dispatch.run_job", str(tmp_path / INTENT_FILE)]
+    subprocess.run(wrapper, cwd=ROOT, check=True)
     assert (tmp_path / DONE_FILE).exists()
     result = take_in(tmp_path)
     assert result.is_good and result.path is not None
