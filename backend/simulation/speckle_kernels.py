@@ -66,17 +66,20 @@ def _count_large_mean(mean: float, pixel: int, key_a: np.uint32, key_b: np.uint3
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _advance_run(
-    field: np.ndarray,
-    innovation: np.ndarray,
+    real: np.ndarray,
+    imaginary: np.ndarray,
+    new_real: np.ndarray,
+    new_imaginary: np.ndarray,
     turn: tuple[float, float],
     keep: np.ndarray,
     renew: np.ndarray,
     q_bin: np.ndarray,
 ) -> None:
-    """The step of :func:`advance_field` along one run of a row; ``turn`` is (cosine, sine) of the phase."""
+    """The step of :func:`advance_field` along one run of a row; ``turn`` is (cosine, sine) of the phase.
+
+    Runs come as one-dimensional slices: only these are known to be contiguous when the loop is compiled.
+    """
     cosine, sine = turn
-    real, imaginary = field[0], field[1]
-    new_real, new_imaginary = innovation[0], innovation[1]
     for x in range(len(q_bin)):
         a = keep[q_bin[x]]
         b = renew[q_bin[x]]
@@ -111,31 +114,33 @@ def advance_field(
     turn = (np.float32(math.cos(phase_rad)), np.float32(math.sin(phase_rad)))
     # Two straight runs per row instead of a wrapped index, so that the inner loop vectorises.
     split = min(columns, pool.shape[2] - shift_x)
-    before, after = slice(0, split), slice(split, columns)
     for y in range(rows):
+        real, imaginary, bins = field[0, y], field[1, y], q_bin[y]
         pool_y = (y + shift_y) % pool.shape[1]
-        _advance_run(
-            field[:, y, before],
-            pool[:, pool_y, shift_x : shift_x + split],
-            turn,
-            keep,
-            renew,
-            q_bin[y, before],
+        new_real, new_imaginary = pool[0, pool_y], pool[1, pool_y]
+        run_real, run_imaginary = (
+            new_real[shift_x : shift_x + split],
+            new_imaginary[shift_x : shift_x + split],
         )
         _advance_run(
-            field[:, y, after], pool[:, pool_y, : columns - split], turn, keep, renew, q_bin[y, after]
+            real[:split], imaginary[:split], run_real, run_imaginary, turn, keep, renew, bins[:split]
+        )
+        run_real, run_imaginary = new_real[: columns - split], new_imaginary[: columns - split]
+        _advance_run(
+            real[split:], imaginary[split:], run_real, run_imaginary, turn, keep, renew, bins[split:]
         )
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _relative_intensity(
     fields: np.ndarray,
+    row: int,
     amplitudes: np.ndarray,
     coherent_share: float,
     work: np.ndarray,
     intensity: np.ndarray,
 ) -> None:
-    """Intensity of one row relative to its mean, from the fields of that row, shape (mode, component, 2, x)."""
+    """Intensity of one row relative to its mean, from the fields, shape (mode, component, 2, y, x)."""
     modes, components = fields.shape[0], fields.shape[1]
     share = np.float32(coherent_share / modes)
     intensity[:] = np.float32(1.0 - coherent_share)
@@ -145,7 +150,7 @@ def _relative_intensity(
         sum_imaginary[:] = np.float32(0.0)
         for component in range(components):
             amplitude = amplitudes[component]
-            real, imaginary = fields[mode, component, 0], fields[mode, component, 1]
+            real, imaginary = fields[mode, component, 0, row], fields[mode, component, 1, row]
             for x in range(len(intensity)):
                 sum_real[x] += amplitude * real[x]
                 sum_imaginary[x] += amplitude * imaginary[x]
@@ -216,7 +221,7 @@ def count_photons(
     uniform = np.empty(columns, np.float32)
     work = np.empty((2, columns), np.float32)
     for y in range(rows):
-        _relative_intensity(fields[:, :, :, y], amplitudes, coherent_share, work, intensity)
+        _relative_intensity(fields, y, amplitudes, coherent_share, work, intensity)
         first_pixel = np.uint32(y * columns)
         for x in range(columns):
             intensity[x] *= mean_counts[q_bin[y, x]]
