@@ -26,6 +26,7 @@ from widgets.view_frame import ViewFrame
 _LEFT_WIDTH_PX = (300, 420)
 # Least height of the tables and of the pictures, and how room beyond that is shared between them.
 _TABLES_HEIGHT_PX = 132
+_PICTURES_HEIGHT_PX = 600
 _SHARES = (9, 2)
 
 
@@ -123,6 +124,8 @@ class WatchPage(QWidget):
         split.addWidget(tables)
         for place, share in enumerate(_SHARES):
             split.setStretchFactor(place, share)
+        # The pictures get all the room there is; the tables begin at their least height.
+        split.setSizes([_PICTURES_HEIGHT_PX, _TABLES_HEIGHT_PX])
         layout = QHBoxLayout(self)
         layout.setContentsMargins(6, 2, 6, 6)
         layout.setSpacing(6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-from PyQt5.QtCore import QRect, Qt, pyqtSignal
+from PyQt5.QtCore import QRect, QSize, Qt, pyqtSignal
 from PyQt5.QtGui import QColor, QFont, QPainter, QPaintEvent, QResizeEvent, QShowEvent
 from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QStackedLayout, QVBoxLayout, QWidget
 
@@ -52,8 +52,7 @@ class ViewFrame(QFrame):
         layout.addLayout(self.header)
         layout.addLayout(self.stack, 1)
         self._veil = _Veil(self)
-        # Pictures share the room evenly, whatever they hold.
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(180, 120)
 
     @abstractmethod
@@ -87,6 +86,10 @@ class ViewFrame(QFrame):
         if ring != self.selected_ring:
             self.selected_ring = ring
             self.redraw()
+
+    def sizeHint(self) -> QSize:
+        """The same for every view, so that they share the room evenly whatever they hold."""
+        return QSize(360, 300)
 
     def hasHeightForWidth(self) -> bool:
         """No: a long sentence in one view must not push the others aside."""
