@@ -109,12 +109,12 @@ def write_record(path: Path, record: Any) -> None:
     OSError
         The file cannot be written.
     """
-    part = path.with_name(f".part-{os.getpid()}-{path.name}")
-    with open(part, "xb", opener=open_for_group) as file:
-        file.write(encode_record(record))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    part = _part_beside(path)
+    try:
+        _write_to_disk(part, record)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
@@ -128,17 +128,14 @@ def claim_with(path: Path, record: Any) -> bool:
     OSError
         The file cannot be written, or the file system knows no hard links.
     """
-    part = path.with_name(f".part-{os.uname().nodename}-{os.getpid()}-{path.name}")
-    with open(part, "xb", opener=open_for_group) as file:
-        file.write(encode_record(record))
-        file.flush()
-        os.fsync(file.fileno())
+    part = _part_beside(path)
     try:
+        _write_to_disk(part, record)
         os.link(part, path)
     except FileExistsError:
         return False
     finally:
-        part.unlink()
+        part.unlink(missing_ok=True)
     sync_folder(path.parent)
     return True
 
@@ -167,6 +164,18 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _part_beside(path: Path) -> Path:
+    # No two living processes share it, on a shared file system neither.
+    return path.with_name(f".part-{os.uname().nodename}-{os.getpid()}-{path.name}")
+
+
+def _write_to_disk(path: Path, record: Any) -> None:
+    with open(path, "wb", opener=open_for_group) as file:
+        file.write(encode_record(record))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def open_for_group(path: str, flags: int) -> int:

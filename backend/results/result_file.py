@@ -63,7 +63,7 @@ def write_result(path: Path, result: CorrelationResult) -> None:
     try:
         try:
             content = _file_content(result)
-            with open(part, "xb") as file:
+            with open(part, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
