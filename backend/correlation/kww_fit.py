@@ -15,6 +15,7 @@ from backend.correlation.multitau import MultiTauResult, jackknife_error
 from backend.snapshot import RingFit
 
 _FEWEST_LAGS = 6
+_SMOOTH_LAGS = 5
 _EXPONENT_RANGE = (0.3, 2.5)
 
 
@@ -28,7 +29,10 @@ def kww(
 def fit_rings(
     result: MultiTauResult, frame_time_s: float, fit_exponent: bool, start: tuple[RingFit | None, ...] = ()
 ) -> tuple[RingFit | None, ...]:
-    """One fit per ring, ``None`` where g2 cannot carry one; ``start`` are earlier fits to begin from."""
+    """One fit per ring, ``None`` where g2 cannot carry one; ``start`` are earlier fits to begin from.
+
+    Where g2 shows no decay at all the errors of rate and exponent are infinite.
+    """
     begin = start if len(start) == len(result.g2) else (None,) * len(result.g2)
     lag_s = result.lag_frames[1:] * frame_time_s
     errors = result.g2_err
@@ -52,8 +56,7 @@ def _fit_ring(
     if np.count_nonzero(usable) < _FEWEST_LAGS:
         return None
     lag, values, error = lag_s[usable], g2[usable], g2_err[usable]
-    # The jackknife error of one lag is itself uncertain; a lucky small one must not rule the fit.
-    error = np.maximum(error, 0.5 * np.median(error))
+    error = _smooth(error)
     best = _solve(lag, values, error, fit_exponent, start)
     if best is None:
         return None
@@ -64,6 +67,9 @@ def _fit_ring(
     inverse = np.linalg.pinv(jacobian)
     shifts = ((weighted - values) / error) @ inverse.T
     scatter = jackknife_error(shifts) if len(shifts) > 1 else np.full(free, np.nan)
+    if np.linalg.norm(jacobian[:, 0]) < 1:
+        # Even a rate e times as fast would leave chi-square as it is: there is no decay to take a rate from.
+        scatter[[0, *range(3, free)]] = np.inf
     gamma = math.exp(parameters[0])
     return RingFit(
         gamma_per_s=gamma,
@@ -76,6 +82,16 @@ def _fit_ring(
         exponent_err=float(scatter[3]) if fit_exponent else 0.0,
         reduced_chi2=chi2 / max(len(lag) - free, 1),
     )
+
+
+def _smooth(error: np.ndarray) -> np.ndarray:
+    """Geometric mean of the errors of neighbouring lags.
+
+    Those of a dozen sectors are uncertain by a fifth each; as weights they would prefer lags whose sectors agree by
+    chance, and the same chance would make the errors of the parameters too small.
+    """
+    logarithm = np.pad(np.log(error), _SMOOTH_LAGS // 2, mode="edge")
+    return np.exp(np.convolve(logarithm, np.full(_SMOOTH_LAGS, 1 / _SMOOTH_LAGS), mode="valid"))
 
 
 def _solve(

@@ -72,6 +72,7 @@ class _Level:
     # Counts per (ring, left-out sector) of the stored samples; column 0 leaves out nothing.
     sums: np.ndarray
     products: np.ndarray
+    # Floating point: the square of a ring sum over thousands of frames does not fit into 64 bits.
     normaliser: np.ndarray
     filled: int = 0
     waiting: tuple[_Sample, np.ndarray] | None = None
@@ -100,7 +101,7 @@ class MultiTau:
         self._dense = np.zeros(partition.cell_of_pixel.size, np.uint32)
         cells = partition.rings * partition.sectors
         self._pairs = np.zeros(cells, np.int64)
-        self._pair_normaliser = np.zeros((partition.rings, partition.sectors + 1), np.int64)
+        self._pair_normaliser = np.zeros((partition.rings, partition.sectors + 1))
         self.frames = 0
 
     @property
@@ -124,7 +125,7 @@ class MultiTau:
         kernels.add_counts(pixel, count, self._partition.cell_of_pixel, counts, pairs)
         self._pairs += pairs
         sums = _leave_one_out(counts.reshape(shape))
-        self._pair_normaliser += sums * (sums - 1)
+        self._pair_normaliser += sums.astype(np.float64) * (sums - 1)
         new = self._add_sample(0, _Sample(pixel, count), sums)
         self.frames += 1
         return sums[:, 0], new.reshape(len(new), *shape).sum(axis=2).T
@@ -142,7 +143,7 @@ class MultiTau:
             samples=[None] * slots,
             sums=np.zeros((slots, *shape), np.int64),
             products=np.zeros((len(lags), self._partition.rings * self._partition.sectors), np.int64),
-            normaliser=np.zeros((len(lags), *shape), np.int64),
+            normaliser=np.zeros((len(lags), *shape)),
         )
 
     def _add_sample(self, level_number: int, sample: _Sample, sums: np.ndarray) -> np.ndarray:
@@ -156,16 +157,17 @@ class MultiTau:
         if len(reached):
             self._correlate(sample, [level.samples[(level.filled - lag) % slots] for lag in reached], new)
             level.products += new
-            level.normaliser[: len(reached)] += sums[None] * level.sums[(level.filled - reached) % slots]
+            earlier_sums = level.sums[(level.filled - reached) % slots]
+            level.normaliser[: len(reached)] += sums.astype(np.float64) * earlier_sums
         level.samples[level.filled % slots] = sample
         level.sums[level.filled % slots] = sums
         level.filled += 1
         if level.waiting is None:
             level.waiting = (sample, sums)
         else:
-            earlier, earlier_sums = level.waiting
+            first, first_sums = level.waiting
             level.waiting = None
-            self._add_sample(level_number + 1, self._sum(earlier, sample), earlier_sums + sums)
+            self._add_sample(level_number + 1, self._sum(first, sample), first_sums + sums)
         return new
 
     def _correlate(self, sample: _Sample, earlier: list[_Sample | None], products: np.ndarray) -> None:
@@ -218,7 +220,7 @@ class MultiTau:
             products.append(level.products[reached])
             normaliser.append(level.normaliser[reached])
         shape = (-1, self._partition.rings, self._partition.sectors)
-        numerator = _leave_one_out(np.concatenate(products).reshape(shape))
+        numerator = _leave_one_out(np.concatenate(products).reshape(shape)).astype(np.float64)
         pixels = _leave_one_out(self._partition.cell_pixels)
         denominator = np.concatenate(normaliser)
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -19,7 +19,7 @@ class SpeckleSize:
         self._dense = np.zeros(partition.cell_of_pixel.size, np.uint32)
         self._products = np.zeros((2, _REACH_PX), np.int64)
         self._fine_counts = np.zeros(partition.fine_rings, np.int64)
-        self._total_squared = 0.0
+        self._photon_pairs = 0.0
 
     def add(self, pixel: np.ndarray, count: np.ndarray) -> None:
         """Add one frame."""
@@ -40,7 +40,8 @@ class SpeckleSize:
         counts = np.zeros(self._partition.fine_rings, np.int64)
         kernels.add_counts(pixel, count, self._partition.fine_of_pixel, counts, np.zeros_like(counts))
         self._fine_counts += counts
-        self._total_squared += float(counts.sum()) ** 2
+        total = float(counts.sum())
+        self._photon_pairs += total * (total - 1)
 
     def area_px(self, contrast: float) -> float:
         """Speckle area: sum over all pixel distances of the correlation of intensities, from 1 upwards.
@@ -51,7 +52,8 @@ class SpeckleSize:
             Speckle contrast at distance zero.
 
         The correlation at distance d is (<I I'> / (<I><I'>) - 1) / contrast; the two axes are taken as separable.
-        Expected products of uncorrelated pixels come from the smooth I(q) and the intensity of each frame.
+        Expected products of uncorrelated pixels come from the smooth I(q) and the pairs n (n - 1) of photons in each
+        frame: two different pixels always hold two different photons.
         """
         total = float(self._fine_counts.sum())
         if contrast <= 0 or total == 0:
@@ -68,9 +70,9 @@ class SpeckleSize:
                 first, second = (
                     (image[:, :-reach], image[:, reach:]) if axis == 0 else (image[:-reach], image[reach:])
                 )
-                expected = float((first * second).sum()) * self._total_squared
+                expected = float((first * second).sum()) * self._photon_pairs
                 if expected > 0:
-                    correlation = (self._products[axis, reach - 1] / expected - 1) / contrast
-                    width += 2 * float(np.clip(correlation, 0.0, 1.0))
-            area *= width
+                    width += 2 * (self._products[axis, reach - 1] / expected - 1) / contrast
+            # Noise may be negative at one distance; only the sum is known to be no smaller than the pixel itself.
+            area *= min(max(width, 1.0), 1.0 + 2 * _REACH_PX)
         return area

@@ -68,7 +68,7 @@ def two_time(movie: np.ndarray, pixels: np.ndarray, frames_per_bin: int) -> np.n
     """Two-time map of the chosen pixels of a movie, shape (frame, pixel); diagonal and dark bins nan."""
     bins = len(movie) // frames_per_bin
     binned = movie[: bins * frames_per_bin, pixels].astype(np.float64)
-    binned = binned.reshape(bins, frames_per_bin, -1).sum(axis=1)
+    binned = binned.reshape(bins, frames_per_bin, pixels.size).sum(axis=1)
     sums = binned.sum(axis=1)
     values = np.full((bins, bins), np.nan)
     for i in range(bins):

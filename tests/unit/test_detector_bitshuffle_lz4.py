@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy_twins import literal_chunk, lz4_literals
 
 from backend.detector import bitshuffle_lz4 as kernels
 from backend.detector.event_decoder import mask_words
-from numpy_twins import literal_chunk, lz4_literals
 
 CANARY = 0xA5A5A5A5
 MARGIN = 64

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy_twins import literal_chunk
 
 from backend.detector.event_decoder import EventDecoder, mask_words
 from backend.frames import FrameBatch
-from numpy_twins import literal_chunk
 
 SHAPE = (30, 41)
 
