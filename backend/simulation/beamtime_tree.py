@@ -169,6 +169,9 @@ def _write(
             still_works="It was not touched.",
             try_this="Choose another series number or sample name.",
         ) from error
+    except BrokenPipeError:
+        # Not the disk: whoever listened to the progress is gone.
+        raise
     except OSError as error:
         raise _unwritable(folder, error) from error
     return WrittenSeries(plan.name, folder, series.master, written, written == plan.frames)

@@ -308,3 +308,21 @@ def test_sigterm_ends_the_command_in_good_order(tmp_path: Path) -> None:
         with h5py.File(path, "r") as file:
             frames += len(file["/entry/data/data"])
     assert frames == rest[-1]["frames_written"]
+
+
+def test_a_listener_that_goes_away_is_not_called_a_broken_disk(tmp_path: Path) -> None:
+    command = "from mento_gui.commands.simulate import simulate; simulate()"
+    arguments = "--frames 100000 --frames-per-file 1 --photons 0.001 --json"
+    with subprocess.Popen(
+        [sys.executable, "-c", command, "--to", str(tmp_path), *arguments.split()],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(timeout=30) == 1
+        assert process.stderr.read() == ""
