@@ -81,9 +81,10 @@ class DataCursor:
         if self._fault_since_s is not None and now_s < self._next_try_s and not self.final:
             return events
         wanted = self._settings.frames_per_batch
-        while self._number is not None and wanted > 0:
+        room_bytes = _LARGEST_BATCH_BYTES
+        while self._number is not None and wanted > 0 and room_bytes > 0:
             try:
-                part = self._next_slice(wanted, events)
+                part = self._next_slice(wanted, room_bytes, events)
             except SeriesError as error:
                 if not self._pass_over(error, now_s, events):
                     break
@@ -94,9 +95,10 @@ class DataCursor:
             batches = self._batches(part)
             events.extend(batches)
             wanted -= sum(len(batch.chunks) for batch in batches) + len(part.damaged)
+            room_bytes -= sum(len(chunk) for batch in batches for chunk in batch.chunks)
         return events
 
-    def _next_slice(self, wanted: int, events: list[SourceEvent]) -> FrameSlice | None:
+    def _next_slice(self, wanted: int, room_bytes: int, events: list[SourceEvent]) -> FrameSlice | None:
         """Return the next frames; ``None`` when there are none now. Moves on over finished files."""
         while True:
             if self._file is None and not self._open(events):
@@ -104,7 +106,7 @@ class DataCursor:
             assert self._file is not None
             if self._next_in_file < self._file.frames:
                 try:
-                    return read_frames(self._file, self._next_in_file, wanted, _LARGEST_BATCH_BYTES)
+                    return read_frames(self._file, self._next_in_file, wanted, room_bytes)
                 except FileChangedError:
                     self._file = None
                     raise

@@ -113,6 +113,13 @@ class FieldReader:
         dataset = self._dataset(paths)
         return None if dataset is None else tuple(int(length) for length in dataset.shape)
 
+    def pixel_type(self, paths: Sequence[str]) -> np.dtype | None:
+        """Return the native type of an array of unsigned integers without reading it."""
+        dataset = self._dataset(paths)
+        if dataset is None or dataset.dtype.kind != "u" or dataset.dtype.itemsize > 4:
+            return None
+        return dataset.dtype.newbyteorder("=")
+
     def integers(self, paths: Sequence[str], length: int) -> tuple[int, ...] | None:
         """Return a short list of whole numbers of known length."""
         dataset = self._dataset(paths)

@@ -21,6 +21,8 @@ from backend.beamtime.dates import parse_date
 _INSTRUMENT = "entry/instrument"
 _DETECTOR = f"{_INSTRUMENT}/detector"
 _SPECIFIC = f"{_DETECTOR}/detectorSpecific"
+# One stack made of all data files, in the layout of 2024; only its form is read, never its content.
+_ALL_FRAMES = "entry/data/data"
 _FIRST_CHANNEL = f"{_DETECTOR}/threshold_1_channel"
 
 # Limits of what a beamline can mean; beyond them a value is a default, a typing error or damage.
@@ -84,7 +86,7 @@ def read_master(path: Path) -> MasterFacts:
         return MasterFacts(
             path=path,
             shape_yx=shape_yx,
-            dtype=_PIXEL_TYPES.get(bits) if bits is not None else None,
+            dtype=_PIXEL_TYPES.get(bits) if bits is not None else fields.pixel_type([_ALL_FRAMES]),
             pixel_size_m=_pixel_size(fields),
             distance_m=fields.quantity(
                 [f"{_DETECTOR}/detector_distance", f"{_DETECTOR}/distance"], METRES, "m", *DISTANCE_M
@@ -131,7 +133,10 @@ def _shape(fields: FieldReader, mask: np.ndarray | None) -> tuple[int, int] | No
     data_size = fields.integers([f"{_DETECTOR}/module/data_size"], 2)
     if data_size is not None and all(0 < edge <= LONGEST_EDGE_PX for edge in data_size):
         return data_size[0], data_size[1]
-    return None if mask is None else (mask.shape[0], mask.shape[1])
+    if mask is not None:
+        return mask.shape[0], mask.shape[1]
+    stack = fields.shape([_ALL_FRAMES])
+    return (stack[-2], stack[-1]) if stack is not None and len(stack) in (3, 4) and 0 not in stack else None
 
 
 def _pixel_size(fields: FieldReader) -> float | None:
@@ -182,8 +187,8 @@ def _planned_frames(fields: FieldReader) -> int | None:
     if per_trigger is not None:
         triggers = fields.count([f"{_SPECIFIC}/ntrigger"], 1, _MOST_FRAMES)
         return per_trigger * (triggers or 1)
-    shape = fields.shape(["entry/data/image_id", f"{_DETECTOR}/start_time"])
-    return shape[0] if shape is not None and len(shape) == 1 and shape[0] > 0 else None
+    shape = fields.shape(["entry/data/image_id", f"{_DETECTOR}/start_time", _ALL_FRAMES])
+    return shape[0] if shape is not None and shape and shape[0] > 0 else None
 
 
 def _holds_frames(file: h5py.File) -> bool:

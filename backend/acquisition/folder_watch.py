@@ -148,7 +148,6 @@ class FolderWatch:
 
     def _begin(self, place: BeamtimeFolder, identity: tuple[int, int], events: list[SourceEvent]) -> None:
         """Start on another raw folder: what was queued belongs to the one before."""
-        first_of_all = self._raw is None
         self._live.clear()
         self._history.clear()
         self._newest_with_data.clear()
@@ -163,8 +162,7 @@ class FolderWatch:
             return
         self._raw_identity = identity
         self._read_metadata(events)
-        # A folder that turns up while the program runs is new: nothing in it was complete before the start.
-        only_newest = self._settings.history == "newest" and first_of_all
+        only_newest = self._settings.history == "newest"
         found = [discovered.place for discovered in self._raw.take_history(only_newest)]
         newest_folder = found[-1].folder if found else None
         self._history.extend(place for place in found if place.folder != newest_folder)

@@ -53,6 +53,7 @@ class RawFolder:
         self._changed_last_time = True
         self._unlisted: set[Path] = set()
         self._sweep: Iterator[_SeriesFolder] = iter(())
+        self._sweeping = False
         self._events: list[SourceEvent] = []
 
     def scan(self) -> None:
@@ -116,7 +117,9 @@ class RawFolder:
 
     def start_sweep(self) -> None:
         """Begin to look at every folder, unless the last sweep is still under way."""
-        self._sweep = iter(list(self._folders.values()))
+        if not self._sweeping:
+            self._sweeping = True
+            self._sweep = iter(list(self._folders.values()))
 
     def sweep_step(self, busy: set[Path]) -> list[Discovered]:
         """Look at some more folders; return series that are new there or got further files.
@@ -128,6 +131,7 @@ class RawFolder:
         for _ in range(_FOLDERS_PER_STEP):
             folder = next(self._sweep, None)
             if folder is None:
+                self._sweeping = False
                 break
             if folder.path.name in self._folders:
                 found.extend(self._look_again(folder, busy))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from backend.acquisition.completeness import patience_s
 from backend.acquisition.data_file import DataFile, inspect_data_file
 from backend.acquisition.detector_folder import SeriesFiles, SeriesPlace, find_run_file
 from backend.acquisition.eiger_master import MasterFacts, read_master
@@ -34,6 +35,7 @@ class SeriesOpening:
         self._place = place
         self._retry_for_s = retry_for_s
         self._since_s: float | None = None
+        self._started = False
         self._master: MasterFacts | None = None
         self._master_fault: SeriesError | None = None
         self._batch: BatchInfo | None = None
@@ -67,13 +69,22 @@ class SeriesOpening:
         if self._master is None and self._master_fault is not None:
             events.append(self._say_master_fault(self._master_fault))
         sources = SeriesSources(self._master, self._batch, self._run, first_data)
-        return describe_series(self._place, sources, tuple(notices))
+        info = describe_series(self._place, sources, tuple(notices))
+        self._started = info is not None
+        return info
 
     def data_files(self, files: SeriesFiles) -> Mapping[int, Path]:
         """Return the files with the frames by number: the master itself when the writer put them all inside it."""
         if not files.data and self._master is not None and self._master.holds_frames:
             return {1: self._master.path}
         return files.data
+
+    def longest_wait_s(self, settle_s: float, frames_per_file: int | None) -> float:
+        """Return how long the next file is waited for; a series not yet started keeps the retry time at least."""
+        frame_time_s = self._master.frame_time_s if self._master is not None else None
+        planned = self._master.planned_frames if self._master is not None else None
+        wait_s = patience_s(settle_s, frame_time_s, frames_per_file, planned)
+        return wait_s if self._started else max(wait_s, self._retry_for_s)
 
     def run_ended(self) -> bool:
         """Return whether the run file carries its end mark by now."""
@@ -151,14 +162,20 @@ class SeriesOpening:
             self._side_notices[path] = error.what
 
     def _first_usable(self, files: SeriesFiles) -> DataFile | None:
+        other_shape = None
+        stated = self._master.shape_yx if self._master is not None else None
         for path in list(self.data_files(files).values())[:_FILES_TRIED_AT_ONCE]:
             try:
-                return inspect_data_file(path)
+                found = inspect_data_file(path)
+                if stated is None or found.shape_yx == stated:
+                    return found
+                other_shape = other_shape or found
             except UnusableFileError as error:
                 self._data_fault = error
             except SeriesError as error:
                 self._data_fault = self._data_fault or error
-        return None
+        # One foreign file does not overrule the master; when all files disagree with it, they are right.
+        return other_shape
 
     def _say_master_fault(self, fault: SeriesError) -> SourceNotice:
         return SourceNotice(

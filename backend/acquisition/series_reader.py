@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from backend.acquisition.completeness import SeriesEnd, SeriesStanding, judge_end, patience_s
+from backend.acquisition.completeness import SeriesEnd, SeriesStanding, judge_end
 from backend.acquisition.data_cursor import DataCursor
 from backend.acquisition.detector_folder import SeriesFiles, SeriesPlace, list_files
 from backend.acquisition.series_opening import SeriesOpening
@@ -127,32 +127,20 @@ class SeriesReader:
             return
         if self._info is not None:
             self._opening.compare_late_batchinfo(self._files, events)
-        info = self._info
-        expected = info.expected_frames if info is not None else None
         standing = SeriesStanding(
             frames=self.frames,
             position=self._cursor.position if self._cursor is not None else 0,
-            expected_frames=expected,
+            expected_frames=self._info.expected_frames if self._info is not None else None,
             run_ended=self._opening.run_ended(),
             batch_there=self._files.batchinfo is not None,
             quiet_s=now_s - self._changed_at_s,
             no_more_files=self._no_more_files,
         )
         settle_s = self._settings.settle_s
-        wait_s = patience_s(
-            settle_s,
-            info.frame_time_s if info is not None else None,
-            self._cursor.frames_per_file if self._cursor is not None else None,
-            expected,
-        )
-        end = judge_end(standing, settle_s, max(wait_s, self._longest_opening_s))
+        frames_per_file = self._cursor.frames_per_file if self._cursor is not None else None
+        end = judge_end(standing, settle_s, self._opening.longest_wait_s(settle_s, frames_per_file))
         if end is not None:
             self._end(end, events)
-
-    @property
-    def _longest_opening_s(self) -> float:
-        """A series that has not started is given the time in which a bad file may still become readable."""
-        return self._settings.retry_for_s if self._info is None else 0.0
 
     def _end(self, end: SeriesEnd, events: list[SourceEvent]) -> None:
         self.ended = True

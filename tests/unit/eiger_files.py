@@ -93,6 +93,10 @@ def write_master(path: Path, *, layout: str = "legacy", links: int = 0, **change
                 file[place].attrs["units"] = unit
         if not legacy and isinstance(fields["nimages"], int):
             file["entry/data/image_id"] = np.arange(fields["nimages"])
+            stack = h5py.VirtualLayout((fields["nimages"], 1, ROWS, COLUMNS), np.uint16)
+            source = h5py.VirtualSource("nowhere.h5", "entry/data/data", stack.shape)
+            stack[:] = source
+            file.create_virtual_dataset("entry/data/data", stack)
         file.require_group("entry/data")
         for number in range(1, links + 1):
             name = path.name.replace("_master.h5", f"_data_{number:06d}.h5")

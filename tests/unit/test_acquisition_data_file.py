@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
+import time
 from pathlib import Path
 
 import eiger_files
@@ -136,6 +138,39 @@ def test_a_change_after_the_first_look_is_noticed(tmp_path: Path, change: str) -
         read_frames(data_file, 0, 1, ENOUGH_BYTES)
     assert isinstance(caught.value, FileChangedError) == (change != "remove")
     assert "x_data_000001.h5" in caught.value.what
+
+
+def test_frames_of_a_file_that_is_replaced_again_and_again_never_mix(tmp_path: Path) -> None:
+    path = tmp_path / "x_data_000001.h5"
+    versions = [eiger_files.frames_of(first, 5) for first in (100, 200)]
+    eiger_files.write_data_file(path, versions[0], "plain")
+    stop = threading.Event()
+
+    def replace_until_stopped() -> None:
+        while not stop.is_set():
+            for version in versions:
+                eiger_files.write_data_file(path, version, "plain")
+
+    writer = threading.Thread(target=replace_until_stopped)
+    writer.start()
+    try:
+        read = changed = 0
+        deadline = time.monotonic() + 30
+        while not (read and changed) and time.monotonic() < deadline:
+            try:
+                data_file = inspect_data_file(path)
+                first, second = (read_frames(data_file, begin, 2, ENOUGH_BYTES) for begin in (0, 2))
+            except FileChangedError:
+                changed += 1
+                continue
+            chunks = first.runs[0].chunks + second.runs[0].chunks
+            stamps = [np.frombuffer(chunk, np.uint16)[0] for chunk in chunks]
+            assert stamps in ([100, 101, 102, 103], [200, 201, 202, 203])
+            read += 1
+    finally:
+        stop.set()
+        writer.join()
+    assert read and changed
 
 
 def test_files_that_are_no_use_say_why(tmp_path: Path) -> None:

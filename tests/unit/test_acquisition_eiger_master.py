@@ -47,6 +47,15 @@ def test_both_layouts_state_the_same(tmp_path: Path, layout: str) -> None:
     )
 
 
+def test_the_form_follows_from_the_stack_of_the_newer_layout(tmp_path: Path) -> None:
+    path = eiger_files.write_master(
+        tmp_path / "x_master.h5", layout="2024", bit_depth_image=None, pixel_mask=None
+    )
+    facts = read_master(path)
+    assert (facts.shape_yx, facts.dtype) == ((eiger_files.ROWS, eiger_files.COLUMNS), np.uint16)
+    assert facts.planned_frames == 10 and not facts.holds_frames
+
+
 def test_units_are_honoured(tmp_path: Path) -> None:
     facts = read_master(
         eiger_files.write_master(

@@ -257,6 +257,39 @@ def test_odd_things_in_raw_do_not_stop_the_watch(root: Path) -> None:
     assert notices(watching.events) == []
 
 
+def test_a_slow_series_is_waited_for_before_its_first_file(root: Path) -> None:
+    folder = root / "current/raw/slow_00001/e4m"
+    eiger_files.write_master(
+        folder / "slow_00001_master.h5", nimages=100, frame_time=(1.0, "s"), bit_depth_image=None
+    )
+    watching = Watching(root)
+    assert watching.run(100) == []
+    eiger_files.write_data_file(data_path(folder, 1), eiger_files.frames_of(0, 100))
+    watching.run(20)
+    assert ended(watching.events) == [("slow_00001", True, 100)]
+
+
+def test_a_master_whose_data_never_come_is_one_notice(root: Path) -> None:
+    watching = Watching(root)
+    eiger_files.write_series(root / "current/raw", files=0, nimages=10)
+    watching.run(30)
+    (notice,) = notices(watching.events)
+    assert "no frames that can be read" in notice.what
+    assert ended(watching.events) == [("silica_00001", False, 0)]
+
+
+def test_a_sweep_over_many_folders_comes_to_its_end(root: Path) -> None:
+    raw = root / "current/raw"
+    for number in range(300):
+        (raw / f"a_{number:05d}").mkdir()
+    watching = Watching(root, full_sweep_s=1)
+    watching.run(5)
+    # Neither among the newest folders nor near the beginning of the sweep.
+    eiger_files.write_series(raw, "a_00250", files=1)
+    watching.run(10)
+    assert ended(watching.events) == [("a_00250", True, 4)]
+
+
 def test_no_file_handle_is_kept(root: Path) -> None:
     watching = Watching(root)
     eiger_files.write_series(root / "current/raw", files=2, nimages=100)

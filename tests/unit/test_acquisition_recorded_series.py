@@ -134,6 +134,17 @@ def test_a_file_of_another_form_is_one_notice(tmp_path: Path, images: np.ndarray
     assert words in notice.what and "data_000002" in notice.what
 
 
+def test_a_foreign_first_file_does_not_overrule_the_master(tmp_path: Path) -> None:
+    detector = eiger_files.write_series(tmp_path)
+    eiger_files.write_data_file(
+        detector / "silica_00001_data_000001.h5", eiger_files.frames_of(0, 4, shape=(10, 12))
+    )
+    events = read_all(tmp_path)
+    assert numbers_of(events) == list(range(4, 12))
+    (notice,) = notices_of(events)
+    assert "data_000001.h5 holds frames of 10 x 12" in notice.what
+
+
 def test_master_without_data(tmp_path: Path) -> None:
     eiger_files.write_series(tmp_path, files=0, nimages=10)
     events = read_all(tmp_path)
