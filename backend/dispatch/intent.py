@@ -37,21 +37,18 @@ def make_intent(
     DispatchError
         The command needs something that this series does not have.
     """
-    # The job runs in its own folder, so a path must not depend on where the backend was started.
     results = results.absolute()
     job_id = job_key(info.name, info.detector.name, recipe, attempt)
     part_path = results / f".part-{job_id}.h5"
-    command = recipe.fill(
-        {
-            "master": None if info.master is None else str(info.master.absolute()),
-            "result": str(part_path),
-            "beamtime": str(beamtime.absolute()),
-            "frames": None if frames is None else str(frames),
-            "series": info.name,
-            "python": sys.executable,
-            "settings": None if settings_file is None else str(settings_file.absolute()),
-        }
-    )
+    values = {
+        "master": _text(info.master),
+        "result": str(part_path),
+        "beamtime": _text(beamtime),
+        "frames": None if frames is None else str(frames),
+        "series": info.name,
+        "python": sys.executable,
+        "settings": _text(settings_file),
+    }
     limits = [limit for limit in (settings.time_limit_s, recipe.time_limit_s) if limit is not None]
     return JobIntent(
         job_id=job_id,
@@ -62,7 +59,7 @@ def make_intent(
         attempt=attempt,
         retries_left=recipe.retries,
         executor=executor,
-        command=command,
+        command=recipe.fill(values),
         folder=job_folder(results, job_id),
         part_path=part_path,
         result_path=_result_path(results, info.name, recipe.name, job_id, may_have_usual_name=attempt == 1),
@@ -97,6 +94,11 @@ def job_key(series: str, detector: str, recipe: Recipe, attempt: int) -> str:
     digest = hashlib.sha256(wish.encode()).hexdigest()[:12]
     readable = re.sub(r"[^A-Za-z0-9_.]", "_", series).lstrip(".")[:_READABLE_CHARACTERS]
     return f"{readable}-{recipe.name}-{digest}-{attempt}"
+
+
+def _text(path: Path | None) -> str | None:
+    # The job runs in its own folder, so its paths must not depend on where the backend was started.
+    return None if path is None else str(path.absolute())
 
 
 def _result_path(results: Path, series: str, recipe: str, job_id: str, *, may_have_usual_name: bool) -> Path:
