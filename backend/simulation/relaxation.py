@@ -50,7 +50,8 @@ def relaxation_mixture(exponent: float) -> RelaxationMixture:
     # Every component costs a whole field per frame, so faint ones are left out and the rest is fitted again.
     rates = _RATE_GRID[first > 2e-3]
     weights = _non_negative_weights(gamma_lag, rates, target)
-    return RelaxationMixture(exponent, weights / weights.sum(), rates)
+    used = weights > 0
+    return RelaxationMixture(exponent, weights[used] / weights.sum(), rates[used])
 
 
 def _non_negative_weights(gamma_lag: np.ndarray, rates: np.ndarray, target: np.ndarray) -> np.ndarray:
