@@ -75,18 +75,11 @@ def read_master(path: Path) -> MasterFacts:
     """
     with open_hdf5(path) as (file, _):
         fields = FieldReader(file, path.name)
-        mask = _pixel_mask(fields)
-        shape_yx = _shape(fields, mask)
-        if mask is not None and mask.shape != shape_yx:
-            fields.notices.append(
-                f"pixel_mask in {path.name} has not the shape of the detector; it is not used."
-            )
-            mask = None
-        bits = fields.count([f"{_DETECTOR}/bit_depth_image", f"{_SPECIFIC}/bit_depth_image"], 1, 64)
+        shape_yx, mask = _shape_and_mask(fields)
         return MasterFacts(
             path=path,
             shape_yx=shape_yx,
-            dtype=_PIXEL_TYPES.get(bits) if bits is not None else fields.pixel_type([_ALL_FRAMES]),
+            dtype=_dtype(fields),
             pixel_size_m=_pixel_size(fields),
             distance_m=fields.quantity(
                 [f"{_DETECTOR}/detector_distance", f"{_DETECTOR}/distance"], METRES, "m", *DISTANCE_M
@@ -109,6 +102,22 @@ def read_master(path: Path) -> MasterFacts:
             holds_frames=_holds_frames(file),
             notices=tuple(fields.notices),
         )
+
+
+def _shape_and_mask(fields: FieldReader) -> tuple[tuple[int, int] | None, np.ndarray | None]:
+    mask = _pixel_mask(fields)
+    shape_yx = _shape(fields, mask)
+    if mask is not None and mask.shape != shape_yx:
+        fields.notices.append(
+            "The pixel mask in the master has not the shape of the detector; it is not used."
+        )
+        mask = None
+    return shape_yx, mask
+
+
+def _dtype(fields: FieldReader) -> np.dtype | None:
+    bits = fields.count([f"{_DETECTOR}/bit_depth_image", f"{_SPECIFIC}/bit_depth_image"], 1, 64)
+    return fields.pixel_type([_ALL_FRAMES]) if bits is None else _PIXEL_TYPES.get(bits)
 
 
 def _pixel_mask(fields: FieldReader) -> np.ndarray | None:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backend.acquisition.data_file import inspect_data_file, read_frames
-from backend.acquisition.hdf5_file import FileChangedError, UnusableFileError
+from backend.acquisition.hdf5_file import FileChangedError, UnusableFileError, open_hdf5
 from backend.errors import SeriesError
 
 ENOUGH_BYTES = 1 << 30
@@ -138,6 +138,20 @@ def test_a_change_after_the_first_look_is_noticed(tmp_path: Path, change: str) -
         read_frames(data_file, 0, 1, ENOUGH_BYTES)
     assert isinstance(caught.value, FileChangedError) == (change != "remove")
     assert "x_data_000001.h5" in caught.value.what
+
+
+@pytest.mark.parametrize("change", ["rename", "append"])
+@pytest.mark.parametrize("fault", [False, True])
+def test_a_change_during_a_read_voids_the_read(tmp_path: Path, change: str, fault: bool) -> None:
+    path = eiger_files.write_data_file(tmp_path / "x_data_000001.h5", eiger_files.frames_of(0, 4))
+    with pytest.raises(FileChangedError, match="x_data_000001.h5"), open_hdf5(path):
+        if change == "rename":
+            eiger_files.write_data_file(path, eiger_files.frames_of(50, 4))
+        else:
+            with path.open("ab") as file:
+                file.write(b"more")
+        if fault:
+            raise OSError("what the library says when bytes change under it")
 
 
 def test_frames_of_a_file_that_is_replaced_again_and_again_never_mix(tmp_path: Path) -> None:

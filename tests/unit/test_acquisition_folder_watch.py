@@ -117,6 +117,16 @@ def test_a_file_that_stays_broken_is_reported_once_and_passed_over(root: Path) -
     assert ended(watching.events) == [("silica_00001", False, 8)]
 
 
+def test_several_broken_files_are_waited_for_at_the_same_time(root: Path) -> None:
+    watching = Watching(root)
+    folder = eiger_files.write_series(root / "current/raw", files=5)
+    for number in (2, 3, 4):
+        data_path(folder, number).write_bytes(b"broken")
+    watching.run(25)
+    assert numbers(watching.events) == [0, 1, 2, 3, 16, 17, 18, 19]
+    assert len(notices(watching.events)) == 3
+
+
 def test_a_broken_last_file_that_is_repaired_clears_its_notice(root: Path) -> None:
     watching = Watching(root, retry_for_s=2, settle_s=60)
     folder = eiger_files.write_series(root / "current/raw", files=2, nimages=12)
