@@ -65,11 +65,12 @@ class RawFolder:
             The folder cannot be listed.
         """
         mtime_ns = self.path.stat().st_mtime_ns
-        # Two changes within one tick of the clock look like one: after a change the next look lists once more.
-        if mtime_ns == self._mtime_ns and not self._changed_last_time:
-            return
-        self._changed_last_time = mtime_ns != self._mtime_ns
         with os.scandir(self.path) as entries:
+            # Opening alone shows that the folder may be listed. Two changes within one tick of the clock look like
+            # one: after a change the next look lists once more.
+            if mtime_ns == self._mtime_ns and not self._changed_last_time:
+                return
+            self._changed_last_time = mtime_ns != self._mtime_ns
             there = {
                 entry.name: entry for entry in entries if is_series_name(entry.name) and _is_folder(entry)
             }
