@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 import zmq
 
 from backend.errors import FeedbackError
-from backend.publish.endpoint import endpoint_of, make_private
+from backend.publish.endpoint import Endpoint
 from backend.requests import AnyRequest, Reply
 from backend.snapshot import Snapshot, encode_snapshot
 
@@ -20,12 +19,11 @@ _MAX_REQUESTS_PER_TURN = 64
 class SnapshotServer:
     """PUB socket for snapshots and ROUTER socket for requests, both on private ipc addresses.
 
-    Not thread-safe: the engine's thread owns it.
+    Not thread-safe: the engine's thread owns it. The folder of the endpoint must be private to the user.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.endpoint = endpoint_of(root)
-        make_private(self.endpoint)
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
         self._context = zmq.Context(io_threads=1)
         self._snapshots = self._context.socket(zmq.PUB)
         # A client that does not read must never make the backend hold old snapshots.

@@ -1,0 +1,351 @@
+"""The loop that knows all steps and nothing else: source -> analysis -> snapshot -> publish; requests come back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from backend.acquisition.folder_watch import FolderWatch
+from backend.acquisition.source_thread import SourceThread
+from backend.beamtime_session import BeamtimeSession
+from backend.errors import DispatchError, FeedbackError
+from backend.finished_jobs import FinishedJobs
+from backend.frames import FrameBatch, SeriesEnded, SeriesInfo, SeriesStarted, SourceEvent, SourceNotice
+from backend.kernel_warm_up import warm_up
+from backend.lease import Lease
+from backend.message_board import MessageBoard
+from backend.publish.endpoint import endpoint_of, make_private
+from backend.publish.server import SnapshotServer
+from backend.publish.status import status_json
+from backend.requests import (
+    AcknowledgeMessage,
+    AnyRequest,
+    CancelJob,
+    GetStatus,
+    Ping,
+    Reply,
+    RunRecipe,
+    SelectRing,
+    Shutdown,
+)
+from backend.series_run import SeriesRun
+from backend.settings import Settings
+from backend.snapshot import Snapshot, Verdict
+from backend.snapshot_composer import SnapshotComposer
+
+_IDLE_PUBLISH_S = 0.5
+_STATUS_FILE_S = 1.0
+_JOBS_S = 0.5
+_WORK_BUDGET_S = 0.15
+_SERIES_REMEMBERED = 500
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Runs the whole backend in the calling thread until it is told to stop.
+
+    Parameters
+    ----------
+    root : Path
+        Where ``current/`` or ``commissioning/`` stands.
+    settings : Settings
+        All tunable values.
+    settings_file : Path or None
+        Where they came from, handed on to jobs.
+
+    Raises
+    ------
+    FeedbackError
+        Another backend is at work for this root.
+    """
+
+    def __init__(self, root: Path, settings: Settings, settings_file: Path | None = None) -> None:
+        self._settings = settings
+        self._settings_file = settings_file
+        self._watch = FolderWatch(root, settings)
+        self._acquisition = SourceThread(self._watch)
+        endpoint = endpoint_of(root)
+        make_private(endpoint)
+        self._lease = Lease(endpoint.folder / "backend.lock")
+        self._server = SnapshotServer(endpoint)
+        self._board = MessageBoard()
+        self._composer = SnapshotComposer(root, settings, settings_file)
+        self._finished_jobs = FinishedJobs()
+        self._session: BeamtimeSession | None = None
+        self._session_refused: Path | None = None
+        self._run: SeriesRun | None = None
+        self._known: dict[str, tuple[SeriesInfo, int]] = {}
+        self._snapshot: Snapshot | None = None
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._published_at = 0.0
+        self._status_written_at = 0.0
+        self._jobs_looked_at = 0.0
+
+    def stop(self) -> None:
+        """End the loop in good order; may be called from a signal handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Watch, analyse, publish and answer until :meth:`stop` or a shutdown request."""
+        warming = threading.Thread(target=self._warm_up, name="warm-up", daemon=True)
+        warming.start()
+        self._acquisition.start()
+        try:
+            while not self._stop.is_set():
+                self._guard("answering requests", self._answer)
+                self._guard("the beamtime folder", self._follow_beamtime)
+                worked = self._ready.is_set() and self._work()
+                self._guard("following jobs", self._follow_jobs)
+                self._guard("publishing", partial(self._publish, worked))
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        self._acquisition.stop()
+        if self._run is not None:
+            self._run.analysis.finish()
+            self._store_run()
+        if self._session is not None:
+            self._session.close()
+        self._server.close()
+        self._lease.release()
+
+    def _guard(self, doing: str, step: Callable[[], None]) -> None:
+        """Run one step of the loop; trouble becomes a message and never ends the watch."""
+        key = f"engine-{doing}"
+        try:
+            step()
+        except FeedbackError as error:
+            self._board.post_error(key, error, at=time.time(), level="error")
+        except Exception as fault:  # noqa: BLE001 - the backend must outlive a fault nobody thought of; it is told
+            _log.error("Fault while %s:\n%s", doing, traceback.format_exc())
+            self._board.post(
+                key,
+                "error",
+                f"A fault in the program while {doing}: {type(fault).__name__}: {fault}.",
+                "The watch goes on.",
+                "If it repeats, send the log to the authors.",
+                at=time.time(),
+            )
+
+    def _warm_up(self) -> None:
+        """Compile the kernels while the window already shows that someone is there."""
+        self._guard("preparing the kernels", warm_up)
+        self._ready.set()
+
+    def _work(self) -> bool:
+        """Work off waiting events for a moment; true when there were any."""
+        until = time.monotonic() + _WORK_BUDGET_S
+        worked = False
+        while time.monotonic() < until and (event := self._acquisition.next_event()) is not None:
+            self._guard("working off frames", partial(self._handle, event))
+            worked = True
+        return worked
+
+    def _handle(self, event: SourceEvent) -> None:
+        if isinstance(event, SourceNotice):
+            self._board.post_notice(event, at=time.time())
+        elif isinstance(event, SeriesStarted):
+            self._start_series(event.info)
+        elif self._run is None or event.series != self._run.info.name:
+            raise FeedbackError(
+                f"Frames of {event.series} came before its start.", still_works="They are left out."
+            )
+        elif isinstance(event, FrameBatch):
+            self._add_frames(self._run, event)
+        else:
+            self._end_series(self._run, event)
+
+    def _start_series(self, info: SeriesInfo) -> None:
+        if self._run is not None:
+            self._run.analysis.finish()
+        self._run = SeriesRun(info, self._settings)
+        self._composer.new_series(time.time())
+        self._finished_jobs.forget_shown()
+        self._remember(info, 0)
+        self._store_run()
+
+    def _add_frames(self, run: SeriesRun, batch: FrameBatch) -> None:
+        planned = run.analysis.plan is not None
+        aside = len(run.analysis.set_aside)
+        self._store_verdicts(run, run.add(batch))
+        self._composer.frames_arrived(time.time())
+        if not planned and run.analysis.plan is not None:
+            for number, notice in enumerate(run.analysis.plan.notices):
+                self._board.post(f"series-{run.info.name}-{number}", "warning", notice, at=time.time())
+        self._tell_set_aside(run, run.analysis.set_aside[aside:])
+
+    def _tell_set_aside(self, run: SeriesRun, new: list[tuple[int, str]]) -> None:
+        if new:
+            self._board.post(
+                f"set-aside-{run.info.name}",
+                "warning",
+                f"{len(run.analysis.set_aside)} frames of {run.info.name} are set aside; the last: {new[-1][1]}.",
+                "All other frames are used.",
+                "If it goes on, check the detector and the file writer.",
+                at=time.time(),
+            )
+
+    def _end_series(self, run: SeriesRun, event: SeriesEnded) -> None:
+        self._store_verdicts(run, run.end(event))
+        self._remember(run.info, run.analysis.frames)
+        self._composer.series_changed()
+        self._store_run()
+        if self._session is None:
+            return
+        jobs = self._session.dispatcher.series_ended(run.info, run.analysis.frames)
+        for problem in jobs.problems:
+            self._board.post_error(f"recipe-{problem.what}", problem, at=time.time(), level="error")
+
+    def _remember(self, info: SeriesInfo, frames: int) -> None:
+        self._known.pop(info.name, None)
+        self._known[info.name] = (info, frames)
+        if len(self._known) > _SERIES_REMEMBERED:
+            del self._known[next(iter(self._known))]
+
+    def _store_verdicts(self, run: SeriesRun, changes: list[Verdict]) -> None:
+        for verdict in changes:
+            _log.info("%s: %s at frame %d. %s", run.info.name, verdict.state, verdict.frame, verdict.why)
+            if self._session is not None:
+                self._session.ledger.record_verdict(
+                    run.info.name, verdict, self._settings.sha256, time.time()
+                )
+        if changes:
+            self._store_run()
+
+    def _store_run(self) -> None:
+        if self._run is not None:
+            self._composer.remember_row(self._run.row())
+            if self._session is not None:
+                self._session.ledger.record_series(self._run.row())
+
+    def _follow_beamtime(self) -> None:
+        """Open or close what is stored with the beamtime folder as it comes and goes."""
+        folder = self._watch.folder
+        if self._session is not None:
+            if folder is not None and folder.path == self._session.folder.path:
+                self._session.keep()
+                return
+            self._session.close()
+            self._session = None
+        self._lease.keep()
+        if folder is None or folder.path == self._session_refused:
+            return
+        self._session_refused = folder.path
+        self._session = BeamtimeSession(folder, self._settings, self._settings_file)
+        self._session_refused = None
+        for row in self._session.ledger.series_rows(100)[::-1]:
+            self._composer.remember_row(row)
+        for problem in self._session.problems:
+            self._board.post_error(f"beamtime-{problem.what}", problem, at=time.time(), level="warning")
+
+    def _follow_jobs(self) -> None:
+        now = time.monotonic()
+        if self._session is None or now - self._jobs_looked_at < _JOBS_S:
+            return
+        self._jobs_looked_at = now
+        for row in self._session.dispatcher.poll(time.time()):
+            problem = self._finished_jobs.take(row, self._session.dispatcher, self._run)
+            if problem is not None:
+                self._board.post_error(f"job-{row.job_id}", problem, at=time.time(), level="error")
+
+    def _publish(self, worked: bool) -> None:
+        now = time.monotonic()
+        pause_s = 1 / self._settings.publish.snapshots_per_s if worked else _IDLE_PUBLISH_S
+        if now - self._published_at < pause_s:
+            return
+        self._published_at = now
+        backlog = self._acquisition.waiting_frames
+        self._snapshot = self._composer.compose(
+            self._run,
+            phase=self._phase(),
+            waiting_for=self._watch.description,
+            beamtime=self._watch.beamtime,
+            jobs=self._session.dispatcher.job_rows() if self._session is not None else (),
+            messages=self._board.messages(),
+            confirmed=self._finished_jobs.confirmed_g2,
+            backlog_frames=backlog,
+        )
+        self._server.publish(self._snapshot)
+        if self._session is not None and now - self._status_written_at >= _STATUS_FILE_S:
+            self._status_written_at = now
+            self._write_status(self._session, self._snapshot)
+
+    def _write_status(self, session: BeamtimeSession, snapshot: Snapshot) -> None:
+        try:
+            session.write_status(snapshot)
+            self._board.solve("status-file")
+        except OSError as error:
+            self._board.post(
+                "status-file",
+                "warning",
+                f"The status file cannot be written: {error.strerror or error}.",
+                "Windows and mento-gui status still work.",
+                "Check the disk and the quota.",
+                at=time.time(),
+            )
+
+    def _phase(self) -> str:
+        if not self._ready.is_set():
+            return "preparing"
+        return "measuring" if self._run is not None and self._run.status == "running" else "waiting"
+
+    def _answer(self) -> None:
+        idle = self._acquisition.waiting_frames == 0
+        self._server.answer_requests(self._reply, wait_s=0.05 if idle else 0.0)
+
+    def _reply(self, request: AnyRequest) -> Reply:
+        match request:
+            case Ping():
+                return Reply(ok=True)
+            case GetStatus():
+                return Reply(ok=True, payload=b"" if self._snapshot is None else status_json(self._snapshot))
+            case SelectRing(ring=ring):
+                self._composer.select_ring(ring)
+                self._published_at = 0.0
+                return Reply(ok=True)
+            case AcknowledgeMessage(key=key):
+                return self._acknowledge(key)
+            case RunRecipe(series=series, recipe=recipe):
+                return self._run_recipe(series, recipe)
+            case CancelJob(job_id=job_id):
+                self._stored().dispatcher.cancel(job_id)
+                return Reply(ok=True)
+            case Shutdown():
+                self._stop.set()
+                return Reply(ok=True)
+
+    def _acknowledge(self, key: str) -> Reply:
+        if not self._board.acknowledge(key):
+            return Reply(ok=False, message="This message is gone already.")
+        if self._session is not None:
+            self._session.ledger.record_acknowledgement(key, time.time())
+        return Reply(ok=True)
+
+    def _run_recipe(self, series: str, recipe: str) -> Reply:
+        known = self._known.get(series)
+        if known is None:
+            raise DispatchError(
+                f"The backend has not read {series} since it started.",
+                still_works="Nothing was changed.",
+                try_this="Run the analysis on the command line: mento-gui correlate MASTER --to RESULT.h5",
+            )
+        info, frames = known
+        self._stored().dispatcher.run(info, recipe, frames)
+        self._jobs_looked_at = 0.0
+        return Reply(ok=True)
+
+    def _stored(self) -> BeamtimeSession:
+        if self._session is None:
+            raise DispatchError(
+                "There is no beamtime folder to keep jobs in.",
+                still_works="Live pictures and the verdict go on.",
+                try_this="See the message about the beamtime folder.",
+            )
+        return self._session

@@ -1,0 +1,80 @@
+"""Takes in the result of a finished job and holds it against the live numbers of the series that is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from backend.correlation_result import CorrelationResult
+from backend.dispatch.dispatcher import Dispatcher
+from backend.errors import DispatchError, FeedbackError
+from backend.results.agreement import compare_g2
+from backend.results.result_file import read_result
+from backend.series_run import SeriesRun
+from backend.snapshot import ConfirmedG2Part, JobRow
+
+
+class FinishedJobs:
+    """Remembers the confirmed g2 of the shown series.
+
+    Attributes
+    ----------
+    confirmed_g2 : ConfirmedG2Part or None
+        For the snapshot.
+    """
+
+    def __init__(self) -> None:
+        self.confirmed_g2: ConfirmedG2Part | None = None
+
+    def forget_shown(self) -> None:
+        """Another series is shown from now on."""
+        self.confirmed_g2 = None
+
+    def take(self, row: JobRow, dispatcher: Dispatcher, run: SeriesRun | None) -> FeedbackError | None:
+        """Take in the result when ``row`` is a finished job; returns what is wrong with it, if anything."""
+        if row.state != "done":
+            return None
+        checked = dispatcher.result_of(row.job_id)
+        if not checked.is_good or checked.path is None:
+            return DispatchError(
+                f"The result of job {row.job_id} ({row.recipe} on {row.series}) is not shown: "
+                + " ".join(problem.what for problem in checked.problems),
+                still_works="The live numbers stand; the file is kept.",
+                try_this="Run the recipe again from the job table.",
+            )
+        if run is None or run.info.name != row.series:
+            return None
+        try:
+            self.confirmed_g2 = _confirmed(row.job_id, checked.path, run)
+        except FeedbackError as error:
+            return error
+        return None
+
+
+def _confirmed(job_id: str, path: Path, run: SeriesRun) -> ConfirmedG2Part | None:
+    live = run.analysis.g2()
+    if live is None:
+        return None
+    result: CorrelationResult = read_result(path)
+    frame_time_s = run.info.frame_time_s or 1.0
+    finite = np.isfinite(result.g2).any(axis=0)
+    lag_s = result.lag_frames[finite] * result.frame_time_s
+    shown = lag_s > 0
+    z_score, agreement = compare_g2(
+        live.lag_frames[1:] * frame_time_s,
+        live.g2[:, 1:],
+        live.g2_err[:, 1:],
+        lag_s[shown],
+        result.g2[:, finite][:, shown],
+        result.g2_err[:, finite][:, shown],
+    )
+    return ConfirmedG2Part(
+        job_id=job_id,
+        lag_s=lag_s[shown],
+        g2=result.g2[:, finite][:, shown],
+        g2_err=result.g2_err[:, finite][:, shown],
+        q_inv_nm=result.q_inv_nm,
+        z_score=z_score,
+        agreement=agreement,
+    )

@@ -1,0 +1,125 @@
+"""The full correlation of one recorded series: the live analysis, run to the end, as a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from backend.acquisition.recorded_series import RecordedSeries
+from backend.correlation_result import CorrelationResult
+from backend.errors import SeriesError
+from backend.frames import FrameBatch, SeriesEnded, SeriesStarted, SourceNotice
+from backend.program_version import PROGRAM_VERSION
+from backend.series_run import SeriesRun
+from backend.settings import Settings
+
+
+def correlate_series(
+    master: Path,
+    settings: Settings,
+    mask_file: Path | None = None,
+    progress: Callable[[int, int | None], None] = lambda frames, expected: None,
+) -> CorrelationResult:
+    """Everything the live analysis knows after the last frame.
+
+    Parameters
+    ----------
+    master : Path
+        Master file, detector folder or series folder.
+    mask_file : Path or None
+        Replaces the mask file of the settings.
+    progress : callable
+        Told frames done and frames planned after each batch.
+
+    Raises
+    ------
+    SeriesError
+        There is nothing to correlate.
+    """
+    if mask_file is not None:
+        mask = settings.mask.model_copy(update={"file": mask_file})
+        settings = settings.model_copy(update={"mask": mask})
+    source = RecordedSeries([master], settings)
+    run: SeriesRun | None = None
+    notices: list[str] = []
+    while not source.finished:
+        for event in source.poll():
+            if isinstance(event, SourceNotice) and event.what:
+                notices.append(" ".join(part for part in (event.what, event.still_works) if part))
+            elif isinstance(event, SeriesStarted):
+                run = SeriesRun(event.info, settings)
+            elif run is not None and isinstance(event, FrameBatch):
+                run.add(event)
+                progress(run.analysis.frames, run.info.expected_frames)
+            elif run is not None and isinstance(event, SeriesEnded):
+                run.end(event)
+    if run is None or run.analysis.frames == 0:
+        raise SeriesError(
+            f"{master} holds no frames that could be read. {' '.join(notices)}".strip(),
+            still_works="Nothing was written.",
+            try_this="Check the path, and that the data files stand beside the master.",
+        )
+    return replace(result_of(run), notices=(*run.info.notices, *notices))
+
+
+def result_of(run: SeriesRun) -> CorrelationResult:
+    """Result of a series that has ended.
+
+    Raises
+    ------
+    SeriesError
+        It has no q rings or too few frames.
+    """
+    analysis = run.analysis
+    result = analysis.g2()
+    plan = analysis.plan
+    if plan is None or result is None or analysis.rings is None or plan.geometry is None:
+        reason = (
+            plan.no_rings.what if plan is not None and plan.no_rings is not None else "It has too few frames."
+        )
+        raise SeriesError(
+            f"{run.info.name} cannot be correlated: {reason}",
+            still_works="The raw data are untouched.",
+            try_this="Give the geometry in the settings, section [geometry], or measure more frames.",
+        )
+    rings = analysis.rings
+    shape = run.info.detector.shape_yx
+    counts = analysis.image.counts.reshape(shape) / max(analysis.image.frames, 1)
+    return CorrelationResult(
+        series=run.info.name,
+        sample=run.info.sample,
+        detector=run.info.detector.name,
+        frames=analysis.frames,
+        frame_time_s=run.info.frame_time_s or 1.0,
+        lag_frames=result.lag_frames[1:],
+        g2=result.g2[:, 1:],
+        g2_err=result.g2_err[:, 1:],
+        q_inv_nm=rings.partition.q_inv_nm,
+        ring_map=rings.partition.ring_map(),
+        fine_q_inv_nm=rings.partition.fine_q_inv_nm,
+        fine_intensity=rings.radial.whole(),
+        fine_ring_map=rings.partition.fine_ring_map(),
+        ring_counts=np.array(rings.ring_counts, np.int64),
+        frame_numbers=np.array(analysis.frame_numbers, np.int64),
+        ring_pixels=rings.partition.ring_pixels,
+        mean_image=np.where(plan.mask.good, counts, np.nan).astype(np.float32),
+        contrast=result.g2[:, 0] - 1,
+        contrast_err=result.g2_err[:, 0],
+        fits=analysis.fits(result),
+        geometry={
+            "distance_m": plan.geometry.distance_m,
+            "wavelength_m": plan.geometry.wavelength_m,
+            "pixel_size_m": plan.geometry.pixel_size_m,
+            "beam_center_y_px": plan.geometry.beam_center_yx_px[0],
+            "beam_center_x_px": plan.geometry.beam_center_yx_px[1],
+        },
+        settings_json=analysis.settings.model_dump_json(),
+        settings_sha256=analysis.settings.sha256,
+        program_version=PROGRAM_VERSION,
+        verdict=str(run.verdict.state),
+        verdict_why=run.verdict.why,
+        notices=(),
+    )

@@ -1,0 +1,131 @@
+"""One series as it is judged: analysis, verdict in words, its line in the run table."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from backend.damage.assessment import Assessment
+from backend.damage.verdict import verdict_of
+from backend.frames import FrameBatch, SeriesEnded, SeriesInfo
+from backend.series_analysis import SeriesAnalysis
+from backend.settings import Settings
+from backend.snapshot import RunRow, Verdict, VerdictState
+
+_SATURATED_FRACTION = 1e-3
+_LEAST_CONTRAST = 0.002
+_SIGNIFICANT = 3.0
+
+
+class SeriesRun:
+    """Follows one series from its start to its end; depends on the data alone, never on a clock.
+
+    Attributes
+    ----------
+    analysis : SeriesAnalysis
+        The numbers.
+    verdict : Verdict
+        The newest word.
+    status : str
+        "running", "complete" or "incomplete".
+    """
+
+    def __init__(self, info: SeriesInfo, settings: Settings) -> None:
+        self.info = info
+        self.analysis = SeriesAnalysis(info, settings)
+        self.status = "running"
+        self.end_reason = ""
+        self.verdict = Verdict(
+            state=VerdictState.TOO_EARLY,
+            why="Too early to tell: the first frames are coming.",
+            do="Wait: the start of the series sets the comparison.",
+            series=info.name,
+        )
+
+    def add(self, batch: FrameBatch) -> list[Verdict]:
+        """Add frames; returns the verdicts that differ in state from the one before."""
+        return self._judge(self.analysis.add(batch))
+
+    def end(self, event: SeriesEnded) -> list[Verdict]:
+        """The series is over; returns as :meth:`add`."""
+        changes = self._judge(self.analysis.finish())
+        self.status = "complete" if event.complete else "incomplete"
+        self.end_reason = event.reason
+        return changes
+
+    def _judge(self, assessments: list[Assessment]) -> list[Verdict]:
+        frames = self.analysis.settings.damage.window_frames
+        verdicts = [verdict_of(assessment, self.info.name, frames) for assessment in assessments]
+        bad = self._bad_data()
+        if bad is not None:
+            verdicts = [verdict for verdict in verdicts if verdict.state is VerdictState.DAMAGING]
+            if self.verdict.state is not VerdictState.DAMAGING:
+                verdicts = verdicts or [bad]
+        return [change for verdict in verdicts for change in self._say(verdict)]
+
+    def _say(self, verdict: Verdict) -> list[Verdict]:
+        changed = verdict.state != self.verdict.state
+        self.verdict = verdict
+        return [verdict] if changed else []
+
+    def _bad_data(self) -> Verdict | None:
+        """Reasons why the whole measurement is useless, worst first."""
+        plan = self.analysis.plan
+        if plan is None:
+            return None
+        if plan.no_rings is not None:
+            return self._bad(plan.no_rings.what, plan.no_rings.try_this)
+        if plan.partition is None or self.analysis.rings is None:
+            return None
+        used = plan.partition.cell_of_pixel >= 0
+        saturated = np.fromiter(self.analysis.saturated, np.int64, len(self.analysis.saturated))
+        fraction = int(np.count_nonzero(used[saturated])) / max(int(np.count_nonzero(used)), 1)
+        if fraction > _SATURATED_FRACTION:
+            return self._bad(
+                f"Saturated: {100 * fraction:.2g} % of the pixels in q rings, limit {100 * _SATURATED_FRACTION:g} %.",
+                "Put in an absorber, or mask the bright part.",
+            )
+        return self._no_contrast()
+
+    def _no_contrast(self) -> Verdict | None:
+        """No speckle: g2 carries nothing. Judged once the reference part is complete."""
+        damage = None if self.analysis.rings is None else self.analysis.rings.damage
+        result = self.analysis.g2()
+        if damage is None or result is None or len(damage.assessments) < damage.reference_windows:
+            return None
+        value, error = result.g2[:, 0] - 1, result.g2_err[:, 0]
+        usable = np.isfinite(value) & np.isfinite(error) & (error > 0)
+        if not usable.any():
+            return None
+        weight = 1 / error[usable] ** 2
+        contrast = float((value[usable] * weight).sum() / weight.sum())
+        spread = 1 / math.sqrt(float(weight.sum()))
+        if contrast + _SIGNIFICANT * spread > _LEAST_CONTRAST:
+            return None
+        return self._bad(
+            f"No speckle contrast: {100 * contrast:.2f} ± {100 * spread:.2f} %, at least {100 * _LEAST_CONTRAST:g} % "
+            "is needed.",
+            "Check the coherence slits, the distance and the exposure time.",
+        )
+
+    def _bad(self, why: str, do: str) -> Verdict:
+        return Verdict(
+            state=VerdictState.BAD_DATA, why=why, do=do, series=self.info.name, frame=self.analysis.frames - 1
+        )
+
+    def row(self) -> RunRow:
+        """The line of the run table."""
+        started = self.info.started_at
+        return RunRow(
+            series=self.info.name,
+            sample=self.info.sample,
+            detector=self.info.detector.name,
+            started_at=None if started is None else started.timestamp(),
+            frames=self.analysis.frames,
+            expected_frames=self.info.expected_frames,
+            status=self.status,
+            verdict=self.verdict.state,
+            why=self.verdict.why,
+            onset_frame=self.verdict.onset_frame,
+        )

@@ -1,0 +1,218 @@
+"""Composes the snapshot; parts that cost time are made anew only when their data changed and they are due."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from backend.beamtime.metadata import Beamtime
+from backend.program_version import PROGRAM_VERSION
+from backend.series_run import SeriesRun
+from backend.settings import Settings
+from backend.snapshot import (
+    BackendPart,
+    ConfirmedG2Part,
+    JobRow,
+    Message,
+    RunRow,
+    SeriesPart,
+    Snapshot,
+    Verdict,
+    VerdictState,
+)
+from backend.snapshot_parts import g2_part, image_part, intensity_part, trend_part, two_time_part
+
+_PARTS_EVERY_S = 0.5
+_PARTS_EVERY_S_IN_BACKLOG = 2.0
+_BACKLOG_FRAMES = 200
+_SILENT_AFTER_S = 5.0
+_SILENT_AFTER_INTERVALS = 3.0
+_ROWS = 200
+_PARTS = ("image", "g2", "intensity", "trend", "two_time")
+
+
+class SnapshotComposer:
+    """Holds what the snapshots of one backend have in common."""
+
+    def __init__(self, root: Path, settings: Settings, settings_file: Path | None) -> None:
+        self._root = root
+        self._settings = settings
+        self._settings_file = settings_file
+        self._started_at = time.time()
+        self._sequence = 0
+        self._selected_ring = 0
+        self._rows: dict[tuple[str, str], RunRow] = {}
+        self._parts: dict[str, Any] = {}
+        self._missing: dict[str, str] = {}
+        self._parts_of = -1
+        self._parts_made_at = 0.0
+        self._series_started_at = 0.0
+        self._last_frame_at: float | None = None
+        self._frame_interval_s = 0.0
+
+    def new_series(self, now: float) -> None:
+        """A series began at ``now`` (seconds since 1970)."""
+        self._series_started_at = now
+        self._last_frame_at = None
+        self._frame_interval_s = 0.0
+        self._parts = {}
+        self.series_changed()
+
+    def frames_arrived(self, now: float) -> None:
+        """Frames of the shown series were worked off."""
+        if self._last_frame_at is not None:
+            # The longest recent gap, slowly forgotten: files come in bursts of batches.
+            self._frame_interval_s = max(0.9 * self._frame_interval_s, now - self._last_frame_at)
+        self._last_frame_at = now
+
+    def series_changed(self) -> None:
+        """Make all parts anew with the next snapshot."""
+        self._parts_of = -1
+        self._parts_made_at = 0.0
+
+    def select_ring(self, ring: int) -> None:
+        """Show the two-time map of this ring."""
+        self._selected_ring = max(ring, 0)
+        self.series_changed()
+
+    def remember_row(self, row: RunRow) -> None:
+        """Add or renew a line of the run table; it moves to the top when it is new."""
+        known = (row.series, row.detector)
+        if known not in self._rows:
+            self._rows = {known: row, **self._rows}
+            while len(self._rows) > _ROWS:
+                self._rows.popitem()
+        else:
+            self._rows[known] = row
+
+    def compose(
+        self,
+        run: SeriesRun | None,
+        *,
+        phase: str,
+        waiting_for: str,
+        beamtime: Beamtime | None,
+        jobs: tuple[JobRow, ...],
+        messages: tuple[Message, ...],
+        confirmed: ConfirmedG2Part | None,
+        backlog_frames: int,
+    ) -> Snapshot:
+        """The snapshot of this moment."""
+        self._sequence += 1
+        now = time.time()
+        self._renew_parts(run, backlog_frames)
+        if run is not None:
+            self.remember_row(run.row())
+        return Snapshot(
+            sequence=self._sequence,
+            produced_at=now,
+            backend=self._backend(phase, waiting_for, beamtime, backlog_frames),
+            verdict=self._verdict(run, phase, waiting_for, now),
+            series=None if run is None else self._series(run),
+            confirmed_g2=confirmed,
+            selected_ring=self._selected_ring,
+            runs=tuple(self._rows.values()),
+            jobs=jobs,
+            messages=messages,
+            missing=dict(self._missing),
+            **self._parts,
+        )
+
+    def _backend(
+        self, phase: str, waiting_for: str, beamtime: Beamtime | None, backlog_frames: int
+    ) -> BackendPart:
+        return BackendPart(
+            version=PROGRAM_VERSION,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            root=str(self._root),
+            beamtime_id="" if beamtime is None else beamtime.beamtime_id,
+            beamtime_title="" if beamtime is None else beamtime.title or "",
+            watching=str(self._root if beamtime is None else beamtime.raw),
+            waiting_for=waiting_for,
+            phase=phase,
+            started_at=self._started_at,
+            backlog_frames=backlog_frames,
+            settings_file="" if self._settings_file is None else str(self._settings_file),
+        )
+
+    def _series(self, run: SeriesRun) -> SeriesPart:
+        analysis = run.analysis
+        good_pixels = 0 if analysis.plan is None else int(analysis.plan.mask.good.sum())
+        pixel_frames = good_pixels * analysis.frames
+        return SeriesPart(
+            name=run.info.name,
+            sample=run.info.sample,
+            detector=run.info.detector.name,
+            status=run.status,
+            frames=analysis.frames + analysis.frames_waiting,
+            expected_frames=run.info.expected_frames,
+            frame_time_s=run.info.frame_time_s,
+            frames_set_aside=len(analysis.set_aside),
+            frames_missing=analysis.frames_missing,
+            started_at=None if run.info.started_at is None else run.info.started_at.timestamp(),
+            last_frame_at=self._last_frame_at,
+            photons_per_pixel=analysis.photons / pixel_frames if pixel_frames else None,
+            folder=str(run.info.folder),
+        )
+
+    def _verdict(self, run: SeriesRun | None, phase: str, waiting_for: str, now: float) -> Verdict:
+        if run is None:
+            why = waiting_for
+            if phase == "preparing":
+                why = "Preparing the kernels; the first start on a computer takes up to a minute."
+            return Verdict(state=VerdictState.IDLE, why=why, do="Start a series.")
+        if run.status != "running":
+            return run.verdict
+        silent_s = now - (self._last_frame_at or self._series_started_at)
+        if silent_s > max(_SILENT_AFTER_S, _SILENT_AFTER_INTERVALS * self._frame_interval_s):
+            expected = run.info.expected_frames
+            planned = "" if expected is None else f" of {expected}"
+            return Verdict(
+                state=VerdictState.NO_DATA,
+                why=f"No new frame for {silent_s:.0f} s; {run.analysis.frames}{planned} of {run.info.name} seen.",
+                do="Check that the detector is running and its files arrive.",
+                series=run.info.name,
+            )
+        return run.verdict
+
+    def _renew_parts(self, run: SeriesRun | None, backlog_frames: int) -> None:
+        """Make the parts anew when frames came, but less often while frames are waiting: analysis goes first."""
+        if run is None:
+            reason = "No series yet."
+            self._parts, self._missing = {}, dict.fromkeys(_PARTS, reason)
+            return
+        pause_s = _PARTS_EVERY_S_IN_BACKLOG if backlog_frames > _BACKLOG_FRAMES else _PARTS_EVERY_S
+        now = time.monotonic()
+        if run.analysis.frames == self._parts_of or now - self._parts_made_at < pause_s:
+            return
+        self._parts_of = run.analysis.frames
+        self._parts, self._missing = self._make_parts(run)
+        self._parts_made_at = time.monotonic()
+
+    def _make_parts(self, run: SeriesRun) -> tuple[dict[str, Any], dict[str, str]]:
+        analysis = run.analysis
+        result = analysis.g2()
+        too_few = f"Waiting for the first frames of {run.info.name}."
+        reason = too_few
+        if analysis.plan is not None and analysis.plan.no_rings is not None:
+            reason = analysis.plan.no_rings.what
+        makers: dict[str, Callable[[], Any]] = {
+            "image": lambda: image_part(analysis, self._settings.publish.image_max_pixels)
+        }
+        if result is not None:
+            makers |= {
+                "g2": lambda: g2_part(analysis, result),
+                "intensity": lambda: intensity_part(analysis, result),
+                "trend": lambda: trend_part(analysis),
+                "two_time": lambda: two_time_part(analysis, self._selected_ring, result),
+            }
+        parts = {name: make() for name, make in makers.items()}
+        missing = {name: reason for name in _PARTS if parts.get(name) is None}
+        if "trend" in missing and result is not None:
+            missing["trend"] = run.verdict.why
+        return {name: part for name, part in parts.items() if part is not None}, missing

@@ -1,0 +1,69 @@
+"""``mento-gui status``: what the running backend says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+_EPILOG = """
+\b
+Examples:
+  mento-gui status --root /gpfs
+  mento-gui status --json | jq .verdict.state
+"""
+
+
+@click.command("status", epilog=_EPILOG)
+@click.option(
+    "--root", type=click.Path(file_okay=False, path_type=Path), default=Path("/gpfs"), show_default=True, metavar="DIR",
+    help="The folder that the backend watches.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Everything but the images, as one JSON object.")
+def status(root: Path, as_json: bool) -> None:
+    """Ask the backend for its verdict, series, jobs and messages.
+
+    Exit code 1 when no backend answers.
+    """
+    from backend.errors import BackendUnreachableError
+    from backend.publish.client import BackendClient
+    from backend.publish.endpoint import endpoint_of
+    from backend.requests import GetStatus
+
+    root = root.absolute()
+    if not endpoint_of(root).exists:
+        raise click.ClickException(
+            f"No backend runs for {root} on this host. Start one with: mento-gui --backend-only --root {root}"
+        )
+    client = BackendClient(root)
+    try:
+        reply = client.ask(GetStatus(), timeout_s=3.0)
+    except BackendUnreachableError as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        client.close()
+    if not reply.payload:
+        raise click.ClickException(
+            "The backend is starting and has nothing to say yet. Ask again in a moment."
+        )
+    if as_json:
+        click.echo(reply.payload.decode())
+    else:
+        _print(json.loads(reply.payload))
+
+
+def _print(state: dict[str, Any]) -> None:
+    backend, verdict, series = state["backend"], state["verdict"], state["series"]
+    click.echo(f"{verdict['state']}  {verdict['why']}")
+    click.echo(f"Do: {verdict['do']}")
+    if series is not None:
+        expected = series["expected_frames"]
+        planned = "" if expected is None else f" of {expected}"
+        click.echo(f"Series {series['name']} ({series['status']}): {series['frames']}{planned} frames")
+    click.echo(f"Backend: process {backend['pid']} on {backend['host']}, watching {backend['watching']}")
+    for job in state["jobs"][:5]:
+        click.echo(f"Job {job['job_id']} {job['recipe']} on {job['series']}: {job['state']}. {job['reason']}")
+    for message in state["messages"]:
+        click.echo(f"{message['level'].capitalize()}: {message['what']} {message['try_this']}")
