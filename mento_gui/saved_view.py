@@ -94,7 +94,10 @@ def _write_value(group: h5py.Group, name: str, value: Any) -> None:
             inner.create_dataset(
                 field, data=[np.nan if fit is None else getattr(fit, field) for fit in value]
             )
-    elif isinstance(value, (str, int, float)):
+    elif isinstance(value, str):
+        # Words of an enumeration are stored as plain text.
+        group.attrs[name] = str(value)
+    elif isinstance(value, (int, float)):
         group.attrs[name] = value
     elif value is not None:
         group.attrs[name] = msgspec.json.encode(value).decode()

@@ -1,6 +1,6 @@
 """Renders the real window with example snapshots to PNG files, at two sizes and for every state.
 
-Run as ``python -m tests.gui.make_screenshots FOLDER`` from the top of the repository.
+Run as ``python tests/gui/make_screenshots.py FOLDER`` where the package is installed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+from example_snapshots import empty, example, with_confirmed, with_messages  # noqa: E402
 from PyQt5.QtCore import QSettings  # noqa: E402
 from PyQt5.QtWidgets import QApplication  # noqa: E402
 
@@ -20,7 +21,6 @@ from backend.snapshot import Snapshot, VerdictState  # noqa: E402
 from mento_gui.application import make_application  # noqa: E402
 from mento_gui.backend_link import BackendLink  # noqa: E402
 from mento_gui.main_window import MainWindow  # noqa: E402
-from tests.gui.example_snapshots import empty, example, with_confirmed, with_messages  # noqa: E402
 
 SIZES = ((1366, 700), (1920, 1040))
 
