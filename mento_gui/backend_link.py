@@ -59,6 +59,7 @@ class BackendLink(QObject):
         self._client = client
         self._clock = clock
         self._heard_at = clock()
+        self._reported = ""
         self._open: dict[int, AnyRequest] = {}
         self._timer = QTimer(self)
         self._timer.setInterval(_POLL_INTERVAL_MS)
@@ -92,8 +93,7 @@ class BackendLink(QObject):
             snapshot = self._client.latest()
             answers = self._client.replies()
         except FeedbackError as error:
-            logger.warning("the backend could not be understood: %s", error)
-            self.failed.emit(error)
+            self._report(error)
             snapshot, answers = None, []
         for number, reply in answers:
             request = self._open.pop(number, None)
@@ -101,6 +101,14 @@ class BackendLink(QObject):
                 self.replied.emit(request, reply)
         if snapshot is not None:
             self._heard_at = self._clock()
+            self._reported = ""
             self.snapshot_changed.emit(snapshot, self._heard_at)
         elif self.silent_for_s > SILENCE_LIMIT_S:
             self.lost.emit(self.silent_for_s)
+
+    def _report(self, error: FeedbackError) -> None:
+        # The wire is looked at ten times a second; the same trouble is told once until something good arrives.
+        if str(error) != self._reported:
+            self._reported = str(error)
+            logger.warning("the backend could not be understood: %s", error)
+            self.failed.emit(error)

@@ -71,11 +71,13 @@ def test_a_reply_comes_with_its_request(link: BackendLink, wire: QuietWire, hear
 
 
 def test_an_error_of_the_wire_is_announced_and_counts_as_silence(
-    link: BackendLink, wire: QuietWire, clock: SetClock, heard
+    link: BackendLink, wire: QuietWire, clock: SetClock, heard, caplog: pytest.LogCaptureFixture
 ) -> None:
     wire.refusal = BackendUnreachableError("The backend speaks another version.")
     link.send(Ping())
     clock.advance(3)
     link.poll()
+    link.poll()
+    assert caplog.text.count("another version") == 1
     assert [error.what for error in heard["errors"]] == ["The backend speaks another version."] * 2
-    assert heard["lost"] == [pytest.approx(3.0)]
+    assert heard["lost"] == [pytest.approx(3.0)] * 2
