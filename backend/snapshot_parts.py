@@ -147,7 +147,9 @@ def trend_part(analysis: SeriesAnalysis) -> TrendPart | None:
     if not said:
         return None
     newest = said[-1]
-    family = newest.family if newest.family in newest.effects else _SHOWN_FAMILY
+    # Below the level of WATCH the leading channel changes by chance; the picture should not.
+    leads = newest.onset_frame is not None and newest.family in newest.effects
+    family = newest.family if leads else _SHOWN_FAMILY
     settings = analysis.settings.damage
     tolerances = {
         "structure": settings.structure_tolerance_percent,

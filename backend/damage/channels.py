@@ -78,7 +78,7 @@ class Channel:
 
 
 def structure_channels(model: NoiseModel, reference: list[Window], q_inv_nm: np.ndarray) -> list[Channel]:
-    """Lowest rings, lower half, tilt in ln q, and each ring against the rest; empty when photons are too few."""
+    """Lowest rings, lower half, slope in ln q, and each ring against the rest; empty when photons are too few."""
     counts = np.mean([window.counts for window in reference], axis=0)
     bright = counts >= _FEWEST_COUNTS
     if np.count_nonzero(bright) < 3:
@@ -94,7 +94,7 @@ def structure_channels(model: NoiseModel, reference: list[Window], q_inv_nm: np.
         ("lowest q against the rest", _members(order[:1], len(counts)), 0.15),
         ("two lowest q against the rest", _members(order[:2], len(counts)), 0.15),
         ("low q against high q", _members(order[: max(rings // 2, 1)], len(counts)), 0.15),
-        ("slope of I(q)", tilt, 0.15),
+        ("lowest against highest q", tilt, 0.15),
     ]
     templates += [
         (f"ring {ring + 1} against the rest", _members(np.array([ring]), len(counts)), 0.4 / rings)

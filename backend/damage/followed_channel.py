@@ -20,7 +20,7 @@ class FollowedChannel:
     """Feeds the windows of a series to the ramp test of one channel.
 
     A window more than 6 sigma away from its prediction is kept back: a glitch is over after at most three windows and
-    is then set aside; a lasting change is accepted with the fourth.
+    is then set aside; a lasting change is accepted with the fourth, and from then on nothing is kept back.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class FollowedChannel:
         self._last_frame: list[int] = []
         self._values: list[float] = []
         self._white: list[float] = []
-        self._slow: np.ndarray | None = None
+        self._changed = False
         self._frames = 1
         self.set_aside = 0
 
@@ -49,6 +49,7 @@ class FollowedChannel:
             self._waiting.append((window, dose))
             return
         if far:
+            self._changed = True
             for waiting, waiting_dose in self._waiting:
                 self._accept(waiting, waiting_dose)
         else:

@@ -66,7 +66,9 @@ def _limit(assessment: Assessment) -> str:
 
 def _leading(assessment: Assessment) -> str:
     words = _WORDS[assessment.family]
-    detail = "" if assessment.label in (words.lower(), "low q against high q") else f" ({assessment.label})"
+    detail = (
+        "" if assessment.label in (words.lower(), "lowest against highest q") else f" ({assessment.label})"
+    )
     return f"{words}{detail} {_change(assessment.effect, assessment.effect_err)}, {_limit(assessment)}"
 
 
