@@ -85,7 +85,7 @@ class GeometrySettings(_Section):
 class RingSettings(_Section):
     """How the detector is cut into q rings."""
 
-    count: int = _field(20, "Number of q rings for g2 and the damage verdict.", unit="rings", ge=2, le=64)
+    count: int = _field(30, "Number of q rings for g2 and the damage verdict.", unit="rings", ge=2, le=64)
     q_min_inv_nm: float | None = _field(
         None, "Smallest q; left empty it follows from the beam stop and the mask.", unit="1/nm", gt=0, le=100
     )

@@ -6,16 +6,23 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from backend.beamtime.metadata import Beamtime
+from backend.first_frames import SeriesPlan
+from backend.preview_image import PreviewImage
 from backend.program_version import PROGRAM_VERSION
+from backend.series_analysis import SeriesAnalysis
 from backend.series_run import SeriesRun
 from backend.settings import Settings
 from backend.snapshot import (
     BackendPart,
     ConfirmedG2Part,
+    ImagePart,
     JobRow,
     Message,
     RunRow,
@@ -24,7 +31,7 @@ from backend.snapshot import (
     Verdict,
     VerdictState,
 )
-from backend.snapshot_parts import g2_part, image_part, intensity_part, trend_part, two_time_part
+from backend.snapshot_parts import g2_part, intensity_part, trend_part, two_time_part
 
 _PARTS_EVERY_S = 0.5
 _PARTS_EVERY_S_IN_BACKLOG = 2.0
@@ -48,6 +55,7 @@ class SnapshotComposer:
         self._rows: dict[tuple[str, str], RunRow] = {}
         self._parts: dict[str, Any] = {}
         self._missing: dict[str, str] = {}
+        self._preview: PreviewImage | None = None
         self._parts_of = -1
         self._parts_made_at = 0.0
         self._series_started_at = 0.0
@@ -60,6 +68,7 @@ class SnapshotComposer:
         self._last_frame_at = None
         self._frame_interval_s = 0.0
         self._parts = {}
+        self._preview = None
         self.series_changed()
 
     def frames_arrived(self, now: float) -> None:
@@ -194,6 +203,12 @@ class SnapshotComposer:
         self._parts, self._missing = self._make_parts(run)
         self._parts_made_at = time.monotonic()
 
+    def _image(self, analysis: SeriesAnalysis, plan: SeriesPlan) -> ImagePart:
+        if self._preview is None:
+            self._preview = PreviewImage(plan, self._settings.publish.image_max_pixels)
+        saturated = np.fromiter(analysis.saturated, np.int64, len(analysis.saturated))
+        return self._preview.part(analysis.image.counts, analysis.image.frames, saturated)
+
     def _make_parts(self, run: SeriesRun) -> tuple[dict[str, Any], dict[str, str]]:
         analysis = run.analysis
         result = analysis.g2()
@@ -201,9 +216,9 @@ class SnapshotComposer:
         reason = too_few
         if analysis.plan is not None and analysis.plan.no_rings is not None:
             reason = analysis.plan.no_rings.what
-        makers: dict[str, Callable[[], Any]] = {
-            "image": lambda: image_part(analysis, self._settings.publish.image_max_pixels)
-        }
+        makers: dict[str, Callable[[], Any]] = {}
+        if analysis.plan is not None:
+            makers["image"] = partial(self._image, analysis, analysis.plan)
         if result is not None:
             makers |= {
                 "g2": lambda: g2_part(analysis, result),

@@ -10,67 +10,10 @@ from backend.correlation.kww_fit import kww
 from backend.correlation.multitau import MultiTauResult
 from backend.damage.verdict import percent
 from backend.series_analysis import RingAccumulators, SeriesAnalysis
-from backend.snapshot import G2Part, ImagePart, IntensityPart, RingFit, TrendPart, TwoTimePart
+from backend.snapshot import G2Part, IntensityPart, RingFit, TrendPart, TwoTimePart
 
-_HIGHEST_GREY = 253
-_SATURATED = 254
-_MASKED = 255
-_SHOWN_DECADES = 4.0
 _FIT_POINTS = 60
 _SHOWN_FAMILY = "structure"
-
-
-def image_part(analysis: SeriesAnalysis, max_pixels: int) -> ImagePart | None:
-    """Mean image summed to at most ``max_pixels``, as grey levels on a logarithmic scale."""
-    if analysis.plan is None or analysis.image.frames == 0:
-        return None
-    shape = analysis.info.detector.shape_yx
-    binning = math.ceil(math.sqrt(shape[0] * shape[1] / max_pixels))
-    good = analysis.plan.mask.good
-    good_pixels = _binned(good.astype(np.int64), binning)
-    counts = _binned(analysis.image.counts.reshape(shape) * good, binning)
-    mean = counts / np.maximum(good_pixels, 1) / analysis.image.frames
-    preview, level_counts = _grey_levels(mean)
-    saturated = np.zeros(shape[0] * shape[1], np.int64)
-    saturated[list(analysis.saturated)] = 1
-    preview[_binned(saturated.reshape(shape), binning) > 0] = _SATURATED
-    preview[good_pixels == 0] = _MASKED
-    partition = analysis.plan.partition
-    center = partition.beam_center_yx_px if partition else (math.nan, math.nan)
-    return ImagePart(
-        preview=preview,
-        level_counts=level_counts,
-        binning=binning,
-        beam_center_yx=((center[0] + 0.5) / binning - 0.5, (center[1] + 0.5) / binning - 0.5),
-        ring_radii=(partition.ring_edges_px / binning if partition else np.empty((0, 2))).astype(np.float32),
-        q_inv_nm=partition.q_inv_nm if partition else np.empty(0),
-        frames=analysis.image.frames,
-        masked_pixels=int(good.size - np.count_nonzero(good)),
-        saturated_pixels=len(analysis.saturated),
-    )
-
-
-def _binned(image: np.ndarray, binning: int) -> np.ndarray:
-    """Sums of squares of ``binning`` pixels; an incomplete last row or column counts as it is."""
-    if binning == 1:
-        return image
-    rows = np.add.reduceat(image, np.arange(0, image.shape[0], binning), axis=0)
-    return np.add.reduceat(rows, np.arange(0, image.shape[1], binning), axis=1)
-
-
-def _grey_levels(mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Image in grey levels 0 (no counts) to 253, and the mean counts that each level stands for."""
-    positive = mean[mean > 0]
-    highest = float(np.quantile(positive, 0.9999)) if positive.size else 1.0
-    lowest = max(highest / 10**_SHOWN_DECADES, float(positive.min()) if positive.size else highest / 10)
-    lowest = min(lowest, highest / 10)
-    span = math.log(highest / lowest)
-    with np.errstate(divide="ignore"):
-        level = 1 + (_HIGHEST_GREY - 1) * np.log(mean / lowest) / span
-    preview = np.clip(np.where(mean > 0, level, 0), np.where(mean > 0, 1, 0), _HIGHEST_GREY).astype(np.uint8)
-    level_counts = np.zeros(_HIGHEST_GREY + 1, np.float32)
-    level_counts[1:] = np.geomspace(lowest, highest, _HIGHEST_GREY)
-    return preview, level_counts
 
 
 def g2_part(analysis: SeriesAnalysis, result: MultiTauResult) -> G2Part:
