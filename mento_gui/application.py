@@ -23,15 +23,14 @@ def run_window(root: Path, settings_file: Path | None, *, demo_title: str = "") 
     _prepare_environment()
     # Imported here, so that nothing of Qt is loaded before its environment is set, and never by the headless program.
     import platformdirs
-    from PyQt5.QtCore import QSettings, QTimer
+    from PyQt5.QtCore import QEvent, QSettings, QTimer
 
     from backend.publish.client import BackendClient
-    from backend.requests import Shutdown
     from mento_gui.backend_link import BackendLink
     from mento_gui.backend_process import BackendProcess
-    from mento_gui.close_question import CloseChoice
     from mento_gui.exception_report import ExceptionReport
     from mento_gui.main_window import MainWindow
+    from mento_gui.window_wiring import wire_up
 
     application = make_application()
     report = ExceptionReport()
@@ -45,32 +44,25 @@ def run_window(root: Path, settings_file: Path | None, *, demo_title: str = "") 
         demo_title=demo_title,
     )
     report.reported.connect(window.show_message)
-    process.died.connect(window.show_error)
 
-    def show_running(owned: bool) -> None:
-        window.owns_backend = owned
-        window.show_waiting(
-            "The backend is starting." if owned else "Connected to a backend that was already running."
-        )
+    def close_soon() -> None:
+        window.close_without_question()
 
-    def close_down(choice: CloseChoice) -> None:
-        if choice is CloseChoice.STOP and process.owned:
-            link.send(Shutdown())
-            process.stop()
-        process.leave_running()
-        link.stop()
-
-    process.running.connect(show_running)
-    link.lost.connect(lambda _age_s: process.ensure())
-    window.closing.connect(close_down)
+    wire_up(window, link, process)
     window.show()
     link.start()
     # Only when the window has been painted: looking for a backend may take half a second.
     QTimer.singleShot(0, process.start)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: window.close_without_question())
+    # From the event loop, as a signal may arrive in the middle of anything.
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: QTimer.singleShot(0, close_soon)) for number in numbers]
     code = application.exec_()
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
     report.remove()
+    # Qt deletes the window now, while all of Python is still there; left to the end of the program the order is random.
+    window.deleteLater()
+    application.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     return int(code)
 
 

@@ -84,6 +84,13 @@ class BackendProcess(QObject):
         if self.owned or self._restart_at is not None or self._child is not None:
             return
         if not self._is_alive(self._root):
+            self.died.emit(
+                BackendUnreachableError(
+                    "The backend that was found running is gone; a new one is started.",
+                    still_works="The measurement itself goes on and its files are kept.",
+                    try_this="Nothing needs to be done if the pictures come back.",
+                )
+            )
             self._spawn()
 
     def check(self) -> None:

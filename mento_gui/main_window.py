@@ -91,10 +91,10 @@ class MainWindow(QMainWindow):
         self.pause_band.resume()
         self.page.verdict.refresh()
         self.big_verdict.refresh()
+        # Before the first snapshot there is no picture that could mislead, only a sentence that says what is awaited.
         if self.newest is not None:
             self.page.set_stale(f"NO DATA · this picture is {duration_words(age_s)} old")
-        else:
-            self.page.set_stale("NO DATA")
+            self._name_window(VerdictState.NO_DATA)
 
     def show_error(self, error: FeedbackError) -> None:
         """Show an error as a banner."""
@@ -321,12 +321,12 @@ class MainWindow(QMainWindow):
                 widget = widget.parentWidget()
         return "overview"
 
-    def _name_window(self) -> None:
+    def _name_window(self, state: VerdictState | None = None) -> None:
         snapshot = self.newest
         parts = [self._demo_title] if self._demo_title else []
         if snapshot is not None:
             if snapshot.series is not None:
-                parts.append(f"{snapshot.series.name}: {state_style(snapshot.verdict.state).word}")
+                parts.append(f"{snapshot.series.name}: {state_style(state or snapshot.verdict.state).word}")
             parts.append(snapshot.backend.beamtime_id)
         self.setWindowTitle(" · ".join([*(part for part in parts if part), "mento-gui"]))
 

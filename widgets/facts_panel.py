@@ -8,6 +8,7 @@ from PyQt5.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from PyQt5.QtWidgets import QFrame, QGridLayout, QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from backend.snapshot import IntensityPart, SeriesPart, Snapshot
+from widgets.elided_label import ElidedLabel
 from widgets.quantity_words import count_words, duration_words, three_digits
 from widgets.theme import DARK, Theme
 
@@ -32,7 +33,7 @@ class FactsPanel(QFrame):
         self.setToolTip("The series on display.")
         self._series: SeriesPart | None = None
         self._stale = False
-        self.name = QLabel("No series yet")
+        self.name = ElidedLabel("No series yet", hint="The series on display and where it stands.")
         self.name.setObjectName("viewTitle")
         self.name.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Preferred)
         self.progress = QProgressBar()
@@ -45,12 +46,11 @@ class FactsPanel(QFrame):
         grid.setVerticalSpacing(2)
         grid.setColumnStretch(1, 1)
         for row, (name, tooltip) in enumerate(_FACTS):
-            key, value = QLabel(name), QLabel("")
+            key, value = QLabel(name), ElidedLabel(hint=tooltip)
             key.setObjectName("quiet")
             value.setObjectName("factValue")
             value.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Preferred)
             key.setToolTip(tooltip)
-            value.setToolTip(tooltip)
             self.values[name] = value
             grid.addWidget(key, row, 0)
             grid.addWidget(value, row, 1)

@@ -148,7 +148,7 @@ def _running_words(row: JobRow) -> str:
 
 def _columns(icon: Callable[[JobRow], QIcon]) -> list[Column[JobRow]]:
     return [
-        Column("Series", "Series the job works on.", lambda row: row.series, 15),
+        Column("Series", "Series the job works on.", lambda row: row.series, 19),
         Column("Recipe", "What is run, and where.", lambda row: f"{row.recipe}, {row.executor}", 11),
         Column("State", "Where the job stands.", state_words, 18, icon=icon, hint=details_words),
         Column(

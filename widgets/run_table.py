@@ -67,7 +67,7 @@ class RunTable(RowTable[RunRow]):
 
     def _columns(self) -> list[Column[RunRow]]:
         return [
-            Column("Series", "Folder name of the series.", lambda row: row.series, 15),
+            Column("Series", "Folder name of the series.", lambda row: row.series, 19),
             Column("Start", "When it started.", lambda row: clock_words(row.started_at), 8),
             Column("Frames", "Frames seen of frames planned.", _frames_words, 15, right_aligned=True),
             Column(

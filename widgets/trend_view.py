@@ -13,6 +13,9 @@ from widgets.quantity_words import count_words
 from widgets.theme import Theme
 from widgets.view_frame import ViewFrame
 
+# Evidence beyond this many times the alarm level says nothing more; showing it would press the rest flat.
+_EVIDENCE_SHOWN = 4.0
+
 
 class TrendView(ViewFrame):
     """Effect in percent above, evidence below, both over frames or dose; the onset is marked with its interval."""
@@ -146,9 +149,9 @@ class TrendView(ViewFrame):
         low, high = nice_range(-top, top)
         self.effect.follow("y", low, high)
         evidence = part.log10_evidence[np.isfinite(part.log10_evidence)]
-        low = min(0.0, float(np.min(evidence, initial=0.0)))
-        high = max(1.3 * part.log10_alarm, float(np.max(evidence, initial=0.0)))
-        self.evidence.follow("y", *nice_range(low, high, 0.02))
+        low = max(float(np.min(evidence, initial=0.0)), -_EVIDENCE_SHOWN * part.log10_alarm)
+        high = min(float(np.max(evidence, initial=0.0)), _EVIDENCE_SHOWN * part.log10_alarm)
+        self.evidence.follow("y", low - 0.2 * part.log10_alarm, max(high, 1.4 * part.log10_alarm))
 
 
 def _place(part: TrendPart, x: np.ndarray, frame: int) -> float:

@@ -9,6 +9,7 @@ from PyQt5.QtGui import QColor, QFont, QPainter, QPaintEvent, QResizeEvent, QSho
 from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QStackedLayout, QVBoxLayout, QWidget
 
 from backend.snapshot import Snapshot
+from widgets.elided_label import ElidedLabel
 from widgets.part_equality import same_content
 from widgets.theme import DARK, Theme
 
@@ -33,7 +34,8 @@ class ViewFrame(QFrame):
         self.title = QLabel(title, self)
         self.title.setObjectName("viewTitle")
         self.title.setToolTip(f"{tooltip} F1 explains how to read it.")
-        self.note = _NoteLabel(self)
+        self.note = ElidedLabel("", self, side=Qt.AlignmentFlag.AlignRight)
+        self.note.setObjectName("viewNote")
         self.header = QHBoxLayout()
         self.header.setSpacing(8)
         self.header.addWidget(self.title)
@@ -139,30 +141,6 @@ class ViewFrame(QFrame):
         self.draw(self.snapshot)
         self._drawn = inputs
         self.stack.setCurrentWidget(self.content)
-
-
-class _NoteLabel(QLabel):
-    """A quiet line that gives way to the title and is cut at the end when there is no room; tooltip has all of it."""
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.setObjectName("viewNote")
-        self.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Preferred)
-        self.setAlignment(Qt.AlignmentFlag.AlignRight)
-
-    def setText(self, text: str | None) -> None:
-        """Show ``text``; the tooltip repeats it in full."""
-        if text != self.text():
-            super().setText(text)
-            self.setToolTip(text or "")
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        """Paint the text, elided."""
-        painter = QPainter(self)
-        painter.setPen(self.palette().color(self.foregroundRole()))
-        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
-        painter.drawText(self.rect(), int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), text)
-        painter.end()
 
 
 class _Veil(QWidget):

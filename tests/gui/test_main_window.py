@@ -67,6 +67,7 @@ def test_no_snapshots_means_no_data_everywhere_within_three_seconds(
     assert window.big_verdict.state is VerdictState.NO_DATA
     assert all(view.stale_words.startswith("NO DATA") for view in window.page.views)
     assert "last heard of" in window.page.facts.name.text()
+    assert "latex_00042: NO DATA" in window.windowTitle()
 
 
 def test_pictures_come_back_after_silence(window, link, wire, clock: SetClock) -> None:
@@ -79,10 +80,12 @@ def test_pictures_come_back_after_silence(window, link, wire, clock: SetClock) -
 
 
 def test_a_silence_before_the_first_snapshot_is_no_data(window, link, clock: SetClock) -> None:
+    window.show_waiting("The backend is starting.")
     clock.advance(3)
     link.poll()
     assert window.page.verdict.state is VerdictState.NO_DATA
-    assert all(view.stale_words for view in window.page.views)
+    assert {view.empty.text() for view in window.page.views} == {"The backend is starting."}
+    assert all(view.is_empty for view in window.page.views)
 
 
 def test_no_data_of_the_backend_dims_the_pictures_too(window, link, wire) -> None:
