@@ -121,6 +121,9 @@ class SeriesAnalysis:
         said = self._begin() if self.plan is None and self._waiting else []
         if self._decoder is not None:
             self._decoder.close()
+        # The last fit starts afresh, so that it depends on the frames alone and not on when earlier fits were made.
+        self._fits = ()
+        self._fitted_at = -1
         return said
 
     def _begin(self) -> list[Assessment]:
