@@ -140,7 +140,7 @@ class G2View(ViewFrame):
             return
         self.plot.follow("x", float(np.log10(lag_s[0])) - 0.1, float(np.log10(lag_s[-1])) + 0.1)
         values, errors = part.g2[rings], part.g2_err[rings]
-        spread = max(float(np.nanmax(values, initial=1.0)) - 1.0, 0.02)
+        spread = max(float(np.max(values[np.isfinite(values)], initial=1.0)) - 1.0, 0.02)
         # Points whose error is as large as the curve itself must not set the scale.
         shown = values[np.isfinite(values) & (errors < 0.25 * spread)]
         if shown.size:

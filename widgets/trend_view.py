@@ -74,10 +74,12 @@ class TrendView(ViewFrame):
             self._series = name
             self._forget_ranges()
         x = part.dose if self.over_dose.isChecked() else part.frame.astype(float)
-        self.line.setData(x, part.effect_percent)
-        self.band_top.setData(x, part.effect_percent + part.effect_err_percent)
-        self.band_bottom.setData(x, part.effect_percent - part.effect_err_percent)
-        self.evidence_line.setData(x, part.log10_evidence)
+        known = np.isfinite(part.effect_percent) & np.isfinite(part.effect_err_percent)
+        effect, error = part.effect_percent[known], part.effect_err_percent[known]
+        self.line.setData(x[known], effect)
+        self.band_top.setData(x[known], effect + error)
+        self.band_bottom.setData(x[known], effect - error)
+        self.evidence_line.setData(x, part.log10_evidence, connect="finite")
         self.over_dose.show()
         self._draw_limits(part)
         self._draw_onset(part, x)
@@ -145,7 +147,7 @@ class TrendView(ViewFrame):
             end = max(end, float(expected))
         self.effect.follow("x", 0.0, max(end, 1e-12))
         reach = np.abs(part.effect_percent) + part.effect_err_percent
-        top = max(1.3 * part.tolerance_percent, float(np.nanmax(reach, initial=0.0)))
+        top = max(1.3 * part.tolerance_percent, float(np.max(reach[np.isfinite(reach)], initial=0.0)))
         low, high = nice_range(-top, top)
         self.effect.follow("y", low, high)
         evidence = part.log10_evidence[np.isfinite(part.log10_evidence)]

@@ -42,11 +42,22 @@ class ViewFrame(QFrame):
         self.header.addWidget(self.note, 1)
         self.empty = QLabel("Nothing has arrived yet.")
         self.empty.setObjectName("emptyState")
-        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.empty.setWordWrap(True)
+        self.promise = QLabel(tooltip)
+        self.promise.setObjectName("emptyState")
+        for label, side in (
+            (self.empty, Qt.AlignmentFlag.AlignBottom),
+            (self.promise, Qt.AlignmentFlag.AlignTop),
+        ):
+            label.setAlignment(Qt.AlignmentFlag.AlignHCenter | side)  # type: ignore[arg-type]
+            label.setWordWrap(True)
+        self._empty_page = QWidget()
+        sentences = QVBoxLayout(self._empty_page)
+        sentences.setSpacing(0)
+        sentences.addWidget(self.empty)
+        sentences.addWidget(self.promise)
         self.content = QWidget()
         self.stack = QStackedLayout()
-        self.stack.addWidget(self.empty)
+        self.stack.addWidget(self._empty_page)
         self.stack.addWidget(self.content)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
@@ -68,7 +79,7 @@ class ViewFrame(QFrame):
     @property
     def is_empty(self) -> bool:
         """True while a sentence stands in place of the picture."""
-        return self.stack.currentWidget() is self.empty
+        return self.stack.currentWidget() is self._empty_page
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Show this view's part of ``snapshot``, at once if the view can be seen, else when it is shown."""
@@ -81,7 +92,7 @@ class ViewFrame(QFrame):
         self.empty.setText(sentence)
         self.note.setText("")
         self._drawn = None
-        self.stack.setCurrentWidget(self.empty)
+        self.stack.setCurrentWidget(self._empty_page)
 
     def select_ring(self, ring: int | None) -> None:
         """Highlight this ring, or none."""

@@ -56,15 +56,33 @@ def test_a_missing_part_without_reason_says_what_is_awaited(view: ViewFrame) -> 
     assert view.empty.text() == "Waiting for files."
 
 
-@pytest.mark.parametrize("rings", [2, 20])
+@pytest.mark.parametrize(("rings", "frames"), [(2, 70), (20, 2600)], ids=["small", "full"])
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda theme: theme.name)
-def test_a_full_part_is_drawn(view: ViewFrame, rings: int, theme) -> None:
+def test_a_part_is_drawn(view: ViewFrame, rings: int, frames: int, theme) -> None:
     view.set_theme(theme)
-    view.show_snapshot(example(rings=rings))
+    view.show_snapshot(example(rings=rings, frames=frames))
     assert not view.is_empty
     view.grab()
     view.select_ring(1)
     view.grab()
+
+
+def test_a_part_without_one_finite_number_does_no_harm(view: ViewFrame) -> None:
+    snapshot = example(VerdictState.DAMAGING)
+    part = getattr(snapshot, view.part_name)
+    unknown = {
+        name: np.full_like(value, np.nan)
+        for name in part.__struct_fields__
+        if isinstance(value := getattr(part, name), np.ndarray)
+        and value.dtype.kind == "f"
+        and name not in ("level_counts", "ring_radii", "q_inv_nm", "lag_s", "fit_lag_s", "dose")
+    }
+    assert unknown or view.part_name == "image"
+    view.show_snapshot(
+        msgspec.structs.replace(snapshot, **{view.part_name: msgspec.structs.replace(part, **unknown)})
+    )
+    view.grab()
+    assert not view.is_empty
 
 
 def test_a_picture_gives_way_to_a_sentence_when_its_part_goes(view: ViewFrame) -> None:
