@@ -82,7 +82,7 @@ class TwoTime:
         sums = bins.sums()
         normaliser = sums[:, None] * sums[None, :] * gradient
         with np.errstate(invalid="ignore", divide="ignore"):
-            values = self._pixels[ring] * (lower + lower.T) / normaliser
+            values = float(self._pixels[ring]) * (lower + lower.T) / normaliser
         values[normaliser == 0] = np.nan
         np.fill_diagonal(values, np.nan)
         return values.astype(np.float32)

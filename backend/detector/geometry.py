@@ -98,8 +98,8 @@ def _refuse_absurd(geometry: Geometry) -> None:
         for name, value, low, high, unit in limits
         if not (math.isfinite(value) and low <= value <= high)
     ]
-    if not math.isfinite(offset_px) or offset_px > 10 * extent_px:
-        row, column = geometry.beam_center_yx_px
+    row, column = geometry.beam_center_yx_px
+    if not (math.isfinite(row) and math.isfinite(column)) or offset_px > 10 * extent_px:
         faults.append(f"beam centre at row {row:.6g}, column {column:.6g}")
     if faults:
         raise GeometryError(

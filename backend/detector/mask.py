@@ -45,6 +45,13 @@ def load_mask_file(path: Path, shape_yx: tuple[int, int]) -> np.ndarray:
             still_works="The mask of the detector itself is used.",
             try_this="Save the mask with numpy.save and give its path in the settings, section [mask].",
         ) from error
+    if not isinstance(mask, np.ndarray):
+        mask.close()
+        raise SettingsError(
+            f"The mask file {path} is an archive of several arrays.",
+            still_works="The mask of the detector itself is used.",
+            try_this="Save the one array of the mask with numpy.save.",
+        )
     if mask.shape != shape_yx or mask.dtype.kind not in "biu":
         raise SettingsError(
             f"The mask file {path} holds {mask.dtype} of shape {mask.shape}, the detector has {shape_yx}.",
@@ -102,19 +109,22 @@ def hot_pixels(events: EventBatch, ring_of_pixel: np.ndarray, tail: float) -> np
     Parameters
     ----------
     ring_of_pixel : ndarray, shape (pixel,), int
-        Ring of each good pixel, negative outside; pixels outside are judged by the mean of them all.
+        Ring of each pixel, or any other groups of like mean intensity; negative pixels are not judged.
     tail : float
         Probability per pixel and frame below which a count is suspicious.
     """
     frames = len(events.frame_numbers)
     if frames <= _FRAMES_TO_BE_HOT:
         return np.empty(0, np.int64)
-    group = ring_of_pixel + 1
+    # Group 0 collects the pixels that are not judged.
+    group = np.maximum(ring_of_pixel, -1) + 1
     group_pixels = np.bincount(group)
     group_counts = np.bincount(group[events.pixel], weights=events.count, minlength=len(group_pixels))
     # The median over the pixels would be zero at low counts; a hot pixel hardly moves the mean of thousands.
     mean = np.maximum(group_counts / np.maximum(group_pixels, 1) / frames, 1.0 / (frames * 1e6))
     smallest = np.ceil(math.log(tail) / np.log(mean / (1 + mean)))
-    suspicious = events.pixel[events.count >= np.maximum(smallest, 2)[group[events.pixel]]]
+    smallest = np.maximum(smallest, 2)
+    smallest[0] = np.inf
+    suspicious = events.pixel[events.count >= smallest[group[events.pixel]]]
     pixel, times = np.unique(suspicious, return_counts=True)
     return pixel[times > _FRAMES_TO_BE_HOT].astype(np.int64)

@@ -112,7 +112,8 @@ def _radial_range(
     else:
         inner = _beam_stop_edge(profile, available)
     if settings.q_max_inv_nm is not None:
-        outer = geometry.radius_of_q_px(settings.q_max_inv_nm)
+        # The wanted q may lie beyond the detector, or beyond what any radius reaches.
+        outer = min(geometry.radius_of_q_px(settings.q_max_inv_nm), float(len(pixels)))
     else:
         share = np.cumsum(pixels) / pixels.sum()
         # The last percent are corners: few pixels, spread over many q.

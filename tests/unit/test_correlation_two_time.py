@@ -41,6 +41,18 @@ def test_equal_to_numpy_also_after_bins_were_summed(frames: int, frames_per_bin:
         np.testing.assert_allclose(two_time.result(ring), twin.astype(np.float32), rtol=1e-6)
 
 
+def test_asking_for_changing_rings_in_between_changes_nothing() -> None:
+    movie = np.random.default_rng(9).poisson(0.5, (75, 16, 15)).astype(np.uint32)
+    asked = TwoTime(PARTITION, 32, 10**6)
+    for number, frame in enumerate(movie):
+        asked.add(*events_of(frame))
+        if number % 3 == 0:
+            asked.result(number % 2)
+    once = accumulate(movie, 32)
+    for ring in range(2):
+        assert np.array_equal(asked.result(ring), once.result(ring), equal_nan=True)
+
+
 def test_the_diagonal_and_dark_frames_are_nan_and_nothing_else_is() -> None:
     movie = np.ones((12, 16, 15), np.uint32)
     movie[4] = 0

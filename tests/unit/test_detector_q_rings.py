@@ -1,0 +1,195 @@
+"""The automatic q rings: they cover the detector, nest, have equal sectors, and start outside the beam stop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backend.detector.geometry import Geometry
+from backend.detector.q_rings import partition_into_rings
+from backend.errors import GeometryError
+from backend.photon_events import RingPartition
+from backend.settings import RingSettings
+
+
+def geometry(
+    shape_yx: tuple[int, int] = (300, 260), center: tuple[float, float] = (140.3, 120.8)
+) -> Geometry:
+    return Geometry(shape_yx, 75e-6, 5.0, 1.38e-10, center)
+
+
+def partition(
+    where: Geometry, good: np.ndarray | None = None, image: np.ndarray | None = None, **rings: object
+) -> RingPartition:
+    usable = np.ones(where.shape_yx, bool) if good is None else good
+    mean_image = np.ones(where.shape_yx) if image is None else image
+    return partition_into_rings(where, usable, RingSettings(**rings), mean_image)
+
+
+def assert_consistent(found: RingPartition, good: np.ndarray) -> None:
+    """What every partition must fulfil: numbers agree with maps, and fine rings nest in rings."""
+    cell, fine = found.cell_of_pixel, found.fine_of_pixel
+    inside = cell >= 0
+    assert np.array_equal(inside, fine >= 0)
+    assert not np.any(inside & ~good.ravel())
+    assert np.array_equal(
+        np.bincount(cell[inside], minlength=found.cell_pixels.size), found.cell_pixels.ravel()
+    )
+    assert np.array_equal(np.bincount(fine[inside], minlength=found.fine_rings), found.fine_pixels)
+    assert found.cell_pixels.shape == (found.rings, found.sectors)
+    assert np.all(found.fine_pixels > 0) and np.all(found.ring_pixels > 0)
+    assert np.array_equal(found.ring_of_fine[fine[inside]], cell[inside] // found.sectors)
+    assert np.all(np.diff(found.ring_of_fine) >= 0)
+    assert np.all(np.diff(found.q_inv_nm) > 0) and np.all(np.diff(found.fine_q_inv_nm) > 0)
+    assert found.ring_map().shape == found.shape_yx
+    assert np.array_equal(found.ring_map().ravel() > 0, inside)
+    assert found.fine_ring_map().max() == found.fine_rings
+
+
+def test_rings_cover_everything_between_beam_and_edge() -> None:
+    where = geometry()
+    found = partition(where, q_min_inv_nm=0.003)
+    assert_consistent(found, np.ones(where.shape_yx, bool))
+    assert 15 < found.rings <= RingSettings().count
+    radius = where.radius_px().ravel()
+    between = (radius >= found.ring_edges_px[0, 0]) & (radius < found.ring_edges_px[-1, 1])
+    assert np.array_equal(found.cell_of_pixel >= 0, between)
+    assert np.count_nonzero(between) > 0.97 * radius.size
+    for ring, (inner, outer) in enumerate(found.ring_edges_px):
+        members = radius[found.cell_of_pixel // found.sectors == ring]
+        assert inner <= members.min() and members.max() < outer
+        assert where.q_inv_nm(inner) < found.q_inv_nm[ring] < where.q_inv_nm(outer)
+    assert np.array_equal(found.ring_edges_px[1:, 0], found.ring_edges_px[:-1, 1])
+
+
+def test_sectors_of_a_ring_are_nearly_equal_and_follow_the_azimuth() -> None:
+    where = geometry()
+    good = np.ones(where.shape_yx, bool)
+    good[100:110] = False
+    good[:, :60] = False
+    found = partition(where, good)
+    assert_consistent(found, good)
+    large = found.ring_pixels > 2000
+    share = found.cell_pixels[large] / found.ring_pixels[large, None] * found.sectors
+    assert large.any() and np.all(np.abs(share - 1) < 0.1)
+    last = found.cell_of_pixel // found.sectors == found.rings - 1
+    azimuth, sector = where.azimuth_rad().ravel()[last], found.cell_of_pixel[last] % found.sectors
+    order = np.argsort(azimuth)
+    assert np.all(np.diff(sector[order]) >= 0)
+
+
+def test_every_sector_of_a_small_ring_has_pixels() -> None:
+    found = partition(geometry((40, 40), (20.0, 20.0)), sectors=36)
+    assert np.all(found.cell_pixels > 0)
+
+
+def test_a_flat_image_gives_root_mean_square_q_and_a_steep_one_less() -> None:
+    where = geometry()
+    flat = partition(where, count=4)
+    q = where.q_inv_nm(where.radius_px()).ravel()
+    for ring in range(4):
+        members = flat.cell_of_pixel // flat.sectors == ring
+        assert flat.q_inv_nm[ring] == pytest.approx(np.sqrt((q[members] ** 2).mean()), rel=1e-9)
+    steep = partition(where, image=1 / np.maximum(where.radius_px(), 1.0) ** 2, count=4)
+    assert np.all(steep.q_inv_nm < flat.q_inv_nm)
+
+
+@pytest.mark.parametrize("stop_px", [15.0, 40.0])
+def test_the_shadow_of_the_beam_stop_is_found(stop_px: float) -> None:
+    where = geometry()
+    radius = where.radius_px()
+    mean = np.where(radius < stop_px, 0.0, 2.0 / (1 + radius / 50) ** 3)
+    image = np.random.default_rng(1).poisson(mean * 30) / 30
+    assert stop_px <= partition(where, image=image).ring_edges_px[0, 0] <= stop_px + 6
+
+
+def test_without_a_beam_stop_rings_start_near_the_beam() -> None:
+    assert partition(geometry()).ring_edges_px[0, 0] < 12
+
+
+def test_wanted_q_limits_are_kept() -> None:
+    where = geometry()
+    found = partition(where, q_min_inv_nm=0.02, q_max_inv_nm=0.08)
+    assert float(where.q_inv_nm(found.ring_edges_px[0, 0])) == pytest.approx(0.02)
+    assert float(where.q_inv_nm(found.ring_edges_px[-1, 1])) == pytest.approx(0.08)
+
+
+@pytest.mark.parametrize("q_max", [5.0, 100.0])
+def test_a_largest_q_beyond_the_detector_means_its_corner(q_max: float) -> None:
+    where = geometry()
+    found = partition(where, q_max_inv_nm=q_max)
+    assert_consistent(found, np.ones(where.shape_yx, bool))
+    corner = where.radius_px().max()
+    assert corner < found.ring_edges_px[-1, 1] <= corner + 1
+    assert 15 < found.rings <= RingSettings().count
+
+
+def test_a_beam_beside_the_detector_still_gives_rings() -> None:
+    where = geometry(center=(-200.0, 700.0))
+    found = partition(where)
+    assert_consistent(found, np.ones(where.shape_yx, bool))
+    assert found.rings > 10
+    assert found.ring_edges_px[0, 0] >= where.radius_px().min() - 1
+
+
+@pytest.mark.parametrize("shape_yx", [(24, 24), (8, 100), (1, 1030), (514, 1)])
+def test_tiny_detectors_have_fewer_rings_or_a_refusal_in_words(shape_yx: tuple[int, int]) -> None:
+    where = geometry(shape_yx, (0.0, 0.0))
+    try:
+        found = partition(where)
+    except GeometryError as refusal:
+        assert "too few for q rings" in refusal.what
+        assert refusal.still_works and "[rings]" in refusal.try_this
+    else:
+        assert_consistent(found, np.ones(shape_yx, bool))
+        assert found.rings < RingSettings().count
+
+
+def test_a_detector_without_good_pixels_is_refused_in_words() -> None:
+    where = geometry()
+    with pytest.raises(GeometryError, match="No pixel of the detector is good") as refusal:
+        partition(where, np.zeros(where.shape_yx, bool))
+    assert refusal.value.still_works and refusal.value.try_this
+
+
+@pytest.mark.parametrize(
+    "limits", [{"q_min_inv_nm": 50.0}, {"q_min_inv_nm": 99.0}, {"q_min_inv_nm": 0.05, "q_max_inv_nm": 0.04}]
+)
+def test_q_limits_that_leave_no_pixels_are_refused_in_words(limits: dict[str, float]) -> None:
+    with pytest.raises(GeometryError, match="too few for q rings") as refusal:
+        partition(geometry(), **limits)
+    assert refusal.value.still_works and refusal.value.try_this
+
+
+def test_a_dark_image_gives_rings_all_the_same() -> None:
+    where = geometry()
+    found = partition(where, image=np.zeros(where.shape_yx))
+    assert_consistent(found, np.ones(where.shape_yx, bool))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.integers(20, 120),
+    st.integers(20, 120),
+    st.floats(-100, 200),
+    st.floats(-100, 200),
+    st.integers(2, 64),
+    st.integers(1, 32),
+    st.integers(4, 36),
+    st.floats(0, 0.9),
+)
+def test_any_detector_gives_a_consistent_partition_or_a_refusal(
+    rows: int, columns: int, row: float, column: float, count: int, fine: int, sectors: int, bad: float
+) -> None:
+    generator = np.random.default_rng(rows * columns)
+    good = generator.random((rows, columns)) >= bad
+    image = generator.poisson(0.3, good.shape)
+    where = geometry((rows, columns), (row, column))
+    try:
+        found = partition(where, good, image, count=count, fine_per_ring=fine, sectors=sectors)
+    except GeometryError as refusal:
+        assert "good" in refusal.what
+    else:
+        assert_consistent(found, good)
