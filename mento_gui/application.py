@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from PyQt5.QtWidgets import QApplication
+
+    from mento_gui.main_window import MainWindow
 
 _SMALL_SCREEN_HEIGHT_PX = 900
 _POINT_SIZES = (9.0, 10.0)
@@ -23,7 +27,7 @@ def run_window(root: Path, settings_file: Path | None, *, demo_title: str = "") 
     _prepare_environment()
     # Imported here, so that nothing of Qt is loaded before its environment is set, and never by the headless program.
     import platformdirs
-    from PyQt5.QtCore import QEvent, QSettings, QTimer
+    from PyQt5.QtCore import QSettings, QTimer
 
     from backend.publish.client import BackendClient
     from mento_gui.backend_link import BackendLink
@@ -44,26 +48,42 @@ def run_window(root: Path, settings_file: Path | None, *, demo_title: str = "") 
         demo_title=demo_title,
     )
     report.reported.connect(window.show_message)
-
-    def close_soon() -> None:
-        window.close_without_question()
-
     wire_up(window, link, process)
     window.show()
     link.start()
     # Only when the window has been painted: looking for a backend may take half a second.
     QTimer.singleShot(0, process.start)
-    # From the event loop, as a signal may arrive in the middle of anything.
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: QTimer.singleShot(0, close_soon)) for number in numbers]
-    code = application.exec_()
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
+    with _signals_close(window):
+        code = application.exec_()
     report.remove()
-    # Qt deletes the window now, while all of Python is still there; left to the end of the program the order is random.
-    window.deleteLater()
-    application.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    _delete(window)
     return int(code)
+
+
+def _delete(window: MainWindow) -> None:
+    """Let Qt delete the window while all of Python is still there; at the end of the program the order is random."""
+    from PyQt5.QtCore import QCoreApplication, QEvent
+
+    window.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+@contextmanager
+def _signals_close(window: MainWindow) -> Iterator[None]:
+    """Within the block, Ctrl+C and a request of the system to end close the window in good order."""
+    from PyQt5.QtCore import QTimer
+
+    def close_soon(_number: int, _frame: object) -> None:
+        # From the event loop, as a signal may arrive in the middle of anything.
+        QTimer.singleShot(0, window.close_without_question)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, close_soon) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def make_application() -> QApplication:

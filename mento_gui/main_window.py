@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PyQt5.QtCore import QSettings, Qt, pyqtSignal
@@ -226,43 +227,12 @@ class MainWindow(QMainWindow):
     def _plans(self) -> list[ActionPlan]:
         return [
             ActionPlan(
-                "&File",
-                "Save what I see",
-                "Ctrl+S",
-                self.save_what_i_see,
-                "Picture and numbers, with the series name.",
+                "&File", "Save what I see", "Ctrl+S", self.save_what_i_see, "Picture and numbers to a file."
             ),
             ActionPlan("&File", "Close", "Ctrl+Q", self.close, "Close the window."),
+            *self._view_plans(),
             ActionPlan(
-                "&View",
-                "Big panel",
-                "F11",
-                self.toggle_big_panel,
-                "Only the verdict, readable across the room.",
-            ),
-            ActionPlan(
-                "&View",
-                "Pause the pictures",
-                "Space",
-                self.toggle_pause,
-                "The measurement and the verdict continue.",
-            ),
-            ActionPlan(
-                "&View",
-                "Dark or light colours",
-                "T",
-                self.toggle_theme,
-                "Dark for the hutch, light for the office.",
-            ),
-            ActionPlan(
-                "&View", "Let go of the ring", "Esc", self.clear_or_leave, "No ring is highlighted any more."
-            ),
-            ActionPlan(
-                "&Messages",
-                "Acknowledge",
-                "A",
-                self.acknowledge,
-                "I have seen the alarm and the message on top.",
+                "&Messages", "Acknowledge", "A", self.acknowledge, "I have seen the alarm and the message."
             ),
             ActionPlan(
                 "&Help", "How to read this panel", "F1", self.show_help, "Help on the panel under the mouse."
@@ -270,6 +240,19 @@ class MainWindow(QMainWindow):
             ActionPlan(
                 "&Help", "List of keys", "?", lambda: self.show_help("shortcuts"), "All keys of this window."
             ),
+        ]
+
+    def _view_plans(self) -> list[ActionPlan]:
+        plan = partial(ActionPlan, "&View")
+        return [
+            plan("Big panel", "F11", self.toggle_big_panel, "Only the verdict, readable across the room."),
+            plan(
+                "Pause the pictures", "Space", self.toggle_pause, "The measurement and the verdict continue."
+            ),
+            plan(
+                "Dark or light colours", "T", self.toggle_theme, "Dark for the hutch, light for the office."
+            ),
+            plan("Let go of the ring", "Esc", self.clear_or_leave, "No ring is highlighted any more."),
         ]
 
     def _connect(self) -> None:

@@ -110,6 +110,8 @@ class VerdictPanel(QFrame):
             (self.do, do),
             (self.also, "\n".join(f"also: {a}" for a in also)),
         ):
+            # A number and its percent sign stay on one line.
+            text = text.replace(" %", "\u00a0%")
             if label.text() != text:
                 label.setText(text)
             label.setVisible(bool(text))

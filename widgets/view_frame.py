@@ -41,20 +41,8 @@ class ViewFrame(QFrame):
         self.header.addWidget(self.title)
         self.header.addWidget(self.note, 1)
         self.empty = QLabel("Nothing has arrived yet.")
-        self.empty.setObjectName("emptyState")
         self.promise = QLabel(tooltip)
-        self.promise.setObjectName("emptyState")
-        for label, side in (
-            (self.empty, Qt.AlignmentFlag.AlignBottom),
-            (self.promise, Qt.AlignmentFlag.AlignTop),
-        ):
-            label.setAlignment(Qt.AlignmentFlag.AlignHCenter | side)  # type: ignore[arg-type]
-            label.setWordWrap(True)
-        self._empty_page = QWidget()
-        sentences = QVBoxLayout(self._empty_page)
-        sentences.setSpacing(0)
-        sentences.addWidget(self.empty)
-        sentences.addWidget(self.promise)
+        self._empty_page = self._build_empty_page()
         self.content = QWidget()
         self.stack = QStackedLayout()
         self.stack.addWidget(self._empty_page)
@@ -67,6 +55,20 @@ class ViewFrame(QFrame):
         self._veil = _Veil(self)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(180, 120)
+
+    def _build_empty_page(self) -> QWidget:
+        page = QWidget()
+        sentences = QVBoxLayout(page)
+        sentences.setSpacing(0)
+        for label, side in (
+            (self.empty, Qt.AlignmentFlag.AlignBottom),
+            (self.promise, Qt.AlignmentFlag.AlignTop),
+        ):
+            label.setObjectName("emptyState")
+            label.setAlignment(Qt.AlignmentFlag.AlignHCenter | side)  # type: ignore[arg-type]
+            label.setWordWrap(True)
+            sentences.addWidget(label)
+        return page
 
     @abstractmethod
     def inputs(self, snapshot: Snapshot) -> tuple[object, ...]:

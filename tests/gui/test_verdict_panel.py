@@ -46,7 +46,7 @@ def test_word_icon_and_colour_agree(panel: VerdictPanel, clock: SetClock, state:
     headline = panel.headline
     assert (headline.word, headline.shape, headline.colour) == EXPECTED_LOOK[state]
     assert panel.state is state
-    assert panel.why.text() == snapshot.verdict.why
+    assert panel.why.text().replace("\u00a0", " ") == snapshot.verdict.why
     assert panel.do.text() == snapshot.verdict.do
     assert headline.is_pulsing == (state in (VerdictState.DAMAGING, VerdictState.BAD_DATA))
 
