@@ -38,12 +38,19 @@ def add_dense_products(
     first: np.ndarray, second: np.ndarray, cell_of_pixel: np.ndarray, products: np.ndarray
 ) -> None:
     """The same for two samples that are both dense, shape (pixel,), uint32."""
+    # Neighbours are mostly of one cell: summing up until it changes spares a guess at every pixel.
+    total = np.int64(0)
+    cell = np.int64(-1)
     for i in range(first.size):
-        a = first[i]
-        if a != 0 and second[i] != 0:
-            cell = cell_of_pixel[i]
+        here = np.int64(cell_of_pixel[i])
+        if here != cell:
             if cell >= 0:
-                products[cell] += np.int64(a) * np.int64(second[i])
+                products[cell] += total
+            total = np.int64(0)
+            cell = here
+        total += np.int64(first[i]) * np.int64(second[i])
+    if cell >= 0:
+        products[cell] += total
 
 
 @numba.njit(nogil=True, cache=True)
