@@ -234,6 +234,13 @@ def test_lz4_repeats_what_it_has_written() -> None:
     assert lz4(b"\x31abc\x03\x00\x0f\x01\x00\x01\x10d", 29) == (True, b"abcabcab" + b"b" * 20 + b"d")
 
 
+@pytest.mark.parametrize("missing", range(1, 13))
+@pytest.mark.parametrize("data", [b"\x27ab\x02\x00\x10c", b"\x18a\x01\x00\x10c"])
+def test_lz4_repeats_stop_before_the_end_of_the_target(data: bytes, missing: int) -> None:
+    size = 14
+    assert not lz4(data, size - missing)[0]
+
+
 @pytest.mark.parametrize("length", [0, 1, 14, 15, 16, 269, 270, 271, 524, 525, 5000])
 def test_lz4_literals_of_any_length(length: int) -> None:
     data = bytes(np.random.default_rng(length).integers(0, 256, length, np.uint8))
