@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pyqtgraph as pg
-from PyQt5.QtCore import QEvent, QObject, Qt
+from PyQt5.QtCore import QEvent, QObject, Qt, pyqtSignal
 from PyQt5.QtGui import QColor, QFont
 from PyQt5.QtWidgets import QWidget
 
@@ -64,7 +64,12 @@ class BoundedAxis(pg.AxisItem):
 
 
 class CurvePlot(pg.PlotWidget):
-    """A plot whose ranges follow the data slowly until the person zooms; a double click gives them back."""
+    """A plot whose ranges follow the data slowly until the person zooms; a double click gives them back.
+
+    ``mouse_left`` says that nothing is under the mouse any more.
+    """
+
+    mouse_left = pyqtSignal()
 
     def __init__(self, parent: QWidget | None = None, *, log_x: bool = False, log_y: bool = False) -> None:
         axes = {
@@ -131,6 +136,8 @@ class CurvePlot(pg.PlotWidget):
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """A double click anywhere in the plot gives the ranges back to the data."""
+        if event is not None and event.type() == QEvent.Type.Leave:
+            self.mouse_left.emit()
         if event is not None and event.type() == QEvent.Type.MouseButtonDblClick:
             self._follows_data = True
             self._apply_ranges()

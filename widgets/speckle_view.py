@@ -55,9 +55,11 @@ class SpeckleView(ViewFrame):
         layout.addWidget(self.plot, 1)
         layout.addWidget(self.bar)
         self._part: ImagePart | None = None
+        self._cursor: QPointF | None = None
         self._shape_yx: tuple[int, int] | None = None
         self.plot.scene().sigMouseClicked.connect(self._click)
         self.plot.scene().sigMouseMoved.connect(self._move)
+        self.plot.mouse_left.connect(lambda: self._move(None))
 
     def inputs(self, snapshot: Snapshot) -> tuple[object, ...]:
         """The image part and the ring that is followed."""
@@ -80,7 +82,7 @@ class SpeckleView(ViewFrame):
             self.plot.setLimits(xMin=-columns, xMax=2 * columns, yMin=-rows, yMax=2 * rows)
             self.plot.follow("x", 0, columns)
             self.plot.follow("y", 0, rows)
-        self.note.setText(self._summary(part))
+        self._write_note()
 
     def set_theme(self, theme: Theme) -> None:
         """Use the colours of ``theme`` around the image; the image keeps its own."""
@@ -116,11 +118,19 @@ class SpeckleView(ViewFrame):
         if ring is not None:
             self.ring_selected.emit(ring)
 
-    def _move(self, scene_position: QPointF) -> None:
-        point = self.image.mapFromScene(scene_position)
-        reading = self.reading_at(point.x(), point.y())
-        if self._part is not None:
-            self.note.setText(reading or self._summary(self._part))
+    def _move(self, scene_position: QPointF | None) -> None:
+        self._cursor = scene_position
+        self._write_note()
+
+    def _write_note(self) -> None:
+        if self._part is None:
+            return
+        reading = ""
+        # What is under the mouse stays on display while new frames come in.
+        if self._cursor is not None:
+            point = self.image.mapFromScene(self._cursor)
+            reading = self.reading_at(point.x(), point.y())
+        self.note.setText(reading or self._summary(self._part))
 
 
 def count_ticks(level_counts: np.ndarray) -> list[tuple[float, str]]:

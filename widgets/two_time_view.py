@@ -43,8 +43,10 @@ class TwoTimeView(ViewFrame):
         layout.addWidget(self.plot, 1)
         layout.addWidget(self.bar)
         self._part: TwoTimePart | None = None
+        self._cursor: QPointF | None = None
         self._side_s = 0.0
         self.plot.scene().sigMouseMoved.connect(self._move)
+        self.plot.mouse_left.connect(lambda: self._move(None))
 
     def inputs(self, snapshot: Snapshot) -> tuple[object, ...]:
         """The two-time part."""
@@ -69,7 +71,7 @@ class TwoTimeView(ViewFrame):
         self.bar.set_ticks(
             [(place, f"{v:.3f}") for place, v in ((0, part.low), (0.5, middle), (1, part.high))]
         )
-        self.note.setText(_summary(part))
+        self._write_note()
 
     def set_theme(self, theme: Theme) -> None:
         """Use the colours of ``theme`` around the map."""
@@ -78,20 +80,30 @@ class TwoTimeView(ViewFrame):
         self.bar.set_theme(theme)
         super().set_theme(theme)
 
-    def _move(self, scene_position: QPointF) -> None:
+    def reading_at(self, t1_s: float, t2_s: float) -> str:
+        """Both times and g2 at this point of the map, in words; empty outside the map and on its diagonal."""
         part = self._part
         if part is None:
-            return
-        point = self.plot.getViewBox().mapSceneToView(scene_position)
-        column, row = math.floor(point.x() / part.bin_time_s), math.floor(point.y() / part.bin_time_s)
+            return ""
+        column, row = math.floor(t1_s / part.bin_time_s), math.floor(t2_s / part.bin_time_s)
         side = len(part.values)
-        if 0 <= row < side and 0 <= column < side and np.isfinite(part.values[row, column]):
-            value = part.values[row, column]
-            self.note.setText(
-                f"t₁ {three_digits(point.x())} s · t₂ {three_digits(point.y())} s · g2 {value:.4f}"
-            )
-        else:
-            self.note.setText(_summary(part))
+        if not (0 <= row < side and 0 <= column < side and np.isfinite(part.values[row, column])):
+            return ""
+        return f"t₁ {three_digits(t1_s)} s · t₂ {three_digits(t2_s)} s · g2 {part.values[row, column]:.4f}"
+
+    def _move(self, scene_position: QPointF | None) -> None:
+        self._cursor = scene_position
+        self._write_note()
+
+    def _write_note(self) -> None:
+        if self._part is None:
+            return
+        reading = ""
+        # What is under the mouse stays on display while new frames come in.
+        if self._cursor is not None:
+            point = self.plot.getViewBox().mapSceneToView(self._cursor)
+            reading = self.reading_at(point.x(), point.y())
+        self.note.setText(reading or _summary(self._part))
 
 
 def _summary(part: TwoTimePart) -> str:

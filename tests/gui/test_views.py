@@ -6,7 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 from example_snapshots import MISSING, empty, example, with_confirmed
-from PyQt5.QtCore import Qt
+from PyQt5.QtCore import QEvent, Qt
+from PyQt5.QtWidgets import QApplication
 
 from backend.snapshot import Snapshot, VerdictState
 from widgets.g2_view import MOST_RINGS, G2View
@@ -268,6 +269,31 @@ def test_two_time_axes_are_seconds(shown) -> None:
     corner = view.image.mapToView(view.image.boundingRect().bottomRight())
     assert corner.x() == pytest.approx(part.bin_time_s * len(part.values))
     assert [words for _, words in view.bar.ticks] == ["1.000", "1.075", "1.150"]
+
+
+def test_two_time_reads_the_value_under_the_cursor(shown) -> None:
+    view = shown(TwoTimeView)
+    snapshot = example()
+    view.show_snapshot(snapshot)
+    part = snapshot.two_time
+    words = view.reading_at(10.5 * part.bin_time_s, 20.5 * part.bin_time_s)
+    assert words.endswith(f"g2 {part.values[20, 10]:.4f}")
+    assert view.reading_at(10.5 * part.bin_time_s, 10.5 * part.bin_time_s) == ""
+    assert view.reading_at(-1.0, 2.0) == ""
+
+
+def test_the_reading_stays_while_frames_come_in(qtbot, shown) -> None:
+    view = shown(SpeckleView)
+    view.show_snapshot(example())
+    view.grab()
+    image = example().image
+    row, column = image.beam_center_yx
+    qtbot.mouseMove(view.plot.viewport(), scene_point(view, column + 100, row - 100))
+    qtbot.waitUntil(lambda: "ring" in view.note.text(), timeout=2000)
+    view.show_snapshot(example(rings=19))
+    assert "ring" in view.note.text()
+    QApplication.sendEvent(view.plot.viewport(), QEvent(QEvent.Leave))
+    assert view.note.text().startswith("mean of")
 
 
 def test_intensity_ratio_shows_the_rise(shown) -> None:
