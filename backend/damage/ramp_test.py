@@ -25,7 +25,8 @@ class RampTest:
     capacity : int
         Most numbers that can be added.
     planned : int
-        Numbers that the whole series will bring; each onset has the prior weight 1 / planned.
+        Numbers that the whole series will bring; each onset has the prior weight 1 / planned. In a longer series no
+        new onsets begin after the plan: the weights must not exceed one together, or the bound on alarms is lost.
     slope_scales : tuple of float
         Prior standard deviations of the slope, per unit of planned dose.
     """
@@ -100,9 +101,10 @@ class RampTest:
         return (whitened - level * self._level_sum / self._level_weight) / spread, whitened, level, spread
 
     def _log_bayes_factors(self, over_dispersion: float) -> np.ndarray:
-        """Natural log of the Bayes factor per (scale, onset)."""
-        score = self._score[: self.size] / over_dispersion
-        information = self._information[: self.size] / over_dispersion
+        """Natural log of the Bayes factor per (scale, onset), for the onsets of the plan."""
+        onsets = min(self.size, self._planned)
+        score = self._score[:onsets] / over_dispersion
+        information = self._information[:onsets] / over_dispersion
         squared = self._scales[:, None] ** 2
         grown = squared * information
         return -0.5 * np.log1p(grown) + 0.5 * squared * score**2 / (1 + grown)
@@ -117,6 +119,6 @@ class RampTest:
         return float(logsumexp(np.append(factors.ravel() + prior, np.log(rest))))
 
     def onset_weights(self, over_dispersion: float = 1.0) -> np.ndarray:
-        """Posterior weight of each number being the first after the onset; shape (size,), sums to one."""
+        """Posterior weight of each number being the first after the onset; shape (onset,), sums to one."""
         factors = logsumexp(self._log_bayes_factors(over_dispersion), axis=0)
         return np.exp(factors - logsumexp(factors))

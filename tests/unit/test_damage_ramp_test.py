@@ -1,0 +1,133 @@
+"""The sequential ramp test against plain algebra on the whole series, and its promise under no change."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import logsumexp
+from scipy.stats import binom
+
+from backend.damage.ramp_test import RampTest
+
+SCALES = (0.3, 1.5, 8.0)
+
+
+def _covariance(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Any positive definite matrix: white noise plus a part of low rank plus a slow exponential."""
+    factor = rng.normal(size=(size, 3))
+    distance = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
+    slow = rng.uniform(0, 2) * np.exp(-distance / rng.uniform(0.5, 30))
+    return np.diag(rng.uniform(0.2, 2.0, size)) + 0.3 * factor @ factor.T + slow
+
+
+def _sequential(values: np.ndarray, covariance: np.ndarray, dose: np.ndarray, planned: int) -> RampTest:
+    test = RampTest(len(values) + 1, planned, SCALES)
+    for n, value in enumerate(values):
+        test.add(value, covariance[n, : n + 1], dose[n])
+    return test
+
+
+def _twin_residuals(values: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Whiten with the Cholesky factor of everything; each number against the level of those before it."""
+    factor = np.linalg.cholesky(covariance)
+    y, level = np.linalg.solve(factor, values), np.linalg.solve(factor, np.ones(len(values)))
+    residuals = []
+    for n in range(1, len(values)):
+        weight = (level[:n] ** 2).sum()
+        predicted = level[n] * (level[:n] @ y[:n]) / weight
+        residuals.append((y[n] - predicted) / math.sqrt(1 + level[n] ** 2 / weight))
+    return np.array(residuals)
+
+
+def _twin_bayes_factors(values: np.ndarray, covariance: np.ndarray, dose: np.ndarray) -> np.ndarray:
+    """Natural log per (scale, onset) by generalised least squares: unknown level projected out of the ramps."""
+    inverse = np.linalg.inv(covariance)
+    ones = np.ones(len(values))
+    projected = inverse - np.outer(inverse @ ones, inverse @ ones) / (ones @ inverse @ ones)
+    factors = np.empty((len(SCALES), len(values)))
+    for onset, onset_dose in enumerate(np.concatenate([[0.0], dose[:-1]])):
+        ramp = np.maximum(dose - onset_dose, 0.0)
+        score, information = ramp @ projected @ values, ramp @ projected @ ramp
+        for row, scale in enumerate(SCALES):
+            grown = scale**2 * information
+            factors[row, onset] = -0.5 * math.log1p(grown) + 0.5 * scale**2 * score**2 / (1 + grown)
+    return factors
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 30), st.integers(0, 2**32 - 1), st.sampled_from((1.0, 1.7)))
+def test_numbers_one_by_one_give_the_algebra_of_the_whole_series(
+    size: int, seed: int, over_dispersion: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    covariance = _covariance(size, rng)
+    values = rng.normal(2.0, 1.0, size) + rng.uniform(0, 3) * np.linspace(0, 1, size)
+    dose = np.cumsum(rng.uniform(0.2, 1.8, size)) / 40
+    test = _sequential(values, covariance, dose, planned=40)
+    assert test.residuals == pytest.approx(_twin_residuals(values, covariance), rel=1e-9, abs=1e-9)
+    # A factor on the covariance divides score^2 and information alike.
+    factors = _twin_bayes_factors(values, covariance * over_dispersion, dose)
+    evidence = logsumexp(np.append(factors - math.log(40 * len(SCALES)), math.log(1 - size / 40)))
+    assert test.log_evidence(over_dispersion) == pytest.approx(evidence, rel=1e-9, abs=1e-9)
+    weights = np.exp(logsumexp(factors, axis=0) - logsumexp(factors))
+    assert test.onset_weights(over_dispersion) == pytest.approx(weights, rel=1e-9, abs=1e-9)
+
+
+def test_innovation_tells_the_residual_and_adds_nothing() -> None:
+    rng = np.random.default_rng(3)
+    covariance = _covariance(12, rng)
+    values = rng.normal(size=12)
+    test = _sequential(values[:-1], covariance[:-1, :-1], np.arange(1.0, 12) / 12, planned=12)
+    before = test.log_evidence()
+    foreseen = test.innovation(values[-1], covariance[-1])
+    assert (test.size, test.log_evidence()) == (11, before)
+    test.add(values[-1], covariance[-1], 1.0)
+    assert test.residuals[-1] == foreseen
+
+
+def test_the_level_does_not_matter() -> None:
+    rng = np.random.default_rng(4)
+    covariance = _covariance(20, rng)
+    values, dose = rng.normal(size=20), np.arange(1.0, 21) / 20
+    low = _sequential(values, covariance, dose, planned=20)
+    high = _sequential(values + 1000.0, covariance, dose, planned=20)
+    assert high.log_evidence() == pytest.approx(low.log_evidence(), abs=1e-6)
+
+
+def _evidence_paths(series: int, size: int, planned: int, scales: tuple[float, ...]) -> np.ndarray:
+    """log E after each number of so many series without any change; shape (series, size)."""
+    rng = np.random.default_rng(11)
+    distance = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
+    covariance = 0.5 * np.eye(size) + 0.5 * np.exp(-distance / 6)
+    factor = np.linalg.cholesky(covariance)
+    paths = np.empty((series, size))
+    for path in paths:
+        test = RampTest(size, planned, scales)
+        for n, value in enumerate(factor @ rng.normal(size=size)):
+            test.add(value, covariance[n, : n + 1], (n + 1) / planned)
+            path[n] = test.log_evidence()
+    return paths
+
+
+@pytest.mark.parametrize(("size", "planned"), [(20, 20), (20, 5)], ids=["as planned", "four times longer"])
+def test_without_a_change_the_evidence_rarely_grows(size: int, planned: int) -> None:
+    paths = _evidence_paths(500, size, planned, (1.0, 4.0))
+    final = np.exp(paths[:, -1])
+    assert final.mean() <= 1 + 4 * final.std() / math.sqrt(len(final))
+    alarms = int((paths.max(axis=1) >= math.log(20)).sum())
+    # Ville: at most one series in twenty ever gets there; more than this many is less likely than 1e-4 then.
+    assert alarms <= binom.isf(1e-4, len(paths), 1 / 20)
+
+
+def test_a_change_is_found_and_its_onset_named() -> None:
+    rng = np.random.default_rng(5)
+    size, onset = 60, 24
+    dose = np.arange(1.0, size + 1) / size
+    values = rng.normal(0, 0.05, size) + 3.0 * np.maximum(dose - onset / size, 0)
+    test = _sequential(values, 0.05**2 * np.eye(size), dose, planned=size)
+    assert test.log_evidence() > math.log(1e6)
+    assert abs(int(np.argmax(test.onset_weights())) - onset) <= 2
