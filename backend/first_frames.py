@@ -54,9 +54,10 @@ def plan_series(info: SeriesInfo, settings: Settings, batches: list[FrameBatch])
     except GeometryError as error:
         no_rings = error
     events = _decode(info, mask.good, batches)
-    mask = _without_hot_pixels(
-        mask, events, _radial_groups(geometry, mask.good), settings.mask.hot_pixel_tail
-    )
+    if geometry is not None:
+        # Without rings a bright centre could not be told from hot pixels.
+        groups = _radial_groups(geometry, mask.good)
+        mask = _without_hot_pixels(mask, events, groups, settings.mask.hot_pixel_tail)
     partition = None
     area = _UNKNOWN_SPECKLE_AREA_PX
     if geometry is not None:
@@ -99,12 +100,9 @@ def _always_at_maximum(info: SeriesInfo, batches: list[FrameBatch]) -> np.ndarra
     return candidates if looked_at else np.zeros(pixels, bool)
 
 
-def _radial_groups(geometry: Geometry | None, good: np.ndarray) -> np.ndarray:
-    """Rough rings for the hot-pixel test; flat int, -1 for bad pixels; one group when there is no geometry."""
-    if geometry is None:
-        groups = np.zeros(good.size, np.int64)
-    else:
-        groups = (8 * np.log2(1 + geometry.radius_px().ravel())).astype(np.int64)
+def _radial_groups(geometry: Geometry, good: np.ndarray) -> np.ndarray:
+    """Rough rings for the hot-pixel test; flat int, -1 for bad pixels."""
+    groups = (8 * np.log2(1 + geometry.radius_px().ravel())).astype(np.int64)
     groups[~good.ravel()] = -1
     return groups
 

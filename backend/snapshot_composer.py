@@ -165,9 +165,15 @@ class SnapshotComposer:
             frames_missing=analysis.frames_missing,
             started_at=None if run.info.started_at is None else run.info.started_at.timestamp(),
             last_frame_at=self._last_frame_at,
+            frames_per_s=self._frames_per_s(analysis.frames),
             photons_per_pixel=analysis.photons / pixel_frames if pixel_frames else None,
             folder=str(run.info.folder),
         )
+
+    def _frames_per_s(self, frames: int) -> float | None:
+        """Frames worked off per second since the series began to arrive."""
+        seconds = (self._last_frame_at or 0.0) - self._series_started_at
+        return frames / seconds if frames and seconds > 0 else None
 
     def _verdict(self, run: SeriesRun | None, phase: str, waiting_for: str, now: float) -> Verdict:
         if run is None:

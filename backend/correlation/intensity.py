@@ -10,6 +10,7 @@ from backend.correlation import event_kernels as kernels
 from backend.photon_events import RingPartition
 
 _LONGEST_TRACE = 2000
+_PARABOLA = 3
 
 
 class MeanImage:
@@ -121,20 +122,29 @@ class RadialIntensity:
     def gradient(self) -> np.ndarray:
         """Factor mean(m^2) / mean(m)^2 over each ring from the smooth I(q), shape (ring,).
 
-        A slope of I(q) across a ring would look like a static contrast of this size minus one.
+        A slope of I(q) across a ring would look like a static contrast of this size minus one. The smooth I(q) is a
+        parabola in ln q through ln I of the ring and its neighbours: the fine rings themselves carry the speckle of
+        few pixels, and their own variance would be taken for a slope.
         """
-        weight = self._partition.fine_pixels.astype(np.float64)
-        mean = self.total / weight
-        ring = self._partition.ring_of_fine
-        rings = self._partition.rings
-        pixels = np.bincount(ring, weights=weight, minlength=rings)
-        first = np.bincount(ring, weights=weight * mean, minlength=rings) / pixels
-        second = np.bincount(ring, weights=weight * mean**2, minlength=rings) / pixels
-        # Shot noise of the fine means adds m / weight to m^2; take it out again.
-        second -= np.bincount(ring, weights=mean, minlength=rings) / pixels
-        with np.errstate(invalid="ignore", divide="ignore"):
-            factor = second / first**2
-        return np.where(np.isfinite(factor) & (factor > 0.5), factor, 1.0)
+        mean = self.total / self._partition.fine_pixels
+        factors = np.ones(self._partition.rings)
+        for ring in range(self._partition.rings):
+            near = (np.abs(self._partition.ring_of_fine - ring) <= 1) & (mean > 0)
+            inside = self._partition.ring_of_fine == ring
+            if np.count_nonzero(near) > _PARABOLA:
+                smooth = self._smooth(ring, near, inside, mean)
+                weight = self._partition.fine_pixels[inside] / self._partition.fine_pixels[inside].sum()
+                factors[ring] = (weight @ smooth**2) / (weight @ smooth) ** 2
+        return factors
+
+    def _smooth(self, ring: int, near: np.ndarray, inside: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """Smooth I(q), up to a factor, at the fine rings of a ring."""
+        log_q = np.log(self._partition.fine_q_inv_nm / self._partition.q_inv_nm[ring])
+        powers = np.vander(log_q, _PARABOLA)
+        weight = np.sqrt(self._partition.fine_pixels[near])
+        solution = np.linalg.lstsq(powers[near] * weight[:, None], np.log(mean[near]) * weight, rcond=None)[0]
+        exponent = powers[inside] @ solution
+        return np.exp(exponent - exponent.max())
 
     def _per_pixel(self, counts: np.ndarray, frames: int) -> np.ndarray:
         return counts / (self._partition.fine_pixels * max(frames, 1))

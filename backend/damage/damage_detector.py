@@ -9,6 +9,7 @@ import numpy as np
 from backend.damage.assessment import Assessment, DamageState
 from backend.damage.channels import dynamics_channels, structure_channels
 from backend.damage.followed_channel import FollowedChannel
+from backend.damage.glitch_gate import GlitchGate
 from backend.damage.noise_model import NoiseModel, fit_noise_model
 from backend.damage.windows import Window, WindowBuilder, merge_windows
 from backend.settings import DamageSettings
@@ -65,6 +66,7 @@ class DamageDetector:
         self._half: Window | None = None
         self._model: NoiseModel | None = None
         self._followed: list[FollowedChannel] = []
+        self._gate = GlitchGate()
         self._over_dispersion: dict[str, float] = {}
         self._usual_counts = 0.0
         self._damaging_since: int | None = None
@@ -162,6 +164,7 @@ class DamageDetector:
         self._followed = [
             FollowedChannel(channel, model, self._lags, _MOST_WINDOWS, planned) for channel in channels
         ]
+        self._gate = GlitchGate()
         for window in self._windows:
             self._follow(window)
         for family in {followed.channel.family for followed in self._followed}:
@@ -173,11 +176,11 @@ class DamageDetector:
 
     def _follow(self, window: Window) -> None:
         dose = window.dose / self._planned_dose()
-        for followed in self._followed:
-            if followed.channel.g2_weights is not None and not window.expected.any(axis=0).all():
-                # The longest lag reaches back before the first frame: no coincidences to look at yet.
-                continue
-            followed.add(window, dose)
+        far = any(followed.is_far(window) for followed in self._followed if _tells(followed, window))
+        for passed, passed_dose in self._gate.let_through(window, dose, far):
+            for followed in self._followed:
+                if _tells(followed, passed):
+                    followed.add(passed, passed_dose)
 
     def _halve_resolution(self) -> None:
         """Series longer than planned: windows twice as long, tests repeated on the same data."""
@@ -241,7 +244,7 @@ class DamageDetector:
             onset_interval=onset[1] if onset else None,
             windows=len(self._windows),
             windows_needed=self.reference_windows,
-            windows_set_aside=self._window_no_beam + max(f.set_aside for f in self._followed),
+            windows_set_aside=self._window_no_beam + self._gate.set_aside,
             beam_fraction=beam,
         )
 
@@ -266,3 +269,8 @@ class DamageDetector:
             for f in self._followed
             if shown[f.channel.family] == f.channel.label
         }
+
+
+def _tells(followed: FollowedChannel, window: Window) -> bool:
+    """False for coincidences when the longest lag still reaches back before the first frame."""
+    return followed.channel.g2_weights is None or bool(window.expected.any(axis=0).all())

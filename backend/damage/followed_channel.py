@@ -1,4 +1,4 @@
-"""One channel followed through the series: whitening, ramp test, gate against glitches, effect size."""
+"""One channel followed through the series: whitening, ramp test, effect size."""
 
 from __future__ import annotations
 
@@ -12,16 +12,11 @@ from backend.damage.ramp_test import RampTest
 from backend.damage.windows import Window
 
 _GATE_SIGMA = 6.0
-_LONGEST_GLITCH = 3
 _NEWEST_WINDOWS = 5
 
 
 class FollowedChannel:
-    """Feeds the windows of a series to the ramp test of one channel.
-
-    A window more than 6 sigma away from its prediction is kept back: a glitch is over after at most three windows and
-    is then set aside; a lasting change is accepted with the fourth, and from then on nothing is kept back.
-    """
+    """Feeds the windows of a series to the ramp test of one channel."""
 
     def __init__(
         self, channel: Channel, model: NoiseModel, lags: np.ndarray, capacity: int, planned: int
@@ -30,34 +25,21 @@ class FollowedChannel:
         self._model = model
         self._excess = model.excess(lags)
         self._test = RampTest(capacity, planned, channel.slope_scales)
-        self._waiting: list[tuple[Window, float]] = []
         self._position: list[float] = []
         self._last_frame: list[int] = []
         self._values: list[float] = []
         self._white: list[float] = []
-        self._changed = False
         self._frames = 1
-        self.set_aside = 0
+
+    def is_far(self, window: Window) -> bool:
+        """True when a window is more than 6 sigma away from its prediction."""
+        if self._test.size < 2:
+            return False
+        value = self.channel.value(window, self._excess)
+        return abs(self._test.innovation(value, self._covariance(window))) > _GATE_SIGMA
 
     def add(self, window: Window, dose: float) -> None:
         """Add the next window; ``dose`` in units of the planned dose."""
-        value = self.channel.value(window, self._excess)
-        far = (
-            self._test.size > 1 and abs(self._test.innovation(value, self._covariance(window))) > _GATE_SIGMA
-        )
-        if far and len(self._waiting) < _LONGEST_GLITCH:
-            self._waiting.append((window, dose))
-            return
-        if far:
-            self._changed = True
-            for waiting, waiting_dose in self._waiting:
-                self._accept(waiting, waiting_dose)
-        else:
-            self.set_aside += len(self._waiting)
-        self._waiting.clear()
-        self._accept(window, dose)
-
-    def _accept(self, window: Window, dose: float) -> None:
         value = self.channel.value(window, self._excess)
         self._test.add(value, self._covariance(window), dose)
         self._values.append(value)

@@ -96,7 +96,11 @@ def _too_few_photons(assessment: Assessment, frames_per_window: int) -> tuple[st
 
 
 def _no_beam(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
-    counts = f"{100 * assessment.beam_fraction:.2g} % of what it did before" if assessment.windows else "nothing yet"
+    counts = (
+        f"{100 * assessment.beam_fraction:.2g} % of what it did before"
+        if assessment.windows
+        else "nothing yet"
+    )
     return (
         f"No beam: the detector counts {counts}.",
         "Check shutter, absorbers and the ring; these frames are left out of the verdict.",

@@ -98,7 +98,9 @@ def block_partition(
     fine = fine.ravel().astype(np.int16)
     cell[:unused] = fine[:unused] = -1
     inside = cell >= 0
-    q_inv_nm = 0.01 * (np.arange(rings) + 1.0)
+    # Every fine ring is 3 % further out than the one before, as on a real detector.
+    fine_q_inv_nm = 0.01 * 1.03 ** np.arange(rings * fine_per_ring)
+    q_inv_nm = np.sqrt((fine_q_inv_nm.reshape(rings, fine_per_ring) ** 2).mean(axis=1))
     return RingPartition(
         shape_yx=shape_yx,
         rings=rings,
@@ -110,7 +112,7 @@ def block_partition(
         cell_pixels=np.bincount(cell[inside], minlength=rings * sectors).reshape(rings, sectors),
         fine_pixels=np.bincount(fine[inside], minlength=rings * fine_per_ring),
         q_inv_nm=q_inv_nm,
-        fine_q_inv_nm=np.repeat(q_inv_nm, fine_per_ring),
+        fine_q_inv_nm=fine_q_inv_nm,
         ring_edges_px=np.stack([np.arange(rings), np.arange(rings) + 1.0], axis=1),
         beam_center_yx_px=(0.0, 0.0),
     )

@@ -85,21 +85,33 @@ def test_no_frames_give_zeros_not_errors() -> None:
 
 
 SLOPE = block_partition((48, 48), rings=2, sectors=12, fine_per_ring=12)
-STEEP = np.repeat(1.0 * (1 + np.arange(48)) ** -1.0, 48).reshape(48, 48)
+FINE_CURVE = (SLOPE.fine_q_inv_nm / 0.01) ** -4.0
+STEEP = np.repeat(FINE_CURVE, 2 * 48).reshape(48, 48)
 
 
 def test_the_gradient_factor_is_that_of_the_curve() -> None:
     generator = np.random.default_rng(3)
     found = np.stack([radial(SLOPE, generator.poisson(STEEP, (40, 48, 48)), 5).gradient() for _ in range(20)])
-    fine = STEEP[:, 0].reshape(2, 12, 2).mean(axis=2)
+    fine = FINE_CURVE.reshape(2, 12)
     expected = (fine**2).mean(axis=1) / fine.mean(axis=1) ** 2
-    assert expected[0] > 1.5
+    assert expected[0] > 1.1
     np.testing.assert_allclose(found.mean(axis=0), expected, atol=4 * found.std(axis=0).max() / np.sqrt(20))
+
+
+def test_the_speckle_of_few_pixels_is_not_taken_for_a_slope() -> None:
+    partition = block_partition((48, 12), rings=4, fine_per_ring=6)
+    generator = np.random.default_rng(5)
+    found = []
+    for _ in range(40):
+        still_pattern = generator.exponential(1.0, (48, 12))
+        found.append(radial(partition, generator.poisson(still_pattern, (50, 48, 12)), 5).gradient())
+    # Taken from the fine rings themselves, 24 pixels each, the factor would be 1.04.
+    assert np.mean(found) < 1.005
 
 
 def test_a_steep_static_curve_without_speckle_has_g2_of_one() -> None:
     # Equal intensity within a fine ring, so that nothing but the correction itself is tested.
-    mean = np.repeat(STEEP[:, 0].reshape(24, 2).mean(axis=1), 2 * 48).reshape(48, 48)
+    mean = STEEP
     generator = np.random.default_rng(4)
     multitau, intensity = MultiTau(SLOPE), RadialIntensity(SLOPE, 5)
     for number in range(150):
@@ -108,5 +120,5 @@ def test_a_steep_static_curve_without_speckle_has_g2_of_one() -> None:
         intensity.add(number, *events)
     uncorrected = multitau.result()
     result = multitau.result(intensity.gradient())
-    assert uncorrected.g2[0].min() > 1.5
+    assert uncorrected.g2[0].min() > 1.1
     assert np.all(np.abs(result.g2 - 1) < 4.5 * result.g2_err)
