@@ -122,6 +122,9 @@ def dynamics_channels(model: NoiseModel, reference: list[Window], lags: np.ndarr
     variance = (1 + excess) / np.maximum(expected, 1e-9)
     by_rate = np.where(expected > 1e-3, -2 * model.gamma_per_frame[:, None] * lags[None] * excess, 0.0)
     by_contrast = np.where(expected > 1e-3, excess / model.contrast, 0.0)
+    # A change of the rate alone must not look like one of the contrast.
+    overlap = (by_rate * by_contrast / variance).sum() / max(float((by_rate**2 / variance).sum()), 1e-300)
+    by_contrast = by_contrast - overlap * by_rate
     rings = len(excess)
     no_rings = np.zeros(rings)
     channels = []

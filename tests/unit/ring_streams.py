@@ -48,7 +48,7 @@ class StreamPlan:
     rings: int = 6
     pixels: int = 800
     photons_per_pixel: float = 0.2
-    contrast: float = 0.12
+    contrast: np.ndarray | float = 0.12
     tau_c_frames: float = 6.0
     beam: np.ndarray | float = 1.0
     structure: np.ndarray | float = 1.0
@@ -67,13 +67,14 @@ def ring_stream(plan: StreamPlan, seed: int) -> RingStream:
     rate = np.asarray(plan.rate, float)
     rate = (rate[:, None] if rate.ndim == 1 else rate) * q_squared / plan.tau_c_frames
     memory = np.exp(-np.broadcast_to(rate, shape))
-    counts, products = _stream(mean, memory, plan.pixels, np.sqrt(plan.contrast), np.array(plan.lags), seed)
+    modulation = np.sqrt(np.broadcast_to(plan.contrast, plan.frames))
+    counts, products = _stream(mean, memory, plan.pixels, modulation, np.array(plan.lags), seed)
     return RingStream(counts, products, plan.pixels)
 
 
 @numba.njit(cache=True)
 def _stream(
-    mean: np.ndarray, memory: np.ndarray, pixels: int, modulation: float, lags: np.ndarray, seed: int
+    mean: np.ndarray, memory: np.ndarray, pixels: int, modulation: np.ndarray, lags: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     np.random.seed(seed)
     frames, rings = mean.shape
@@ -92,7 +93,7 @@ def _stream(
                     renew = root_half * np.sqrt(1 - keep * keep)
                     real = keep * real + renew * np.random.normal()
                     imaginary = keep * imaginary + renew * np.random.normal()
-                intensity = 1 + modulation * (real * real + imaginary * imaginary - 1)
+                intensity = 1 + modulation[frame] * (real * real + imaginary * imaginary - 1)
                 # Poisson by counting how many uniform factors fit above exp(-mean).
                 limit = np.exp(-mean[frame, ring] * intensity)
                 count = 0
