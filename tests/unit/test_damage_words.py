@@ -1,0 +1,159 @@
+"""Windows, and the words of each state: a number, its limit and the unit."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.damage.assessment import Assessment, DamageState
+from backend.damage.verdict import percent, verdict_of
+from backend.damage.windows import Window, WindowBuilder, merge_windows
+from backend.snapshot import VerdictState
+
+ASSESSMENT = Assessment(
+    frame=299,
+    dose=15.0,
+    state=DamageState.STEADY,
+    log10_evidence=0.4,
+    log10_alarm=4.0,
+    family="structure",
+    label="low q against high q",
+    effect=math.log(1.083),
+    effect_err=0.004,
+    effects={"structure": (0.012, 0.004), "dynamics": (-0.05, 0.03), "contrast": (0.0, math.inf)},
+    tolerance=math.log1p(0.05),
+    onset_frame=None,
+    onset_interval=None,
+    windows=30,
+    windows_needed=10,
+    windows_set_aside=0,
+    beam_fraction=1.0,
+)
+CHANGED = {"onset_frame": 154, "onset_interval": (120, 189)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "why"),
+    [
+        (
+            {"state": DamageState.TOO_EARLY, "windows": 4},
+            VerdictState.TOO_EARLY,
+            "Too early to tell (40 of 100 frames).",
+        ),
+        (
+            {"state": DamageState.TOO_FEW_PHOTONS},
+            VerdictState.TOO_EARLY,
+            "Too few photons per ring in 10 frames to tell a change from noise.",
+        ),
+        (
+            {"state": DamageState.NO_BEAM, "beam_fraction": 0.0123},
+            VerdictState.BAD_DATA,
+            "No beam: the detector counts 1.2 % of what it did before.",
+        ),
+        (
+            {"state": DamageState.NO_BEAM, "beam_fraction": 0.0, "windows": 0},
+            VerdictState.BAD_DATA,
+            "No beam: the detector counts nothing yet.",
+        ),
+        (
+            {},
+            VerdictState.GOOD,
+            "Steady over 300 frames: low-q to high-q ratio +1.2 ± 0.4 %.",
+        ),
+        (
+            {"state": DamageState.CHANGING, **CHANGED},
+            VerdictState.WATCH,
+            "Ratio of low-q to high-q scattering (low q against high q) +8.3 ± 0.4 %, limit 5 %, "
+            "since about frame 154 (120 to 189).",
+        ),
+        (
+            {"state": DamageState.DAMAGING, "label": "lowest against highest q", **CHANGED},
+            VerdictState.DAMAGING,
+            "Ratio of low-q to high-q scattering +8.3 ± 0.4 %, limit 5 %, since about frame 154 (120 to 189).",
+        ),
+        (
+            {
+                "state": DamageState.DAMAGING,
+                "family": "dynamics",
+                "label": "relaxation rate",
+                "effect": -0.7,
+                "effect_err": 0.1,
+                "tolerance": math.log1p(0.2),
+                **CHANGED,
+            },
+            VerdictState.DAMAGING,
+            "Relaxation rate -50.3 ± 10.5 %, limit 20 %, since about frame 154 (120 to 189).",
+        ),
+    ],
+)
+def test_each_state_has_its_number_limit_and_unit(
+    changes: dict[str, object], state: VerdictState, why: str
+) -> None:
+    verdict = verdict_of(replace(ASSESSMENT, **changes), "silica_00007", 10)
+    assert (verdict.state, verdict.why) == (state, why)
+    assert verdict.do.endswith(".")
+    assert (verdict.series, verdict.frame) == ("silica_00007", 299)
+    if state is not VerdictState.TOO_EARLY:
+        assert re.search(r"\d", verdict.why) or "nothing" in verdict.why
+
+
+def test_other_families_are_told_beside_the_leading_one() -> None:
+    verdict = verdict_of(ASSESSMENT, "silica_00007", 10)
+    # The contrast has no error yet, so it is not a number to tell.
+    assert verdict.also == ("Relaxation rate: -4.9 ± 3.0 %",)
+
+
+def test_percent_of_an_absurd_ratio_stays_a_number() -> None:
+    assert percent(0.0) == 0.0
+    assert percent(math.log(2)) == pytest.approx(100.0)
+    assert math.isfinite(percent(1e6))
+
+
+LAGS = np.array([1, 3, 7])
+PIXELS = np.array([10, 40])
+
+
+def _twin_expected(counts: np.ndarray) -> np.ndarray:
+    """n(t) n(t - lag) / pixels of each frame, shape (frame, ring, lag)."""
+    expected = np.zeros((*counts.shape, len(LAGS)))
+    for index, lag in enumerate(LAGS):
+        expected[lag:, :, index] = counts[lag:] * counts[: len(counts) - lag] / PIXELS
+    return expected
+
+
+@given(st.integers(0, 40), st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_windows_are_the_sums_of_their_frames(frames: int, per_window: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(20.0, (frames, 2)).astype(float)
+    products = rng.poisson(5.0, (frames, 2, len(LAGS))).astype(float)
+    builder = WindowBuilder(per_window, PIXELS, LAGS, np.array([1.0, 2.0]))
+    windows = [
+        builder.add(*row, dose)
+        for row, dose in zip(zip(counts, products, strict=True), range(frames), strict=True)
+    ]
+    assert [index for index, window in enumerate(windows) if window] == list(
+        range(per_window - 1, frames, per_window)
+    )
+    expected = _twin_expected(counts)
+    for window in (window for window in windows if window is not None):
+        part = slice(window.last_frame - per_window + 1, window.last_frame + 1)
+        assert (window.frames, window.dose) == (per_window, window.last_frame)
+        np.testing.assert_allclose(window.counts, counts[part].sum(axis=0))
+        np.testing.assert_allclose(window.products, products[part].sum(axis=0) / [[1.0], [2.0]])
+        np.testing.assert_allclose(window.expected, expected[part].sum(axis=0))
+
+
+def test_two_windows_joined_are_one_of_twice_the_length() -> None:
+    first = Window(9, 10, 1.0, np.array([1.0, 2.0]), np.ones((2, 3)), np.full((2, 3), 2.0))
+    second = Window(19, 10, 2.5, np.array([10.0, 20.0]), np.ones((2, 3)), np.full((2, 3), 3.0))
+    both = merge_windows(first, second)
+    assert (both.last_frame, both.frames, both.dose) == (19, 20, 2.5)
+    assert both.counts.tolist() == [11.0, 22.0]
+    assert both.products.tolist() == [[2.0] * 3] * 2
+    assert both.expected.tolist() == [[5.0] * 3] * 2
