@@ -14,7 +14,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from backend.detector.machine_intrinsics import copy_bytes, count_trailing_zeros, fill_bytes
+from backend.detector.lz4_blocks import DAMAGED, lz4_decode_planes
+from backend.detector.machine_intrinsics import count_trailing_zeros
 
 OK = 0
 SHORT_CHUNK = 1
@@ -34,6 +35,12 @@ REASONS = {
 MAX_BLOCK_BYTES = 1 << 20
 _HEADER_BYTES = 12
 
+Outputs = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Pixels and counts of the events, pixels that are saturated; each is filled from its start."""
+
+Filled = tuple[int, int]
+"""Events and saturated pixels so far."""
+
 
 @numba.njit(nogil=True, cache=True)
 def _big_endian_32(source: np.ndarray, at: int) -> int:
@@ -46,127 +53,65 @@ def _big_endian_32(source: np.ndarray, at: int) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def _long_length(source: np.ndarray, at: int, stop: int, length: int) -> tuple[int, int]:
-    """Add the 255-continued bytes of an LZ4 length; position -1 when the data end too early."""
-    while True:
-        if at >= stop:
-            return length, -1
-        byte = np.int64(source[at])
-        at += 1
-        length += byte
-        if byte != 255:
-            return length, at
+def _append(at: int, value: int, limit: int, filled: Filled, outputs: Outputs) -> Filled:
+    """Note a pixel with photons, or one that reached the limit."""
+    events, saturated = filled
+    if value >= limit:
+        outputs[2][saturated] = at
+        return events, saturated + 1
+    outputs[0][events] = at
+    outputs[1][events] = value
+    return events + 1, saturated
 
 
 @numba.njit(nogil=True, cache=True)
-def _copy_match(target: np.ndarray, to: int, distance: int, length: int) -> None:
-    """Repeat the last ``distance`` bytes before ``to`` until ``length`` bytes are written."""
-    start = to - distance
-    if distance == 1:
-        fill_bytes(target, to, target[start], length)
-        return
-    # What is already repeated may be copied too, so each copy is as long as all before it and none overlaps.
-    done = 0
-    while done < length:
-        piece = min(distance + done, length - done)
-        copy_bytes(target, to + done, target, start, piece)
-        done += piece
-
-
-@numba.njit(nogil=True, cache=True)
-def lz4_decode_block(source: np.ndarray, start: int, stop: int, target: np.ndarray, size: int) -> bool:
-    """Decode ``source[start:stop]`` into ``target[:size]``; True when exactly ``size`` bytes came out.
-
-    source, target : ndarray, uint8. The LZ4 block format (sequences of literals and back references).
-    """
-    at = start
-    out = 0
-    while at < stop:
-        token = np.int64(source[at])
-        at += 1
-        literals = token >> 4
-        if literals == 15:
-            literals, at = _long_length(source, at, stop, literals)
-            if at < 0:
-                return False
-        if literals > stop - at or literals > size - out:
-            return False
-        copy_bytes(target, out, source, at, literals)
-        at += literals
-        out += literals
-        if at == stop:
-            return out == size
-        if stop - at < 2:
-            return False
-        distance = np.int64(source[at]) | (np.int64(source[at + 1]) << 8)
-        at += 2
-        length = token & 15
-        if length == 15:
-            length, at = _long_length(source, at, stop, length)
-            if at < 0:
-                return False
-        length += 4
-        if distance == 0 or distance > out or length > size - out:
-            return False
-        _copy_match(target, out, distance, length)
-        out += length
-    return False
-
-
-@numba.njit(nogil=True, cache=True)
-def _value_at(planes: np.ndarray, plane_bits: int, words: int, word: int, bit: int) -> int:
+def _value_at(planes: np.ndarray, written: int, plane_bits: int, words: int, word: int, bit: int) -> int:
     value = np.uint64(0)
     for plane in range(plane_bits):
-        value |= ((planes[plane * words + word] >> np.uint64(bit)) & np.uint64(1)) << np.uint64(plane)
+        # Planes that were not written equal the last one that was.
+        row = min(plane, written - 1)
+        value |= ((planes[row * words + word] >> np.uint64(bit)) & np.uint64(1)) << np.uint64(plane)
     return np.int64(value)
 
 
 @numba.njit(nogil=True, cache=True)
 def _events_of_planes(
     planes: np.ndarray,
+    written: int,
     plane_bits: int,
     words: int,
     first_pixel: int,
     good: np.ndarray,
     limit: int,
-    merged: np.ndarray,
-    events: int,
-    saturated: int,
-    pixel: np.ndarray,
-    count: np.ndarray,
-    saturated_pixel: np.ndarray,
-) -> tuple[int, int]:
-    """Append the photons of one block whose pixels fill whole 64-bit words."""
-    for word in range(words):
-        merged[word] = np.uint64(0)
-    for plane in range(2, plane_bits):
-        for word in range(words):
-            merged[word] |= planes[plane * words + word]
+    filled: Filled,
+    outputs: Outputs,
+) -> Filled:
+    """Append the photons of one block whose pixels fill whole 64-bit words; ``written`` planes are there."""
     first_word = first_pixel >> 6
+    second = min(1, written - 1) * words
+    third = min(2, written - 1)
     for word in range(words):
         mask = good[first_word + word]
+        if mask == np.uint64(0):
+            continue
         ones = planes[word] & mask
-        twos = planes[words + word] & mask
-        high = merged[word] & mask
+        twos = planes[second + word] & mask
+        high = np.uint64(0)
+        for plane in range(third, written):
+            high |= planes[plane * words + word]
+        high &= mask
         left = ones | twos | high
         while left != np.uint64(0):
             bit = count_trailing_zeros(left)
             left &= left - np.uint64(1)
-            at = first_pixel + (word << 6) + bit
             if (high >> np.uint64(bit)) & np.uint64(1):
-                value = _value_at(planes, plane_bits, words, word, bit)
+                value = _value_at(planes, written, plane_bits, words, word, bit)
             else:
                 value = np.int64((ones >> np.uint64(bit)) & np.uint64(1)) + 2 * np.int64(
                     (twos >> np.uint64(bit)) & np.uint64(1)
                 )
-            if value >= limit:
-                saturated_pixel[saturated] = at
-                saturated += 1
-            else:
-                pixel[events] = at
-                count[events] = value
-                events += 1
-    return events, saturated
+            filled = _append(first_pixel + (word << 6) + bit, value, limit, filled, outputs)
+    return filled
 
 
 @numba.njit(nogil=True, cache=True)
@@ -177,12 +122,9 @@ def _events_of_bytes(
     first_pixel: int,
     good: np.ndarray,
     limit: int,
-    events: int,
-    saturated: int,
-    pixel: np.ndarray,
-    count: np.ndarray,
-    saturated_pixel: np.ndarray,
-) -> tuple[int, int]:
+    filled: Filled,
+    outputs: Outputs,
+) -> Filled:
     """The same for a block of any multiple of 8 pixels (the last one of a frame)."""
     plane_bytes = pixels >> 3
     for i in range(pixels):
@@ -192,14 +134,9 @@ def _events_of_bytes(
         value = np.int64(0)
         for plane in range(plane_bits):
             value |= ((np.int64(block[plane * plane_bytes + (i >> 3)]) >> (i & 7)) & 1) << plane
-        if value >= limit:
-            saturated_pixel[saturated] = at
-            saturated += 1
-        elif value > 0:
-            pixel[events] = at
-            count[events] = value
-            events += 1
-    return events, saturated
+        if value > 0:
+            filled = _append(at, value, limit, filled, outputs)
+    return filled
 
 
 @numba.njit(nogil=True, cache=True)
@@ -211,12 +148,9 @@ def _events_of_plain(
     first_pixel: int,
     good: np.ndarray,
     limit: int,
-    events: int,
-    saturated: int,
-    pixel: np.ndarray,
-    count: np.ndarray,
-    saturated_pixel: np.ndarray,
-) -> tuple[int, int]:
+    filled: Filled,
+    outputs: Outputs,
+) -> Filled:
     """The same for pixels stored as they are, little-endian (fewer than 8 at the end of a chunk, or a whole frame)."""
     for i in range(pixels):
         at = first_pixel + i
@@ -225,14 +159,9 @@ def _events_of_plain(
         value = np.int64(0)
         for byte in range(element_bytes):
             value |= np.int64(source[at_byte + i * element_bytes + byte]) << (8 * byte)
-        if value >= limit:
-            saturated_pixel[saturated] = at
-            saturated += 1
-        elif value > 0:
-            pixel[events] = at
-            count[events] = value
-            events += 1
-    return events, saturated
+        if value > 0:
+            filled = _append(at, value, limit, filled, outputs)
+    return filled
 
 
 @numba.njit(nogil=True, cache=True)
@@ -284,64 +213,36 @@ def chunk_events(
     status, block_pixels = _check_header(source, pixels, element_bytes)
     if status != OK:
         return status, 0, 0
-    block_as_bytes = block.view(np.uint8)
-    merged = (
-        np.empty(MAX_BLOCK_BYTES // 64 + 1, np.uint64) if block_pixels > 65536 else np.empty(1025, np.uint64)
-    )
-    plane_bits = 8 * element_bytes
-    events = saturated = 0
+    planes = block.view(np.uint8)
+    bits = 8 * element_bytes
+    outputs = (pixel, count, saturated_pixel)
+    filled = (0, 0)
     at = _HEADER_BYTES
     first = 0
     while pixels - first >= 8:
         size = min(block_pixels, (pixels - first) // 8 * 8)
         if source.size - at < 4:
             return SHORT_CHUNK, 0, 0
-        length = _big_endian_32(source, at)
-        at += 4
-        if length > source.size - at:
+        stop = at + 4 + _big_endian_32(source, at)
+        if stop > source.size:
             return SHORT_CHUNK, 0, 0
-        if not lz4_decode_block(source, at, at + length, block_as_bytes, size * element_bytes):
+        in_words = size % 64 == 0 and first % 64 == 0
+        plane_bytes = size >> 3 if in_words else 0
+        written = lz4_decode_planes(source, at + 4, stop, planes, size * element_bytes, plane_bytes)
+        if written == DAMAGED:
             return BAD_LZ4, 0, 0
-        at += length
-        if size % 64 == 0 and first % 64 == 0:
-            events, saturated = _events_of_planes(
-                block,
-                plane_bits,
-                size >> 6,
-                first,
-                good,
-                limit,
-                merged,
-                events,
-                saturated,
-                pixel,
-                count,
-                saturated_pixel,
-            )
+        if in_words:
+            whole = written // plane_bytes
+            filled = _events_of_planes(block, whole, bits, size >> 6, first, good, limit, filled, outputs)
         else:
-            events, saturated = _events_of_bytes(
-                block_as_bytes,
-                plane_bits,
-                size,
-                first,
-                good,
-                limit,
-                events,
-                saturated,
-                pixel,
-                count,
-                saturated_pixel,
-            )
+            filled = _events_of_bytes(planes, bits, size, first, good, limit, filled, outputs)
+        at = stop
         first += size
     left = pixels - first
-    if source.size - at < left * element_bytes:
-        return SHORT_CHUNK, 0, 0
-    if source.size - at > left * element_bytes:
-        return TRAILING_BYTES, 0, 0
-    events, saturated = _events_of_plain(
-        source, at, element_bytes, left, first, good, limit, events, saturated, pixel, count, saturated_pixel
-    )
-    return OK, events, saturated
+    if source.size - at != left * element_bytes:
+        return SHORT_CHUNK if source.size - at < left * element_bytes else TRAILING_BYTES, 0, 0
+    filled = _events_of_plain(source, at, element_bytes, left, first, good, limit, filled, outputs)
+    return OK, filled[0], filled[1]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -358,7 +259,6 @@ def plain_events(
     """As :func:`chunk_events` for an uncompressed little-endian frame."""
     if source.size != pixels * element_bytes:
         return WRONG_SIZE, 0, 0
-    events, saturated = _events_of_plain(
-        source, 0, element_bytes, pixels, 0, good, limit, 0, 0, pixel, count, saturated_pixel
-    )
-    return OK, events, saturated
+    outputs = (pixel, count, saturated_pixel)
+    filled = _events_of_plain(source, 0, element_bytes, pixels, 0, good, limit, (0, 0), outputs)
+    return OK, filled[0], filled[1]

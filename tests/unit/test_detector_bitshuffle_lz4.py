@@ -17,6 +17,7 @@ from numpy_twins import literal_chunk, lz4_literals
 
 from backend.detector import bitshuffle_lz4 as kernels
 from backend.detector.event_decoder import mask_words
+from backend.detector.lz4_blocks import lz4_decode_block, lz4_decode_planes
 
 CANARY = 0xA5A5A5A5
 MARGIN = 64
@@ -221,7 +222,7 @@ def lz4(data: bytes, size: int) -> tuple[bool, bytes]:
     """Result of decoding ``data`` into ``size`` bytes in the middle of a larger array; checks its surroundings."""
     target = np.full(size + 2 * MARGIN, 0xA5, np.uint8)
     source = np.frombuffer(b"\xee" * 8 + data + b"\xee" * 8, np.uint8)
-    complete = kernels.lz4_decode_block(source, 8, 8 + len(data), target[MARGIN:], size)
+    complete = lz4_decode_block(source, 8, 8 + len(data), target[MARGIN:], size)
     assert np.all(target[:MARGIN] == 0xA5)
     assert np.all(target[MARGIN + size :] == 0xA5)
     return bool(complete), target[MARGIN : MARGIN + size].tobytes()
@@ -280,6 +281,7 @@ GUARD_PAGES = """
 import ctypes, mmap, sys
 import numpy as np
 from backend.detector import bitshuffle_lz4 as kernels
+from backend.detector.lz4_blocks import lz4_decode_block, lz4_decode_planes
 
 page = mmap.PAGESIZE
 libc = ctypes.CDLL(None, use_errno=True)
@@ -307,7 +309,9 @@ for _ in range(20000):
     source[page - hostile.size :] = hostile
     refused += kernels.chunk_events(source[page - hostile.size :], pixels, 2, good, 65535, block, *outputs)[0] != 0
     size = int(generator.integers(0, 300))
-    kernels.lz4_decode_block(source, page - hostile.size + 16, page, target[page - size :], size)
+    lz4_decode_block(source, page - hostile.size + 16, page, target[page - size :], size)
+    plane_bytes = int(generator.integers(1, 40))
+    lz4_decode_planes(source, page - hostile.size + 16, page, target[page - size :], size, plane_bytes)
 print("refused", refused)
 """
 
@@ -325,3 +329,40 @@ def test_no_access_outside_with_forbidden_memory_around() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[1]) > 1000
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    dtype=st.sampled_from([np.uint8, np.uint16, np.uint32]),
+    gap_columns=st.integers(0, 40),
+    mean=st.sampled_from([0.0, 0.003, 0.3, 20.0]),
+    block_pixels=st.sampled_from([64, 128, 1024]),
+)
+def test_blocks_that_only_repeat_are_not_written_out(
+    seed: int, dtype: type, gap_columns: int, mean: float, block_pixels: int
+) -> None:
+    """Whole planes before the repetition are right, and the last of them equals all that were left out."""
+    generator = np.random.default_rng(seed)
+    frame = generator.poisson(mean, (32, 64)).astype(dtype)
+    frame[:, 20 : 20 + gap_columns] = np.iinfo(dtype).max
+    chunk = np.frombuffer(filter_chunk(frame, block_pixels), np.uint8)
+    at, plane_bytes, size = 12, block_pixels // 8, block_pixels * np.dtype(dtype).itemsize
+    whole, early = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+    for _ in range(frame.size // block_pixels):
+        stop = at + 4 + int.from_bytes(chunk[at : at + 4].tobytes(), "big")
+        assert lz4_decode_block(chunk, at + 4, stop, whole, size)
+        written = lz4_decode_planes(chunk, at + 4, stop, early, size, plane_bytes)
+        assert written % plane_bytes == 0 and 0 < written <= size
+        planes = early[:written].reshape(-1, plane_bytes)
+        rest = np.tile(planes[-1], (size - written) // plane_bytes)
+        assert np.array_equal(np.concatenate([early[:written], rest]), whole)
+        at = stop
+
+
+def test_a_sparse_block_is_decoded_only_as_far_as_it_has_photons() -> None:
+    frame = np.zeros((32, 64), np.uint32)
+    frame[3, 5] = 1
+    chunk = np.frombuffer(filter_chunk(frame, 2048), np.uint8)
+    target = np.zeros(8192, np.uint8)
+    assert lz4_decode_planes(chunk, 16, chunk.size, target, 8192, 256) == 512
