@@ -76,6 +76,11 @@ class DamageDetector:
         self.assessments: list[Assessment] = []
 
     @property
+    def frames_per_window(self) -> int:
+        """Frames of one window; twice as many each time the series outgrows the plan."""
+        return self._builder.frames_per_window
+
+    @property
     def planned_windows(self) -> int:
         """Windows that the whole series will bring."""
         if self._expected_frames is None:
@@ -260,7 +265,7 @@ class DamageDetector:
     def _effects(self) -> dict[str, tuple[float, float]]:
         """Change and error of the channel that stands for each family."""
         shown = {
-            "structure": "low q against high q",
+            "structure": "lowest against highest q",
             "dynamics": "relaxation rate",
             "contrast": "speckle contrast",
         }
