@@ -72,7 +72,11 @@ class Engine:
         endpoint = endpoint_of(root)
         make_private(endpoint)
         self._lease = Lease(endpoint.folder / "backend.lock")
-        self._server = SnapshotServer(endpoint)
+        try:
+            self._server = SnapshotServer(endpoint)
+        except FeedbackError:
+            self._lease.release()
+            raise
         self._board = MessageBoard()
         self._composer = SnapshotComposer(root, settings, settings_file)
         self._finished_jobs = FinishedJobs()

@@ -13,6 +13,7 @@ from backend.errors import FeedbackError
 
 _HEARTBEAT_S = 10.0
 _STALE_AFTER_S = 60.0
+_RECORD_BYTES = 256
 
 
 class LeaseError(FeedbackError):
@@ -56,10 +57,13 @@ class Lease:
             raise self._refusal() from error
         holder = self._read()
         other_host = holder.get("host") not in (None, socket.gethostname())
-        if other_host and time.time() - float(holder.get("heartbeat", 0.0)) < _STALE_AFTER_S:
+        heartbeat = holder.get("heartbeat")
+        # Clocks of two hosts differ: a heartbeat from a little ahead is fresh, one from far ahead is nonsense.
+        fresh = isinstance(heartbeat, (int, float)) and abs(time.time() - heartbeat) < _STALE_AFTER_S
+        if other_host and fresh:
             raise self._refusal()
 
-    def _read(self) -> dict[str, str | float]:
+    def _read(self) -> dict[str, object]:
         content = os.pread(self._file, 4096, 0)
         try:
             holder = json.loads(content) if content else {}
@@ -90,7 +94,8 @@ class Lease:
         self._beat_at = time.monotonic()
         holder = {"host": socket.gethostname(), "pid": os.getpid(), "heartbeat": time.time()}
         try:
-            os.pwrite(self._file, json.dumps(holder).ljust(256).encode(), 0)
+            os.pwrite(self._file, json.dumps(holder).ljust(_RECORD_BYTES).encode(), 0)
+            os.ftruncate(self._file, _RECORD_BYTES)
         except OSError as error:
             raise LeaseError(
                 f"The lock file {self._path} cannot be written: {error.strerror or error}.",

@@ -301,8 +301,12 @@ def _encode_hook(value: Any) -> Any:
 def _ext_hook(code: int, data: memoryview) -> Any:
     if code != _NDARRAY_EXTENSION:
         raise ValueError(f"unknown extension {code} in a snapshot")
-    dtype, shape, body = msgspec.msgpack.decode(data, type=tuple[str, tuple[int, ...], memoryview])
-    return np.frombuffer(body, dtype=np.dtype(dtype)).reshape(shape)
+    name, shape, body = msgspec.msgpack.decode(data, type=tuple[str, tuple[int, ...], memoryview])
+    try:
+        dtype = np.dtype(name)
+    except TypeError as error:
+        raise ValueError(f"unknown array type {name!r} in a snapshot") from error
+    return np.frombuffer(body, dtype=dtype).reshape(shape)
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_encode_hook)
@@ -322,4 +326,7 @@ def decode_snapshot(data: bytes) -> Snapshot:
     msgspec.DecodeError, ValueError
         The bytes are not a snapshot of this schema.
     """
-    return _decoder.decode(data)
+    snapshot: Snapshot = _decoder.decode(data)
+    if snapshot.schema != SCHEMA_VERSION:
+        raise ValueError(f"snapshot of schema {snapshot.schema}, this program reads schema {SCHEMA_VERSION}")
+    return snapshot

@@ -42,7 +42,7 @@ def endpoint_of(root: Path) -> Endpoint:
     """
     name = hashlib.sha256(os.path.abspath(root).encode()).hexdigest()[:16]
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    base = Path(runtime) if runtime else Path(tempfile.gettempdir()) / f"mento-gui-{os.getuid()}"
+    base = Path(runtime) if runtime else Path(tempfile.gettempdir()) / _temporary_name()
     return Endpoint(base / "mento-gui" / name)
 
 
@@ -52,11 +52,22 @@ def make_private(endpoint: Endpoint) -> None:
     Raises
     ------
     BackendUnreachableError
-        The folder belongs to somebody else or others may enter it: talking there would not be safe.
+        The folder belongs to somebody else or others may enter it: talking there would not be safe. Or it cannot be
+        made.
     """
-    for folder in (endpoint.folder.parent.parent, endpoint.folder.parent, endpoint.folder):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for folder in (endpoint.folder.parent, endpoint.folder):
+    folders = (endpoint.folder.parent.parent, endpoint.folder.parent, endpoint.folder)
+    try:
+        for folder in folders:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BackendUnreachableError(
+            f"The folder {endpoint.folder} for the connection to the backend cannot be made: "
+            f"{error.strerror or error}.",
+            still_works="The measurement is not affected.",
+            try_this="Set XDG_RUNTIME_DIR to a folder of your own with mode 0700, then start again.",
+        ) from error
+    # The outermost folder is ours only below the folder for temporary files, where anybody may make folders.
+    for folder in folders if folders[0].name == _temporary_name() else folders[1:]:
         info = folder.stat(follow_symlinks=False)
         if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o077:
             raise BackendUnreachableError(
@@ -64,3 +75,7 @@ def make_private(endpoint: Endpoint) -> None:
                 still_works="The measurement is not affected.",
                 try_this=f"Remove {folder} or set its owner and mode 0700, then start again.",
             )
+
+
+def _temporary_name() -> str:
+    return f"mento-gui-{os.getuid()}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import zmq
 
-from backend.errors import FeedbackError
+from backend.errors import BackendUnreachableError, FeedbackError
 from backend.publish.endpoint import Endpoint
 from backend.requests import AnyRequest, Reply
 from backend.snapshot import Snapshot, encode_snapshot
@@ -20,6 +20,11 @@ class SnapshotServer:
     """PUB socket for snapshots and ROUTER socket for requests, both on private ipc addresses.
 
     Not thread-safe: the engine's thread owns it. The folder of the endpoint must be private to the user.
+
+    Raises
+    ------
+    BackendUnreachableError
+        The sockets cannot be made there.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -29,12 +34,20 @@ class SnapshotServer:
         # A client that does not read must never make the backend hold old snapshots.
         self._snapshots.set_hwm(2)
         self._snapshots.setsockopt(zmq.LINGER, 0)
-        self._snapshots.bind(self.endpoint.snapshots)
         self._requests = self._context.socket(zmq.ROUTER)
         self._requests.setsockopt(zmq.LINGER, 200)
         self._requests.setsockopt(zmq.MAXMSGSIZE, _MAX_REQUEST_BYTES)
-        self._requests.bind(self.endpoint.requests)
         self._decoder = msgspec.msgpack.Decoder(AnyRequest)
+        try:
+            self._snapshots.bind(self.endpoint.snapshots)
+            self._requests.bind(self.endpoint.requests)
+        except zmq.ZMQError as error:
+            self.close()
+            raise BackendUnreachableError(
+                f"The backend cannot listen in {self.endpoint.folder}: {error.strerror}.",
+                still_works="The measurement is not affected.",
+                try_this="Set XDG_RUNTIME_DIR to a folder of your own with a short path, then start again.",
+            ) from error
 
     def publish(self, snapshot: Snapshot) -> None:
         """Send a snapshot to whoever listens; never blocks."""
