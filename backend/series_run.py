@@ -55,7 +55,8 @@ class SeriesRun:
         return changes
 
     def _judge(self, assessments: list[Assessment]) -> list[Verdict]:
-        frames = self.analysis.settings.damage.window_frames
+        damage = None if self.analysis.rings is None else self.analysis.rings.damage
+        frames = self.analysis.settings.damage.window_frames if damage is None else damage.frames_per_window
         verdicts = [verdict_of(assessment, self.info.name, frames) for assessment in assessments]
         bad = self._bad_data()
         if bad is not None:
