@@ -88,6 +88,7 @@ class Engine:
         self._stop = threading.Event()
         self._ready = threading.Event()
         self._published_at = 0.0
+        self._publish_at_once = False
         self._status_written_at = 0.0
         self._jobs_looked_at = 0.0
 
@@ -144,10 +145,14 @@ class Engine:
         self._ready.set()
 
     def _work(self) -> bool:
-        """Work off waiting events for a moment; true when there were any."""
+        """Work off waiting events for a moment, or until the verdict changes; true when there were any."""
         until = time.monotonic() + _WORK_BUDGET_S
         worked = False
-        while time.monotonic() < until and (event := self._acquisition.next_event()) is not None:
+        # A change is seen by everybody even when the next one waits in the backlog already.
+        while time.monotonic() < until and not self._publish_at_once:
+            event = self._acquisition.next_event()
+            if event is None:
+                break
             self._guard("working off frames", partial(self._handle, event))
             worked = True
         return worked
@@ -221,6 +226,7 @@ class Engine:
                     run.info.name, verdict, self._settings.sha256, time.time()
                 )
         if changes:
+            self._publish_at_once = True
             self._store_run()
 
     def _store_run(self) -> None:
@@ -262,9 +268,10 @@ class Engine:
     def _publish(self, worked: bool) -> None:
         now = time.monotonic()
         pause_s = 1 / self._settings.publish.snapshots_per_s if worked else _IDLE_PUBLISH_S
-        if now - self._published_at < pause_s:
+        if now - self._published_at < pause_s and not self._publish_at_once:
             return
         self._published_at = now
+        self._publish_at_once = False
         backlog = self._acquisition.waiting_frames
         self._snapshot = self._composer.compose(
             self._run,
@@ -312,7 +319,7 @@ class Engine:
                 return Reply(ok=True, payload=b"" if self._snapshot is None else status_json(self._snapshot))
             case SelectRing(ring=ring):
                 self._composer.select_ring(ring)
-                self._published_at = 0.0
+                self._publish_at_once = True
                 return Reply(ok=True)
             case AcknowledgeMessage(key=key):
                 return self._acknowledge(key)
