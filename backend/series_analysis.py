@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from backend.batch_pieces import part_of
 from backend.correlation.intensity import MeanImage, RadialIntensity, TotalTrace
 from backend.correlation.kww_fit import fit_rings
 from backend.correlation.multitau import MultiTau, MultiTauResult
@@ -104,6 +105,12 @@ class SeriesAnalysis:
         return len(self.frame_numbers)
 
     @property
+    def frames_per_window(self) -> int:
+        """Frames between two damage assessments."""
+        damage = None if self.rings is None else self.rings.damage
+        return self.settings.damage.window_frames if damage is None else damage.frames_per_window
+
+    @property
     def frames_waiting(self) -> int:
         """First frames kept until the analysis can begin."""
         return self._waiting_frames
@@ -112,9 +119,15 @@ class SeriesAnalysis:
         """Add a batch; returns the damage assessments of the windows it completes."""
         if self.plan is not None:
             return self._work_off(batch)
-        self._waiting.append(batch)
-        self._waiting_frames += len(batch.chunks)
-        return self._begin() if self._waiting_frames >= _FIRST_FRAMES else []
+        # Always the same number of first frames, however they arrive: the plan must not depend on the batches.
+        room = _FIRST_FRAMES - self._waiting_frames
+        first, rest = part_of(batch, 0, room), part_of(batch, room)
+        self._waiting.append(first)
+        self._waiting_frames += len(first.chunks)
+        if self._waiting_frames < _FIRST_FRAMES:
+            return []
+        said = self._begin()
+        return said + self._work_off(rest)
 
     def finish(self) -> list[Assessment]:
         """No more frames will come: work off what was kept, end the threads."""

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from backend.batch_pieces import pieces_within_windows
 from backend.damage.assessment import Assessment
 from backend.damage.verdict import verdict_of
 from backend.frames import FrameBatch, SeriesEnded, SeriesInfo
@@ -45,18 +46,25 @@ class SeriesRun:
 
     def add(self, batch: FrameBatch) -> list[Verdict]:
         """Add frames; returns the verdicts that differ in state from the one before."""
-        return self._judge(self.analysis.add(batch))
+        # Judged at the end of each window, not of each batch: the same frames always give the same verdicts.
+        pieces = pieces_within_windows(batch, self.analysis.frames_per_window)
+        return [change for piece in pieces for change in self._judge(self.analysis.add(piece))]
 
     def end(self, event: SeriesEnded) -> list[Verdict]:
         """The series is over; returns as :meth:`add`."""
-        changes = self._judge(self.analysis.finish())
+        changes = self._judge(self.analysis.finish(), ended=True)
         self.status = "complete" if event.complete else "incomplete"
         self.end_reason = event.reason
+        if self.verdict.state is VerdictState.TOO_EARLY and self.analysis.frames < self._frames_needed():
+            self.verdict = self._too_short()
         return changes
 
-    def _judge(self, assessments: list[Assessment]) -> list[Verdict]:
-        damage = None if self.analysis.rings is None else self.analysis.rings.damage
-        frames = self.analysis.settings.damage.window_frames if damage is None else damage.frames_per_window
+    def _judge(self, assessments: list[Assessment], *, ended: bool = False) -> list[Verdict]:
+        plan = self.analysis.plan
+        hopeless = plan is not None and (plan.no_rings is not None or self.analysis.frames == 0)
+        if not (assessments or ended or hopeless):
+            return []
+        frames = self.analysis.frames_per_window
         verdicts = [verdict_of(assessment, self.info.name, frames) for assessment in assessments]
         bad = self._bad_data()
         if bad is not None:
@@ -73,6 +81,12 @@ class SeriesRun:
     def _bad_data(self) -> Verdict | None:
         """Reasons why the whole measurement is useless, worst first."""
         plan = self.analysis.plan
+        if self.analysis.set_aside and self.analysis.frames == 0:
+            return self._bad(
+                f"No frame can be used, {len(self.analysis.set_aside)} are set aside: "
+                f"{self.analysis.set_aside[-1][1]}.",
+                "Check the detector and the file writer.",
+            )
         if plan is None:
             return None
         if plan.no_rings is not None:
@@ -113,6 +127,24 @@ class SeriesRun:
     def _bad(self, why: str, do: str) -> Verdict:
         return Verdict(
             state=VerdictState.BAD_DATA, why=why, do=do, series=self.info.name, frame=self.analysis.frames - 1
+        )
+
+    def _frames_needed(self) -> int:
+        """Frames before the first word on damage."""
+        damage = None if self.analysis.rings is None else self.analysis.rings.damage
+        settings = self.analysis.settings.damage
+        windows = settings.min_reference_windows if damage is None else damage.reference_windows
+        return windows * self.analysis.frames_per_window
+
+    def _too_short(self) -> Verdict:
+        """The last word on a series that ended before anything could be said."""
+        return Verdict(
+            state=VerdictState.TOO_EARLY,
+            why=f"Too short to tell: {self.analysis.frames} frames, {self._frames_needed()} are needed "
+            "before a change can be seen.",
+            do="Measure more frames, or make the windows shorter in the settings.",
+            series=self.info.name,
+            frame=self.analysis.frames - 1,
         )
 
     def row(self) -> RunRow:

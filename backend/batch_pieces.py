@@ -1,0 +1,22 @@
+"""Cuts batches of frames, so that no result depends on how many frames happened to arrive together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from backend.frames import FrameBatch
+
+
+def part_of(batch: FrameBatch, first: int, last: int | None = None) -> FrameBatch:
+    """The frames at the positions ``first`` up to, but not including, ``last``."""
+    part = slice(first, last)
+    return replace(batch, frame_numbers=batch.frame_numbers[part], chunks=batch.chunks[part])
+
+
+def pieces_within_windows(batch: FrameBatch, frames_per_window: int) -> list[FrameBatch]:
+    """The batch, cut wherever the next frame lies in another window."""
+    edges = np.flatnonzero(np.diff(batch.frame_numbers // frames_per_window)) + 1
+    bounds = [0, *edges.tolist(), len(batch.chunks)]
+    return [part_of(batch, first, last) for first, last in zip(bounds, bounds[1:], strict=False)]
