@@ -1,0 +1,87 @@
+"""kill -9 of the backend: whoever comes next finds everything again and does nothing twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from program import Program
+from recorded_detector import RecordedDetector, RecordedSeries
+
+from backend.snapshot import Snapshot
+
+pytestmark = pytest.mark.system
+
+SERIES_S = 40.0
+
+
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def _job_states(snapshot: Snapshot) -> list[str]:
+    return [job.state for job in snapshot.jobs]
+
+
+def _jobs_run(program: Program) -> list[str]:
+    """Numbers of the jobs that were really run, by the record each run leaves when it ends."""
+    records = (program.root / "current" / "processed").rglob("done.json")
+    return [json.loads(record.read_text())["job_id"] for record in records]
+
+
+def test_a_series_cut_by_a_crash_is_finished_by_the_next_backend(
+    program: Program, raw: Path, recordings: list[RecordedSeries]
+) -> None:
+    killed = program.start_backend()
+    detector = RecordedDetector(raw, recordings[0])
+    detector.begin()
+    detector.write(2)
+    with program.listen() as listener:
+        listener.until(
+            lambda snapshot: snapshot.series is not None and snapshot.series.frames == 20,
+            SERIES_S,
+            "20 frames",
+        )
+    _kill(killed.pid)
+    killed.wait(5.0)
+    detector.write(1)
+    restarted = program.start_backend()
+    assert restarted.pid != killed.pid
+    detector.finish()
+    with program.listen() as listener:
+        listener.until(lambda snapshot: "done" in _job_states(snapshot), SERIES_S, "the job is done")
+    status = program.status()
+    (row,) = [row for row in status["runs"] if row["series"] == detector.series.name]
+    assert (row["status"], row["frames"]) == ("complete", 40)
+    assert len(status["runs"]) == 1
+    (job,) = status["jobs"]
+    assert (job["series"], job["recipe"], job["state"]) == (detector.series.name, "xpcs", "done")
+    assert _jobs_run(program) == [job["job_id"]]
+    assert Path(job["result_path"]).is_file()
+    assert restarted.error == ""
+
+
+def test_a_job_outlives_the_backend_and_is_found_again(
+    program: Program, raw: Path, recordings: list[RecordedSeries]
+) -> None:
+    killed = program.start_backend()
+    detector = RecordedDetector(raw, recordings[0])
+    detector.begin()
+    detector.finish()
+    with program.listen() as listener:
+        listener.until(lambda snapshot: "running" in _job_states(snapshot), SERIES_S, "the job runs")
+    _kill(killed.pid)
+    killed.wait(5.0)
+    program.start_backend()
+    with program.listen() as listener:
+        snapshot = listener.until(
+            lambda snapshot: _job_states(snapshot) not in ([], ["running"], ["queued"]),
+            SERIES_S,
+            "the job is over",
+        )
+    (job,) = snapshot.jobs
+    assert job.state == "done", job.reason
+    assert _jobs_run(program) == [job.job_id]
