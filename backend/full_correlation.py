@@ -11,6 +11,7 @@ import numpy as np
 from backend.acquisition.recorded_series import RecordedSeries
 from backend.correlation_result import CorrelationResult
 from backend.errors import SeriesError
+from backend.first_frames import SeriesPlan
 from backend.frames import FrameBatch, SeriesEnded, SeriesStarted, SourceNotice
 from backend.program_version import PROGRAM_VERSION
 from backend.series_run import SeriesRun
@@ -62,7 +63,8 @@ def correlate_series(
             still_works="Nothing was written.",
             try_this="Check the path, and that the data files stand beside the master.",
         )
-    return replace(result_of(run), notices=(*run.info.notices, *notices))
+    result = result_of(run)
+    return replace(result, notices=(*result.notices, *notices))
 
 
 def result_of(run: SeriesRun) -> CorrelationResult:
@@ -121,5 +123,12 @@ def result_of(run: SeriesRun) -> CorrelationResult:
         program_version=PROGRAM_VERSION,
         verdict=str(run.verdict.state),
         verdict_why=run.verdict.why,
-        notices=(),
+        notices=_notices(run, plan),
     )
+
+
+def _notices(run: SeriesRun, plan: SeriesPlan) -> tuple[str, ...]:
+    set_aside = run.analysis.set_aside
+    if not set_aside:
+        return plan.notices
+    return (*plan.notices, f"{len(set_aside)} frames are set aside; the last: {set_aside[-1][1]}.")
