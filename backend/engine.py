@@ -43,6 +43,8 @@ _STATUS_FILE_S = 1.0
 _JOBS_S = 0.5
 _WORK_BUDGET_S = 0.15
 _SERIES_REMEMBERED = 500
+_SESSION_RETRY_S = 10.0
+_BEAMTIME = "the beamtime folder"
 _log = logging.getLogger(__name__)
 
 
@@ -81,7 +83,7 @@ class Engine:
         self._composer = SnapshotComposer(root, settings, settings_file)
         self._finished_jobs = FinishedJobs()
         self._session: BeamtimeSession | None = None
-        self._session_refused: Path | None = None
+        self._session_due_at = 0.0
         self._run: SeriesRun | None = None
         self._known: dict[str, tuple[SeriesInfo, int]] = {}
         self._snapshot: Snapshot | None = None
@@ -104,7 +106,8 @@ class Engine:
         try:
             while not self._stop.is_set():
                 self._guard("answering requests", self._answer)
-                self._guard("the beamtime folder", self._follow_beamtime)
+                self._guard("renewing the lock", self._lease.keep)
+                self._guard(_BEAMTIME, self._follow_beamtime)
                 worked = self._ready.is_set() and self._work()
                 self._guard("following jobs", self._follow_jobs)
                 self._guard("publishing", partial(self._publish, worked))
@@ -113,17 +116,24 @@ class Engine:
 
     def _close(self) -> None:
         self._acquisition.stop()
-        if self._run is not None:
-            self._run.analysis.finish()
-            self._store_run()
-        if self._session is not None:
-            self._session.close()
+        self._guard("ending the series", self._end_run)
+        self._guard("closing the beamtime folder", self._close_session)
         self._server.close()
         self._lease.release()
 
-    def _guard(self, doing: str, step: Callable[[], None]) -> None:
+    def _end_run(self) -> None:
+        if self._run is not None:
+            self._run.analysis.finish()
+            self._store_run()
+
+    def _close_session(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def _guard(self, doing: str, step: Callable[[], object]) -> None:
         """Run one step of the loop; trouble becomes a message and never ends the watch."""
-        key = f"engine-{doing}"
+        key = _key_of(doing)
         try:
             step()
         except FeedbackError as error:
@@ -222,18 +232,18 @@ class Engine:
         for verdict in changes:
             _log.info("%s: %s at frame %d. %s", run.info.name, verdict.state, verdict.frame, verdict.why)
             if self._session is not None:
-                self._session.ledger.record_verdict(
-                    run.info.name, verdict, self._settings.sha256, time.time()
-                )
+                record = partial(self._session.ledger.record_verdict, run.info.name, verdict)
+                self._guard("storing a verdict", partial(record, self._settings.sha256, time.time()))
         if changes:
-            self._publish_at_once = True
             self._store_run()
 
     def _store_run(self) -> None:
         if self._run is not None:
-            self._composer.remember_row(self._run.row())
+            row = self._run.row()
+            self._composer.remember_row(row)
             if self._session is not None:
-                self._session.ledger.record_series(self._run.row())
+                # What cannot be stored must not hold up what is shown.
+                self._guard("storing a series", partial(self._session.ledger.record_series, row))
 
     def _follow_beamtime(self) -> None:
         """Open or close what is stored with the beamtime folder as it comes and goes."""
@@ -242,16 +252,19 @@ class Engine:
             if folder is not None and folder.path == self._session.folder.path:
                 self._session.keep()
                 return
-            self._session.close()
-            self._session = None
-        self._lease.keep()
-        if folder is None or folder.path == self._session_refused:
+            self._close_session()
+        if folder is None:
+            self._session_due_at = 0.0
             return
-        self._session_refused = folder.path
+        if time.monotonic() < self._session_due_at:
+            return
+        self._session_due_at = time.monotonic() + _SESSION_RETRY_S
         self._session = BeamtimeSession(folder, self._settings, self._settings_file)
-        self._session_refused = None
+        self._session_due_at = 0.0
+        self._board.solve(_key_of(_BEAMTIME))
         for row in self._session.ledger.series_rows(100)[::-1]:
             self._composer.remember_row(row)
+        self._store_run()
         for problem in self._session.problems:
             self._board.post_error(f"beamtime-{problem.what}", problem, at=time.time(), level="warning")
 
@@ -360,3 +373,8 @@ class Engine:
                 try_this="See the message about the beamtime folder.",
             )
         return self._session
+
+
+def _key_of(doing: str) -> str:
+    """Key of the message about trouble while doing this."""
+    return f"engine-{doing}"
