@@ -18,6 +18,7 @@ _MOST_WINDOWS = 256
 _EXPOSURE_PER_100_H_S = 360_000.0
 _CONFIDENCE_SIGMA = 1.645
 _WATCH_LOG10_EVIDENCE = math.log10(20.0)
+_QUIET_WINDOWS_TO_CLEAR = 5
 _SECONDS_WHEN_LENGTH_UNKNOWN = 1000.0
 
 
@@ -70,6 +71,7 @@ class DamageDetector:
         self._over_dispersion: dict[str, float] = {}
         self._usual_counts = 0.0
         self._damaging_since: int | None = None
+        self._quiet_windows = _QUIET_WINDOWS_TO_CLEAR
         self._window_no_beam = 0
         seconds = (expected_frames or 0) * frame_time_s or _SECONDS_WHEN_LENGTH_UNKNOWN
         self.alpha = min(settings.false_alarms_per_100_h * seconds / _EXPOSURE_PER_100_H_S, 0.05)
@@ -225,7 +227,7 @@ class DamageDetector:
         alarm = log10_evidence >= -math.log10(self.alpha)
         state = DamageState.STEADY
         onset = None
-        if log10_evidence >= _WATCH_LOG10_EVIDENCE:
+        if self._watching(log10_evidence):
             state = DamageState.CHANGING
             onset = leading.onset(spread)
         if alarm and abs(effect) - _CONFIDENCE_SIGMA * effect_err >= tolerance:
@@ -252,6 +254,14 @@ class DamageDetector:
             windows_set_aside=self._window_no_beam + self._gate.set_aside,
             beam_fraction=beam,
         )
+
+    def _watching(self, log10_evidence: float) -> bool:
+        """Whether something may be changing; said until five quiet windows in a row, so that it cannot flicker."""
+        if log10_evidence >= _WATCH_LOG10_EVIDENCE:
+            self._quiet_windows = 0
+        else:
+            self._quiet_windows += 1
+        return self._quiet_windows < _QUIET_WINDOWS_TO_CLEAR
 
     def _tolerance(self, family: str) -> float:
         """Relative change (ln ratio) that counts as damage."""

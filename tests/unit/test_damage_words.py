@@ -123,7 +123,8 @@ def _twin_expected(counts: np.ndarray) -> np.ndarray:
     """n(t) n(t - lag) / pixels of each frame, shape (frame, ring, lag)."""
     expected = np.zeros((*counts.shape, len(LAGS)))
     for index, lag in enumerate(LAGS):
-        expected[lag:, :, index] = counts[lag:] * counts[: len(counts) - lag] / PIXELS
+        if lag < len(counts):
+            expected[lag:, :, index] = counts[lag:] * counts[:-lag] / PIXELS
     return expected
 
 
