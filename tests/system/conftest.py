@@ -19,8 +19,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 
 @pytest.fixture(scope="session")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[RecordedSeries]:
-    """Six short series of 40 frames in four files each, numbered on, as ``mento-gui simulate`` writes them."""
-    return _record(tmp_path_factory, ["stable"] * 6, frames=40)
+    """Short series of 40 frames in four files each, numbered on, as ``mento-gui simulate`` writes them."""
+    return _record(tmp_path_factory, ["stable"] * 14, frames=40)
 
 
 @pytest.fixture(scope="session")

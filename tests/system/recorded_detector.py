@@ -31,7 +31,7 @@ class RecordedDetector:
 
     def begin(self) -> None:
         """Run file without its end mark, batch description and master."""
-        self.detector_folder.mkdir(parents=True)
+        self.detector_folder.mkdir(parents=True, exist_ok=True)
         self._write_run_file(ended=False)
         for file in self.series.detector_folder.glob("*.batchinfo"):
             self._put(file)
