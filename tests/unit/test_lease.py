@@ -71,12 +71,15 @@ def test_released_means_free(lock: Path) -> None:
 
 def test_a_child_process_does_not_keep_the_lease(lock: Path) -> None:
     lease = Lease(lock)
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
-    lease.release()
-    try:
+    command = [sys.executable, "-c", "print('here', flush=True); input()"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, close_fds=False
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "here\n"
+        lease.release()
         Lease(lock).release()
-    finally:
-        child.communicate(b"\n")
+        child.communicate("\n")
 
 
 @pytest.mark.parametrize(
