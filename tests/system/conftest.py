@@ -30,6 +30,13 @@ def long_recording(tmp_path_factory: pytest.TempPathFactory) -> RecordedSeries:
     return series
 
 
+@pytest.fixture(scope="session")
+def beam_loss_recording(tmp_path_factory: pytest.TempPathFactory) -> RecordedSeries:
+    """A series of 240 frames in files of ten; the beam is away from half of it to two thirds."""
+    (series,) = _record(tmp_path_factory, ["beam-loss"], frames=240)
+    return series
+
+
 def _record(factory: pytest.TempPathFactory, scenarios: list[str], frames: int) -> list[RecordedSeries]:
     with program_in(factory.mktemp("p")) as program:
         wanted = [argument for name in scenarios for argument in ("--scenario", name)]

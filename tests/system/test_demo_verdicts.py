@@ -109,12 +109,3 @@ def test_what_harms_nothing_is_never_called_damage(
 
 def test_a_stable_series_is_only_too_early_and_then_good(harmless: Demo) -> None:
     assert harmless.states("stable") == ["TOO EARLY", "GOOD"]
-
-
-def test_beam_loss_is_bad_data_while_it_lasts(harmless: Demo) -> None:
-    states = harmless.states("beam-loss")
-    assert states == ["TOO EARLY", "GOOD", "BAD DATA", "GOOD"]
-    (lost,) = [line for line in harmless.events("verdict", "beam-loss") if line["state"] == "BAD DATA"]
-    (step,) = SCENARIOS["beam-loss"].flux_steps
-    assert step.start * FRAMES <= lost["frame"] < step.end * FRAMES + 10
-    assert "beam" in lost["why"].lower()
