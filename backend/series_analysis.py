@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
 import numpy as np
 
 from backend.batch_pieces import part_of
@@ -24,14 +28,32 @@ _LONGEST_GAP = 100_000
 DAMAGE_LAGS = (1, 2, 4, 8, 16)
 
 
+_NO_EVENTS = (np.empty(0, np.uint32), np.empty(0, np.uint32))
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFrame:
+    """One frame in its place in the series; a missing one has no events."""
+
+    number: int
+    events: tuple[np.ndarray, np.ndarray]
+    missing: bool
+
+
 class RingAccumulators:
     """Everything that is summed per q ring."""
 
     def __init__(
-        self, partition: RingPartition, plan: SeriesPlan, info: SeriesInfo, settings: Settings
+        self,
+        partition: RingPartition,
+        plan: SeriesPlan,
+        info: SeriesInfo,
+        settings: Settings,
+        pool: ThreadPoolExecutor,
     ) -> None:
+        self._pool = pool
         self.partition = partition
-        self.multitau = MultiTau(partition, settings.correlation.lags_per_level, DAMAGE_LAGS)
+        self.multitau = MultiTau(partition, settings.correlation.lags_per_level, DAMAGE_LAGS, pool)
         self.two_time = TwoTime(partition, settings.two_time.max_bins, settings.two_time.pixels_per_ring)
         self.radial = RadialIntensity(partition, _SHOWN_FRAMES)
         self.ring_counts: list[np.ndarray] = []
@@ -56,16 +78,27 @@ class RingAccumulators:
             gradient,
         )
 
-    def add(
-        self, frame: int, pixel: np.ndarray, count: np.ndarray, *, missing: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Add a frame and return its ring counts and lagged products for the damage detector."""
-        counts, products = self.multitau.add(pixel, count)
-        self.two_time.add(pixel, count)
-        if not missing:
-            self.radial.add(frame, pixel, count)
-            self.ring_counts.append(counts)
-        return counts, products[:, self._damage_columns]
+    def add(self, frames: list[SeriesFrame]) -> tuple[np.ndarray, np.ndarray]:
+        """Add frames; return their ring counts and their lagged products for the damage detector.
+
+        ring_counts : shape (frame, ring); lagged_products : shape (frame, ring, lag), lags as in DAMAGE_LAGS.
+        """
+        two_time = self._pool.submit(self._add_to_two_time, frames)
+        radial = self._pool.submit(self._add_to_radial, frames)
+        counts, products = self.multitau.add_frames([frame.events for frame in frames])
+        two_time.result()
+        radial.result()
+        self.ring_counts.extend(row for row, frame in zip(counts, frames, strict=True) if not frame.missing)
+        return counts, products[:, :, self._damage_columns]
+
+    def _add_to_two_time(self, frames: list[SeriesFrame]) -> None:
+        for frame in frames:
+            self.two_time.add(*frame.events)
+
+    def _add_to_radial(self, frames: list[SeriesFrame]) -> None:
+        for frame in frames:
+            if not frame.missing:
+                self.radial.add(frame.number, *frame.events)
 
     def dose_s(self, frame: int) -> float:
         """Exposure up to the end of a frame, weighted by the transmission of the absorbers; seconds."""
@@ -95,6 +128,7 @@ class SeriesAnalysis:
         self._waiting: list[FrameBatch] = []
         self._waiting_frames = 0
         self._decoder: EventDecoder | None = None
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="correlate")
         self._next_frame = 0
         self._fits: tuple[RingFit | None, ...] = ()
         self._fitted_at = -1
@@ -134,6 +168,7 @@ class SeriesAnalysis:
         said = self._begin() if self.plan is None and self._waiting else []
         if self._decoder is not None:
             self._decoder.close()
+        self._pool.shutdown(wait=True)
         # The last fit starts afresh, so that it depends on the frames alone and not on when earlier fits were made.
         self._fits = ()
         self._fitted_at = -1
@@ -145,7 +180,9 @@ class SeriesAnalysis:
         self._decoder = EventDecoder(good, self.info.detector.dtype, self.info.detector.saturation_value)
         self.trace = TotalTrace(int(np.count_nonzero(good)))
         if self.plan.partition is not None:
-            self.rings = RingAccumulators(self.plan.partition, self.plan, self.info, self.settings)
+            self.rings = RingAccumulators(
+                self.plan.partition, self.plan, self.info, self.settings, self._pool
+            )
         first, self._waiting = self._waiting, []
         self._waiting_frames = 0
         events = [self._decoder.decode(batch) for batch in first]
@@ -166,39 +203,38 @@ class SeriesAnalysis:
     def _accumulate(self, events: EventBatch) -> list[Assessment]:
         self.set_aside.extend(events.set_aside)
         self.saturated.update(events.saturated_pixel.tolist())
+        frames: list[SeriesFrame] = []
+        for index, number in enumerate(events.frame_numbers.tolist()):
+            if number < self._next_frame:
+                self.set_aside.append((number, f"frame {number} came twice; the first one counts"))
+            elif number - self._next_frame > _LONGEST_GAP:
+                before = self._next_frame - 1
+                self.set_aside.append((number, f"frame {number} follows frame {before}: not believed"))
+            else:
+                absent = range(self._next_frame, number)
+                frames.extend(SeriesFrame(gap, _NO_EVENTS, missing=True) for gap in absent)
+                frames.append(SeriesFrame(number, events.frame(index), missing=False))
+                self._next_frame = number + 1
+        return self._add_frames(frames) if frames else []
+
+    def _add_frames(self, frames: list[SeriesFrame]) -> list[Assessment]:
+        image = self._pool.submit(self._add_to_image, [frame for frame in frames if not frame.missing])
         said: list[Assessment] = []
-        for index, frame in enumerate(events.frame_numbers.tolist()):
-            if frame < self._next_frame:
-                self.set_aside.append((frame, f"frame {frame} came twice; the first one counts"))
-                continue
-            if frame - self._next_frame > _LONGEST_GAP:
-                self.set_aside.append(
-                    (frame, f"frame {frame} follows frame {self._next_frame - 1}: not believed")
-                )
-                continue
-            for absent in range(self._next_frame, frame):
-                said.extend(self._add_frame(absent, _NO_EVENTS, _NO_EVENTS, missing=True))
-            pixel, count = events.frame(index)
-            said.extend(self._add_frame(frame, pixel, count, missing=False))
+        if self.rings is not None and self.rings.damage is not None:
+            counts, products = self.rings.add(frames)
+            dose = np.array([self.rings.dose_s(frame.number) for frame in frames])
+            said = self.rings.damage.add(counts, products, dose)
+        image.result()
+        self.frames_missing += sum(frame.missing for frame in frames)
         return said
 
-    def _add_frame(
-        self, frame: int, pixel: np.ndarray, count: np.ndarray, *, missing: bool
-    ) -> list[Assessment]:
-        self._next_frame = frame + 1
-        if missing:
-            self.frames_missing += 1
-        else:
-            photons = int(count.sum())
-            self.image.add(pixel, count)
-            self.trace.add(frame, photons)
-            self.frame_numbers.append(frame)
+    def _add_to_image(self, frames: list[SeriesFrame]) -> None:
+        for frame in frames:
+            photons = int(frame.events[1].sum())
+            self.image.add(*frame.events)
+            self.trace.add(frame.number, photons)
+            self.frame_numbers.append(frame.number)
             self.photons += photons
-        if self.rings is None or self.rings.damage is None:
-            return []
-        counts, products = self.rings.add(frame, pixel, count, missing=missing)
-        dose = np.array([self.rings.dose_s(frame)])
-        return self.rings.damage.add(counts[None], products[None], dose)
 
     def g2(self) -> MultiTauResult | None:
         """g2 of everything so far, corrected for the slope of I(q) across rings."""
@@ -214,6 +250,3 @@ class SeriesAnalysis:
             )
             self._fitted_at = self.frames
         return self._fits
-
-
-_NO_EVENTS = np.empty(0, np.uint32)

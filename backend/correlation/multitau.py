@@ -12,14 +12,18 @@ jackknife: shot noise, speckle and their correlation between lags are all in it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from backend.correlation import event_kernels as kernels
+from backend.correlation.pixel_stripe import Frame, PixelStripe
 from backend.photon_events import RingPartition
 
-_DENSE_OCCUPANCY = 0.25
+_STRIPES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +62,20 @@ def jackknife_error(replicates: np.ndarray) -> np.ndarray:
 
 
 @dataclass(slots=True)
-class _Sample:
-    """Counts of one or several frames: a sorted list, or a dense array once most pixels have photons."""
+class _RingSums:
+    """Ring sums of the samples of one level, and their products: the normaliser."""
 
-    pixel: np.ndarray | None
-    count: np.ndarray
-
-
-@dataclass(slots=True)
-class _Level:
     lags: np.ndarray
-    samples: list[_Sample | None]
     # Counts per (ring, left-out sector) of the stored samples; column 0 leaves out nothing.
     sums: np.ndarray
-    products: np.ndarray
     # Floating point: the square of a ring sum over thousands of frames does not fit into 64 bits.
     normaliser: np.ndarray
     filled: int = 0
-    waiting: tuple[_Sample, np.ndarray] | None = None
+    waiting: np.ndarray | None = None
 
 
 class MultiTau:
-    """Accumulates frames one by one; :meth:`result` may be asked for at any time.
+    """Accumulates frames; :meth:`result` may be asked for at any time.
 
     Parameters
     ----------
@@ -89,115 +85,90 @@ class MultiTau:
         Lags of level 0 (even); higher levels have half as many.
     extra_lags : tuple of int
         Lags of single frames beyond those, kept for the damage detector.
+    pool : Executor or None
+        Threads that share the work; ``None`` = the calling thread alone. The numbers do not depend on it.
     """
 
     def __init__(
-        self, partition: RingPartition, lags_per_level: int = 8, extra_lags: tuple[int, ...] = ()
+        self,
+        partition: RingPartition,
+        lags_per_level: int = 8,
+        extra_lags: tuple[int, ...] = (),
+        pool: Executor | None = None,
     ) -> None:
         self._partition = partition
         self._lags_per_level = lags_per_level // 2 * 2
         self._extra_lags = tuple(sorted(lag for lag in extra_lags if lag > self._lags_per_level))
-        self._levels: list[_Level] = []
-        self._dense = np.zeros(partition.cell_of_pixel.size, np.uint32)
+        self._level_lags = np.arange(self._lags_per_level // 2 + 1, self._lags_per_level + 1)
+        self._pool = pool
         cells = partition.rings * partition.sectors
+        edges = np.linspace(0, partition.cell_of_pixel.size, _STRIPES + 1).astype(np.int64)
+        self._stripes = [
+            PixelStripe(first, last, partition.cell_of_pixel, cells, self.frame_lags, self._level_lags)
+            for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+        ]
+        self._levels: list[_RingSums] = []
         self._pairs = np.zeros(cells, np.int64)
         self._pair_normaliser = np.zeros((partition.rings, partition.sectors + 1))
         self.frames = 0
 
     @property
     def frame_lags(self) -> np.ndarray:
-        """Lags, in frames, whose products :meth:`add` returns; shape (lag,), int64, ascending."""
+        """Lags, in frames, whose products :meth:`add_frames` returns; shape (lag,), int64, ascending."""
         return np.array([*range(1, self._lags_per_level + 1), *self._extra_lags], np.int64)
 
-    def add(self, pixel: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Add the next frame, given as its photon events; a missing frame is an empty one.
+    def add_frames(self, frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray]:
+        """Add the next frames, given as their photon events; a missing frame is an empty one.
 
         Returns
         -------
-        ring_counts : ndarray, shape (ring,), int64
+        ring_counts : ndarray, shape (frame, ring), int64
             Photons per ring.
-        lagged_products : ndarray, shape (ring, lag), int64
+        lagged_products : ndarray, shape (frame, ring, lag), int64
             sum over pixels of I(t) I(t - lag) for each of :attr:`frame_lags`.
         """
-        shape = (self._partition.rings, self._partition.sectors)
-        counts = np.zeros(shape[0] * shape[1], np.int64)
-        pairs = np.zeros_like(counts)
-        kernels.add_counts(pixel, count, self._partition.cell_of_pixel, counts, pairs)
-        self._pairs += pairs
-        sums = _leave_one_out(counts.reshape(shape))
+        shape = (len(frames), len(self.frame_lags), self._partition.rings, self._partition.sectors)
+        share_out = map if self._pool is None else self._pool.map
+        # Threads begin with the stripes while this one goes through the ring sums.
+        parts = share_out(partial(_add_to_stripe, frames), self._stripes)
+        ring_counts = np.array([self._add_sums(*frame) for frame in frames]).reshape(shape[0], shape[2])
+        new = np.zeros((*shape[:2], shape[2] * shape[3]), np.int64)
+        for part in parts:
+            new += part
+        self.frames += len(frames)
+        return ring_counts, np.moveaxis(new.reshape(shape).sum(axis=3), 1, 2)
+
+    def add(self, pixel: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As :meth:`add_frames` for a single frame; the frame axis is left out."""
+        ring_counts, products = self.add_frames([(pixel, count)])
+        return ring_counts[0], products[0]
+
+    def _add_sums(self, pixel: np.ndarray, count: np.ndarray) -> np.ndarray:
+        """Add a frame to contrast and normalisers; returns its photons per ring."""
+        counts = np.zeros_like(self._pairs)
+        kernels.add_counts(pixel, count, self._partition.cell_of_pixel, counts, self._pairs)
+        sums = _leave_one_out(counts.reshape(self._partition.rings, self._partition.sectors))
         self._pair_normaliser += sums.astype(np.float64) * (sums - 1)
-        new = self._add_sample(0, _Sample(pixel, count), sums)
-        self.frames += 1
-        return sums[:, 0], new.reshape(len(new), *shape).sum(axis=2).T
+        self._add_level_sums(0, sums)
+        return sums[:, 0]
 
-    def _new_level(self, level: int) -> _Level:
-        half = self._lags_per_level // 2
-        if level == 0:
-            lags = self.frame_lags
-        else:
-            lags = np.arange(half + 1, self._lags_per_level + 1)
-        slots = int(lags[-1])
-        shape = (self._partition.rings, self._partition.sectors + 1)
-        return _Level(
-            lags=lags,
-            samples=[None] * slots,
-            sums=np.zeros((slots, *shape), np.int64),
-            products=np.zeros((len(lags), self._partition.rings * self._partition.sectors), np.int64),
-            normaliser=np.zeros((len(lags), *shape)),
-        )
-
-    def _add_sample(self, level_number: int, sample: _Sample, sums: np.ndarray) -> np.ndarray:
-        """Correlate a sample with the history of its level, keep it, and pass pairs on; returns its products."""
-        if level_number == len(self._levels):
-            self._levels.append(self._new_level(level_number))
-        level = self._levels[level_number]
-        slots = len(level.samples)
+    def _add_level_sums(self, number: int, sums: np.ndarray) -> None:
+        if number == len(self._levels):
+            lags = self._level_lags if number else self.frame_lags
+            history = np.zeros((int(lags[-1]), *sums.shape), np.int64)
+            self._levels.append(_RingSums(lags, history, np.zeros((len(lags), *sums.shape))))
+        level = self._levels[number]
+        slots = len(level.sums)
         reached = level.lags[level.lags <= level.filled]
-        new = np.zeros((len(level.lags), level.products.shape[1]), np.int64)
-        if len(reached):
-            self._correlate(sample, [level.samples[(level.filled - lag) % slots] for lag in reached], new)
-            level.products += new
-            earlier_sums = level.sums[(level.filled - reached) % slots]
-            level.normaliser[: len(reached)] += sums.astype(np.float64) * earlier_sums
-        level.samples[level.filled % slots] = sample
+        earlier = level.sums[(level.filled - reached) % slots]
+        level.normaliser[: len(reached)] += sums.astype(np.float64) * earlier
         level.sums[level.filled % slots] = sums
         level.filled += 1
         if level.waiting is None:
-            level.waiting = (sample, sums)
+            level.waiting = sums
         else:
-            first, first_sums = level.waiting
-            level.waiting = None
-            self._add_sample(level_number + 1, self._sum(first, sample), first_sums + sums)
-        return new
-
-    def _correlate(self, sample: _Sample, earlier: list[_Sample | None], products: np.ndarray) -> None:
-        cells = self._partition.cell_of_pixel
-        if sample.pixel is not None:
-            kernels.scatter(sample.pixel, sample.count, self._dense)
-        dense = sample.count if sample.pixel is None else self._dense
-        for row, other in zip(products, earlier, strict=False):
-            if other is None:
-                continue
-            if other.pixel is not None:
-                kernels.add_products(other.pixel, other.count, dense, cells, row)
-            elif sample.pixel is not None:
-                kernels.add_products(sample.pixel, sample.count, other.count, cells, row)
-            else:
-                kernels.add_dense_products(dense, other.count, cells, row)
-        if sample.pixel is not None:
-            kernels.clear(sample.pixel, self._dense)
-
-    def _sum(self, first: _Sample, second: _Sample) -> _Sample:
-        if first.pixel is not None and second.pixel is not None:
-            if first.pixel.size + second.pixel.size < _DENSE_OCCUPANCY * self._dense.size:
-                return _Sample(*kernels.merge(first.pixel, first.count, second.pixel, second.count))
-        total = np.zeros(self._dense.size, np.uint32)
-        for part in (first, second):
-            if part.pixel is None:
-                total += part.count
-            else:
-                total[part.pixel] += part.count
-        return _Sample(None, total)
+            first, level.waiting = level.waiting, None
+            self._add_level_sums(number + 1, first + sums)
 
     def result(self, gradient: np.ndarray | None = None) -> MultiTauResult:
         """g2 of everything added so far.
@@ -217,7 +188,7 @@ class MultiTau:
                 # The extra lags are for the damage detector; higher levels have them too, with less noise.
                 reached &= level.lags <= self._lags_per_level
             lags.append(level.lags[reached] << number)
-            products.append(level.products[reached])
+            products.append(np.sum([stripe.products(number) for stripe in self._stripes], axis=0)[reached])
             normaliser.append(level.normaliser[reached])
         shape = (-1, self._partition.rings, self._partition.sectors)
         numerator = _leave_one_out(np.concatenate(products).reshape(shape)).astype(np.float64)
@@ -229,6 +200,10 @@ class MultiTau:
             values = values / gradient[None, :, None]
         values = np.moveaxis(values, (0, 1, 2), (2, 1, 0))
         return MultiTauResult(np.concatenate(lags), values[0], values[1:])
+
+
+def _add_to_stripe(frames: Sequence[Frame], stripe: PixelStripe) -> np.ndarray:
+    return stripe.add_frames(frames)
 
 
 def _leave_one_out(cells: np.ndarray) -> np.ndarray:
