@@ -30,6 +30,8 @@ class SeriesRun:
         The newest word.
     status : str
         "running", "complete" or "incomplete".
+    frames_per_file : int
+        Most frames that came from one file so far: the next ones are there when the next file is.
     """
 
     def __init__(self, info: SeriesInfo, settings: Settings) -> None:
@@ -37,6 +39,9 @@ class SeriesRun:
         self.analysis = SeriesAnalysis(info, settings)
         self.status = "running"
         self.end_reason = ""
+        self.frames_per_file = 0
+        self._file = ""
+        self._frames_of_file = 0
         self.verdict = Verdict(
             state=VerdictState.TOO_EARLY,
             why="Too early to tell: the first frames are coming.",
@@ -46,6 +51,9 @@ class SeriesRun:
 
     def add(self, batch: FrameBatch) -> list[Verdict]:
         """Add frames; returns the verdicts that differ in state from the one before."""
+        self._frames_of_file = len(batch.chunks) + (self._frames_of_file if batch.source == self._file else 0)
+        self._file = batch.source
+        self.frames_per_file = max(self.frames_per_file, self._frames_of_file)
         # Judged at the end of each window, not of each batch: the same frames always give the same verdicts.
         pieces = pieces_within_windows(batch, self.analysis.frames_per_window)
         return [change for piece in pieces for change in self._judge(self.analysis.add(piece))]

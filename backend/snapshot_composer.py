@@ -38,6 +38,8 @@ _PARTS_EVERY_S_IN_BACKLOG = 2.0
 _BACKLOG_FRAMES = 200
 _SILENT_AFTER_S = 5.0
 _SILENT_AFTER_INTERVALS = 3.0
+_SILENT_AFTER_FILES = 2.0
+_BURST_SHARE = 0.1
 _ROWS = 200
 _PARTS = ("image", "g2", "intensity", "trend", "two_time")
 
@@ -74,8 +76,11 @@ class SnapshotComposer:
     def frames_arrived(self, now: float) -> None:
         """Frames of the shown series were worked off."""
         if self._last_frame_at is not None:
-            # The longest recent gap, slowly forgotten: files come in bursts of batches.
-            self._frame_interval_s = max(0.9 * self._frame_interval_s, now - self._last_frame_at)
+            gap_s = now - self._last_frame_at
+            # The longest recent gap, slowly forgotten. A file comes as a burst of batches: the moments between those
+            # say nothing about the time to the next file.
+            if gap_s > _BURST_SHARE * self._frame_interval_s:
+                self._frame_interval_s = max(0.9 * self._frame_interval_s, gap_s)
         self._last_frame_at = now
 
     def series_changed(self) -> None:
@@ -184,7 +189,7 @@ class SnapshotComposer:
         if run.status != "running":
             return run.verdict
         silent_s = now - (self._last_frame_at or self._series_started_at)
-        if silent_s > max(_SILENT_AFTER_S, _SILENT_AFTER_INTERVALS * self._frame_interval_s):
+        if silent_s > self._longest_pause_s(run):
             expected = run.info.expected_frames
             planned = "" if expected is None else f" of {expected}"
             return Verdict(
@@ -194,6 +199,13 @@ class SnapshotComposer:
                 series=run.info.name,
             )
         return run.verdict
+
+    def _longest_pause_s(self, run: SeriesRun) -> float:
+        """How long nothing may come: a data file appears as a whole, after its last frame."""
+        # Before the first file its length is unknown; it holds the whole series at most.
+        frames = _SILENT_AFTER_FILES * run.frames_per_file or run.info.expected_frames or 0
+        file_s = frames * (run.info.frame_time_s or 0.0)
+        return max(_SILENT_AFTER_S, file_s, _SILENT_AFTER_INTERVALS * self._frame_interval_s)
 
     def _renew_parts(self, run: SeriesRun | None, backlog_frames: int) -> None:
         """Make the parts anew when frames came, but less often while frames are waiting: analysis goes first."""
