@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -14,6 +15,7 @@ from backend.errors import FeedbackError
 _HEARTBEAT_S = 10.0
 _STALE_AFTER_S = 60.0
 _RECORD_BYTES = 256
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 class LeaseError(FeedbackError):
@@ -45,22 +47,37 @@ class Lease:
         self._beat_at = 0.0
         try:
             self._take()
+            self.keep()
+        except OSError as error:
+            os.close(self._file)
+            raise LeaseError(
+                f"The lock file {path} cannot be used: {error.strerror or error}.",
+                still_works="Live pictures and the verdict do not need it.",
+                try_this="Check that the file system is there and that you may write in it.",
+            ) from error
         except LeaseError:
             os.close(self._file)
             raise
-        self.keep()
 
     def _take(self) -> None:
+        locked = True
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise self._refusal() from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            locked = False
         holder = self._read()
-        other_host = holder.get("host") not in (None, socket.gethostname())
+        other = holder.get("host") not in (None, socket.gethostname())
+        if not locked:
+            # A file system without locks: the heartbeat alone has to tell, on this host too.
+            other = other or holder.get("pid") not in (None, os.getpid())
         heartbeat = holder.get("heartbeat")
         # Clocks of two hosts differ: a heartbeat from a little ahead is fresh, one from far ahead is nonsense.
         fresh = isinstance(heartbeat, (int, float)) and abs(time.time() - heartbeat) < _STALE_AFTER_S
-        if other_host and fresh:
+        if other and fresh:
             raise self._refusal()
 
     def _read(self) -> dict[str, object]:
@@ -105,5 +122,7 @@ class Lease:
 
     def release(self) -> None:
         """Give the lease back."""
-        os.ftruncate(self._file, 0)
-        os.close(self._file)
+        try:
+            os.ftruncate(self._file, 0)
+        finally:
+            os.close(self._file)
