@@ -66,12 +66,14 @@ class FolderWatch:
     @property
     def description(self) -> str:
         """What is being waited for, as a sentence for an empty window."""
-        if self._place is None:
+        # Asked from another thread than the one that polls: each is looked at once.
+        place, active = self._place, self._active
+        if place is None:
             return f"Waiting for a beamtime: {self._root} has neither 'current' nor 'commissioning' yet."
-        if self._active is not None:
-            return f"Waiting for the next data file in {self._active[1].place.detector_folder}."
+        if active is not None:
+            return f"Waiting for the next data file in {active[1].place.detector_folder}."
         return (
-            f"Waiting for P10 run files in {self._place.raw}. A series appears as <sample>_<NNNNN>/<detector>/ with "
+            f"Waiting for P10 run files in {place.raw}. A series appears as <sample>_<NNNNN>/<detector>/ with "
             "a master and data files."
         )
 
