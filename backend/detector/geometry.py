@@ -105,5 +105,6 @@ def _refuse_absurd(geometry: Geometry) -> None:
         raise GeometryError(
             f"The geometry makes no sense: {', '.join(faults)}.",
             still_works="The image and the intensity are shown.",
-            try_this="Correct the values in the control system, or enter them in the settings, section [geometry].",
+            try_this="Correct the values in the control system; those of the settings, section [geometry], count only "
+            "where the files state none.",
         )
