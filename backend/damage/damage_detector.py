@@ -172,14 +172,16 @@ class DamageDetector:
             FollowedChannel(channel, model, self._lags, _MOST_WINDOWS, planned) for channel in channels
         ]
         self._gate = GlitchGate()
-        for window in self._windows:
+        for window in reference:
             self._follow(window)
         for family in {followed.channel.family for followed in self._followed}:
             members = [f for f in self._followed if f.channel.family == family]
-            residuals = np.concatenate([np.array(f.residuals[: len(reference) - 1]) for f in members])
+            residuals = np.concatenate([np.array(f.residuals) for f in members])
             # Residuals wider than predicted mean that something unknown adds noise; never claim less than predicted.
             squares = float(np.mean(np.clip(residuals, -4, 4) ** 2)) if residuals.size else 1.0
             self._over_dispersion[family] = max(1.0, squares)
+        for window in self._windows[len(reference) :]:
+            self._follow(window)
 
     def _follow(self, window: Window) -> None:
         dose = window.dose / self._planned_dose()

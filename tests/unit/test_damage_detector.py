@@ -48,8 +48,14 @@ def test_undamaged_series_are_left_in_peace() -> None:
     """60 series, fast to nearly static, with restless beam, drift and dips."""
     changing = 0
     for index in range(60):
+        # Every other series is bright: there the speckle, not the photons, make the noise.
         plan = StreamPlan(
-            pixels=500, tau_c_frames=TAU_C_FRAMES[index % 4], beam=_beam(index, dip=index % 5 == 0)
+            frames=300,
+            pixels=300,
+            photons_per_pixel=(0.2, 1.5)[index // 4 % 2],
+            contrast=(0.12, 0.3)[index // 4 % 2],
+            tau_c_frames=TAU_C_FRAMES[index % 4],
+            beam=restless_beam(300, np.random.default_rng(index), dip=index % 5 == 0),
         )
         states = _states(judge(ring_stream(plan, 1000 + index)))
         assert DamageState.DAMAGING not in states, plan
@@ -181,7 +187,7 @@ def test_without_any_photon_there_is_no_beam() -> None:
 @pytest.mark.parametrize("expected_frames", [0, 100], ids=["length unknown", "longer than planned"])
 def test_a_series_without_end_keeps_a_bounded_memory(expected_frames: int) -> None:
     """Windows of one frame: 1500 frames are six times the most windows that are kept."""
-    stream = ring_stream(StreamPlan(frames=1500, rings=3, pixels=800), 13)
+    stream = ring_stream(StreamPlan(frames=1500, rings=3, pixels=300), 13)
     detector = detector_for(stream, expected_frames, window_frames=1)
     assessments = judge(stream, detector)
     assert max(assessment.windows for assessment in assessments) <= 256
@@ -189,6 +195,23 @@ def test_a_series_without_end_keeps_a_bounded_memory(expected_frames: int) -> No
     # 256 windows of 1 frame, then 128 each of 2, 4 and 8.
     assert assessments[-1].frame - assessments[-2].frame == 8
     assert DamageState.DAMAGING not in _states(assessments)
+
+
+def test_joined_windows_say_what_windows_of_that_length_say() -> None:
+    stream = ring_stream(StreamPlan(frames=400, rings=4), 19)
+    joined = judge(stream, detector_for(stream, 0, window_frames=1))
+    longer = {
+        assessment.frame: assessment for assessment in judge(stream, detector_for(stream, 0, window_frames=2))
+    }
+    # 256 windows of one frame become 128 of two; from then on both speak about the same windows.
+    late = [assessment for assessment in joined if assessment.frame > 255]
+    assert len(late) == 72
+    for assessment in late:
+        other = longer[assessment.frame]
+        assert (assessment.state, assessment.label) == (other.state, other.label)
+        assert assessment.log10_evidence == pytest.approx(other.log10_evidence)
+        for family, effect in assessment.effects.items():
+            assert effect == pytest.approx(other.effects[family])
 
 
 def test_damage_is_still_found_after_the_windows_were_joined() -> None:

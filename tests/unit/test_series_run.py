@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from speckle_series import SETTINGS, SHAPE_YX, batch_of, fed, poisson_frames, series_info, speckle_frames
 
 from backend.frames import SeriesEnded
+from backend.series_analysis import SeriesAnalysis
 from backend.series_run import SeriesRun
 from backend.snapshot import Verdict, VerdictState
 from backend.snapshot_composer import SnapshotComposer
@@ -84,6 +85,18 @@ def test_the_batches_do_not_matter(at_once: tuple[SeriesRun, list[Verdict]], cut
     assert run.analysis.rings is not None and whole.analysis.rings is not None
     assert run.analysis.rings.damage is not None and whole.analysis.rings.damage is not None
     assert run.analysis.rings.damage.assessments == whole.analysis.rings.damage.assessments
+
+
+def test_the_plan_is_made_from_the_same_first_frames() -> None:
+    plans = []
+    for cut in (1, 19, 20, 21, 90):
+        analysis = SeriesAnalysis(series_info(len(FRAMES)), SETTINGS)
+        analysis.add(batch_of(FRAMES[:cut]))
+        analysis.add(batch_of(FRAMES[cut:], cut))
+        analysis.finish()
+        assert analysis.plan is not None and analysis.plan.partition is not None
+        plans.append((analysis.plan.partition.q_inv_nm.tobytes(), analysis.plan.speckle_area_px))
+    assert len(set(plans)) == 1
 
 
 def test_missing_frames_keep_the_time_right(at_once: tuple[SeriesRun, list[Verdict]]) -> None:
