@@ -13,8 +13,8 @@ from backend.errors import SeriesError
 from backend.frames import FrameBatch, SourceEvent, SourceNotice
 from backend.settings import WatchSettings
 
-# Frames handed over in one call never hold more memory than this, however large a frame is.
-_LARGEST_BATCH_BYTES = 256 * 1024 * 1024
+# Frames handed over in one call never hold more memory than this, however large a frame is; a dozen may be waiting.
+_LARGEST_BATCH_BYTES = 64 * 1024 * 1024
 
 
 class DataCursor:

@@ -7,9 +7,13 @@ import queue
 import threading
 import traceback
 
+from backend.batch_pieces import part_of
 from backend.frames import FrameBatch, Source, SourceEvent, SourceNotice
 
 _QUEUED_EVENTS = 16
+# A bright frame of a large detector takes half a second to work off; whoever takes events must be able to do something
+# else in between.
+_FRAMES_AT_ONCE = 4
 _IDLE_S = 0.05
 _AFTER_FAULT_S = 1.0
 _log = logging.getLogger(__name__)
@@ -26,6 +30,7 @@ class SourceThread:
         self._queue: queue.Queue[SourceEvent] = queue.Queue(_QUEUED_EVENTS)
         self._stop = threading.Event()
         self._ended = threading.Event()
+        self._rest: FrameBatch | None = None
         self._waiting_frames = 0
         self._count_lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="acquisition", daemon=True)
@@ -41,20 +46,25 @@ class SourceThread:
 
     @property
     def waiting_frames(self) -> int:
-        """Frames in the queue."""
+        """Frames that were read and not fetched yet."""
         return self._waiting_frames
 
     @property
     def exhausted(self) -> bool:
         """True when the source has ended and the queue is empty."""
-        return self._ended.is_set() and self._queue.empty()
+        return self._ended.is_set() and self._queue.empty() and self._rest is None
 
     def next_event(self) -> SourceEvent | None:
-        """The next event, or ``None`` when there is none yet."""
-        try:
-            event = self._queue.get_nowait()
-        except queue.Empty:
-            return None
+        """The next event, or ``None`` when there is none yet; long batches come in pieces of a few frames."""
+        event: SourceEvent | None = self._rest
+        if event is None:
+            try:
+                event = self._queue.get_nowait()
+            except queue.Empty:
+                return None
+        self._rest = None
+        if isinstance(event, FrameBatch) and len(event.chunks) > _FRAMES_AT_ONCE:
+            event, self._rest = part_of(event, 0, _FRAMES_AT_ONCE), part_of(event, _FRAMES_AT_ONCE)
         self._count(event, -1)
         return event
 
