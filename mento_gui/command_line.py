@@ -119,4 +119,8 @@ def _run_window(root: Path, settings_file: Path | None) -> None:
         )
     from mento_gui.application import run_window
 
-    sys.exit(run_window(root, settings_file))
+    try:
+        code = run_window(root, settings_file)
+    except FeedbackError as error:
+        raise click.ClickException(str(error)) from error
+    sys.exit(code)

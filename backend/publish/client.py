@@ -9,7 +9,7 @@ import msgspec
 import zmq
 
 from backend.errors import BackendUnreachableError
-from backend.publish.endpoint import endpoint_of
+from backend.publish.endpoint import endpoint_of, make_private
 from backend.requests import AnyRequest, Ping, Reply
 from backend.snapshot import Snapshot, decode_snapshot
 
@@ -18,10 +18,16 @@ class BackendClient:
     """Listens to the backend of ``root``. All calls return at once; ZeroMQ reconnects by itself.
 
     Not thread-safe: one thread owns it.
+
+    Raises
+    ------
+    BackendUnreachableError
+        The folder of the sockets is not private to this user: somebody else could answer in it.
     """
 
     def __init__(self, root: Path) -> None:
         self.endpoint = endpoint_of(root)
+        make_private(self.endpoint)
         self._context = zmq.Context(io_threads=1)
         self._snapshots = self._context.socket(zmq.SUB)
         # Only the newest snapshot is kept: a slow window is never shown the past.
@@ -115,7 +121,11 @@ def is_backend_alive(root: Path, timeout_s: float = 0.5) -> bool:
     """True when a backend for ``root`` answers on this host within ``timeout_s`` seconds."""
     if not endpoint_of(root).exists:
         return False
-    client = BackendClient(root)
+    try:
+        client = BackendClient(root)
+    except BackendUnreachableError:
+        # Whoever listens in a folder that is not ours is no backend of ours.
+        return False
     try:
         return client.ask(Ping(), timeout_s).ok
     except BackendUnreachableError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,11 @@ def status(root: Path, as_json: bool) -> None:
         raise click.ClickException(
             f"No backend runs for {root} on this host. Start one with: mento-gui --backend-only --root {root}"
         )
-    client = BackendClient(root)
     try:
-        reply = client.ask(GetStatus(), timeout_s=3.0)
+        with closing(BackendClient(root)) as client:
+            reply = client.ask(GetStatus(), timeout_s=3.0)
     except BackendUnreachableError as error:
         raise click.ClickException(str(error)) from error
-    finally:
-        client.close()
     if not reply.payload:
         raise click.ClickException(
             "The backend is starting and has nothing to say yet. Ask again in a moment."
