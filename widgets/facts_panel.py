@@ -15,7 +15,7 @@ from widgets.theme import DARK, Theme
 _FACTS = (
     ("Sample", "Name of the sample, from the folder."),
     ("Detector", "Which detector wrote the series."),
-    ("Frames", "Frames analysed of frames planned; set aside means beam loss, missing means never written."),
+    ("Frames", "Frames analysed of frames planned; set aside means unreadable, missing means never written."),
     ("Time", "Measured so far, and what is left at the frame time of the series."),
     ("Rate", "Frames per second that arrive, and photons per pixel and frame."),
     ("Backlog", "Frames that wait, and the share of frames that is used when the analysis cannot keep up."),
@@ -79,8 +79,9 @@ class FactsPanel(QFrame):
         expected = None if series is None else series.expected_frames
         self.progress.setVisible(bool(expected))
         if series is not None and expected:
-            self.progress.setRange(0, expected)
-            self.progress.setValue(min(series.frames, expected))
+            # In thousandths: a plan of "as many as come" does not fit into the bar's 32 bits.
+            self.progress.setRange(0, 1000)
+            self.progress.setValue(1000 * min(series.frames, expected) // expected)
         self.beam.show_intensity(snapshot.intensity, expected)
 
     def set_stale(self, stale: bool) -> None:
