@@ -76,6 +76,19 @@ class Program:
         self._started: list[subprocess.Popen[bytes]] = []
         for path in (self.root, self.temporary, self.documents, folder / "out"):
             path.mkdir()
+        (folder / "run").mkdir(mode=0o700)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Environment that keeps everything the program writes in this place, and its mark."""
+        user_folders = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
+        return {
+            _MARK: str(self.folder),
+            "XDG_RUNTIME_DIR": str(self.folder / "run"),
+            "TMPDIR": str(self.temporary),
+            "XDG_DOCUMENTS_DIR": str(self.documents),
+            **{name: str(self.folder / name.lower()) for name in user_folders},
+        }
 
     def start(self, *arguments: str, environment: dict[str, str] | None = None) -> Started:
         """Start ``mento-gui ARGUMENTS`` and return at once."""
@@ -190,13 +203,8 @@ def program_in(folder: Path) -> Iterator[Program]:
     # The path of a socket must stay short, so the folder is not named after the test.
     with pytest.MonkeyPatch.context() as patch:
         program = Program(folder)
-        (folder / "run").mkdir(mode=0o700)
-        patch.setenv(_MARK, str(folder))
-        patch.setenv("XDG_RUNTIME_DIR", str(folder / "run"))
-        patch.setenv("TMPDIR", str(program.temporary))
-        patch.setenv("XDG_DOCUMENTS_DIR", str(program.documents))
-        for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
-            patch.setenv(name, str(folder / name.lower()))
+        for name, value in program.variables.items():
+            patch.setenv(name, value)
         try:
             yield program
         finally:
