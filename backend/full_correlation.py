@@ -10,6 +10,7 @@ import numpy as np
 
 from backend.acquisition.recorded_series import RecordedSeries
 from backend.correlation_result import CorrelationResult
+from backend.detector.geometry import Geometry
 from backend.errors import SeriesError
 from backend.first_frames import SeriesPlan
 from backend.frames import FrameBatch, SeriesEnded, SeriesStarted, SourceNotice
@@ -111,13 +112,7 @@ def result_of(run: SeriesRun) -> CorrelationResult:
         contrast=result.g2[:, 0] - 1,
         contrast_err=result.g2_err[:, 0],
         fits=analysis.fits(result),
-        geometry={
-            "distance_m": plan.geometry.distance_m,
-            "wavelength_m": plan.geometry.wavelength_m,
-            "pixel_size_m": plan.geometry.pixel_size_m,
-            "beam_center_y_px": plan.geometry.beam_center_yx_px[0],
-            "beam_center_x_px": plan.geometry.beam_center_yx_px[1],
-        },
+        geometry=_geometry_values(plan.geometry),
         settings_json=analysis.settings.model_dump_json(),
         settings_sha256=analysis.settings.sha256,
         program_version=PROGRAM_VERSION,
@@ -125,6 +120,16 @@ def result_of(run: SeriesRun) -> CorrelationResult:
         verdict_why=run.verdict.why,
         notices=_notices(run, plan),
     )
+
+
+def _geometry_values(geometry: Geometry) -> dict[str, float]:
+    return {
+        "distance_m": geometry.distance_m,
+        "wavelength_m": geometry.wavelength_m,
+        "pixel_size_m": geometry.pixel_size_m,
+        "beam_center_y_px": geometry.beam_center_yx_px[0],
+        "beam_center_x_px": geometry.beam_center_yx_px[1],
+    }
 
 
 def _notices(run: SeriesRun, plan: SeriesPlan) -> tuple[str, ...]:

@@ -33,59 +33,69 @@ def partition_into_rings(
         No good pixels lie in the wanted q range.
     """
     radius = geometry.radius_px()
-    inner, outer = _radial_range(geometry, good, radius, settings, mean_image)
-    edges = np.geomspace(inner, outer, settings.count + 1)
-    # Rings too small for statistics are merged with their outer neighbour.
-    pixels, _ = np.histogram(radius[good], edges)
-    edges = _merge_small(edges, pixels)
-    fine_edges = np.unique(
-        np.concatenate(
-            [
-                np.geomspace(a, b, settings.fine_per_ring + 1)
-                for a, b in zip(edges[:-1], edges[1:], strict=True)
-            ]
-        )
-    )
-    flat_radius = radius.ravel().astype(np.float64)
-    fine = np.searchsorted(fine_edges, flat_radius, side="right") - 1
-    inside = good.ravel() & (fine >= 0) & (fine < len(fine_edges) - 1)
-    present = np.bincount(fine[inside], minlength=len(fine_edges) - 1) > 0
-    fine_used = np.flatnonzero(present)
-    fine_pixel = (np.cumsum(present) - 1)[fine[inside]]
-    ring_of_fine = np.clip(
-        np.searchsorted(edges, fine_edges[fine_used] * (1 + 1e-9), side="right") - 1, 0, len(edges) - 2
-    )
-    fine_of_pixel = np.full(good.size, -1, np.int16)
-    fine_of_pixel[inside] = fine_pixel
-    ring = ring_of_fine[fine_pixel]
-    sector = _equal_sectors(ring, geometry.azimuth_rad().ravel()[inside], settings.sectors, len(edges) - 1)
-    cell_of_pixel = np.full(good.size, -1, np.int16)
-    cell_of_pixel[inside] = ring * settings.sectors + sector
+    edges = _ring_edges(geometry, good, radius, settings, mean_image)
     rings = len(edges) - 1
+    flat_radius = radius.ravel().astype(np.float64)
+    inside, fine_pixel, ring_of_fine = _fine_rings(flat_radius, good.ravel(), edges, settings.fine_per_ring)
+    ring = ring_of_fine[fine_pixel]
+    sector = _equal_sectors(ring, geometry.azimuth_rad().ravel()[inside], settings.sectors, rings)
+    cell = ring * settings.sectors + sector
     q_squared = geometry.q_inv_nm(flat_radius[inside]) ** 2
-    # g2 of a ring weighs its pixels with the square of their intensity, so its q is the mean with these weights.
-    pixels_of_fine = np.bincount(fine_pixel, minlength=len(fine_used))
-    profile = (
-        np.bincount(fine_pixel, weights=mean_image.ravel()[inside], minlength=len(fine_used)) / pixels_of_fine
-    )
-    weight = (profile**2)[fine_pixel] if profile.min() > 0 else np.ones(fine_pixel.size)
+    fine_pixels = np.bincount(fine_pixel, minlength=len(ring_of_fine))
+    weight = _weight_in_g2(fine_pixel, fine_pixels, mean_image.ravel()[inside])
     return RingPartition(
         shape_yx=geometry.shape_yx,
         rings=rings,
         sectors=settings.sectors,
-        fine_rings=len(fine_used),
-        cell_of_pixel=cell_of_pixel,
-        fine_of_pixel=fine_of_pixel,
+        fine_rings=len(ring_of_fine),
+        cell_of_pixel=_spread(cell, inside),
+        fine_of_pixel=_spread(fine_pixel, inside),
         ring_of_fine=ring_of_fine.astype(np.int16),
-        cell_pixels=np.bincount(cell_of_pixel[inside], minlength=rings * settings.sectors).reshape(
-            rings, settings.sectors
-        ),
-        fine_pixels=pixels_of_fine,
+        cell_pixels=np.bincount(cell, minlength=rings * settings.sectors).reshape(rings, settings.sectors),
+        fine_pixels=fine_pixels,
         q_inv_nm=_root_mean(q_squared, weight, ring, rings),
-        fine_q_inv_nm=_root_mean(q_squared, weight, fine_pixel, len(fine_used)),
+        fine_q_inv_nm=_root_mean(q_squared, weight, fine_pixel, len(ring_of_fine)),
         ring_edges_px=np.stack([edges[:-1], edges[1:]], axis=1),
         beam_center_yx_px=geometry.beam_center_yx_px,
     )
+
+
+def _ring_edges(
+    geometry: Geometry, good: np.ndarray, radius: np.ndarray, settings: RingSettings, mean_image: np.ndarray
+) -> np.ndarray:
+    """Radii between the rings in pixels, shape (ring + 1,); rings too small for statistics are merged."""
+    inner, outer = _radial_range(geometry, good, radius, settings, mean_image)
+    edges = np.geomspace(inner, outer, settings.count + 1)
+    pixels, _ = np.histogram(radius[good], edges)
+    return _merge_small(edges, pixels)
+
+
+def _fine_rings(
+    radius: np.ndarray, good: np.ndarray, edges: np.ndarray, fine_per_ring: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pixels inside (flat bool), fine ring of each of those from 0, and ring of each fine ring that has pixels."""
+    pieces = [
+        np.geomspace(inner, outer, fine_per_ring + 1)[:-1]
+        for inner, outer in zip(edges[:-1], edges[1:], strict=True)
+    ]
+    fine_edges = np.append(np.concatenate(pieces), edges[-1])
+    fine = np.searchsorted(fine_edges, radius, side="right") - 1
+    inside = good & (fine >= 0) & (fine < len(fine_edges) - 1)
+    present = np.bincount(fine[inside], minlength=len(fine_edges) - 1) > 0
+    return inside, (np.cumsum(present) - 1)[fine[inside]], np.flatnonzero(present) // fine_per_ring
+
+
+def _spread(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Values of the pixels inside in their places, -1 elsewhere; int16."""
+    everywhere = np.full(inside.size, -1, np.int16)
+    everywhere[inside] = values
+    return everywhere
+
+
+def _weight_in_g2(fine_pixel: np.ndarray, fine_pixels: np.ndarray, intensity: np.ndarray) -> np.ndarray:
+    """Square of the smooth intensity: g2 of a ring weighs its pixels so, and its q is the mean with these weights."""
+    profile = np.bincount(fine_pixel, weights=intensity, minlength=len(fine_pixels)) / fine_pixels
+    return (profile**2)[fine_pixel] if profile.min() > 0 else np.ones(fine_pixel.size)
 
 
 def _root_mean(squares: np.ndarray, weight: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
