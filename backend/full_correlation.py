@@ -80,14 +80,7 @@ def result_of(run: SeriesRun) -> CorrelationResult:
     result = analysis.g2()
     plan = analysis.plan
     if plan is None or result is None or analysis.rings is None or plan.geometry is None:
-        reason = (
-            plan.no_rings.what if plan is not None and plan.no_rings is not None else "It has too few frames."
-        )
-        raise SeriesError(
-            f"{run.info.name} cannot be correlated: {reason}",
-            still_works="The raw data are untouched.",
-            try_this="Give the geometry in the settings, section [geometry], or measure more frames.",
-        )
+        raise _not_correlated(run)
     rings = analysis.rings
     shape = run.info.detector.shape_yx
     counts = analysis.image.counts.reshape(shape) / max(analysis.image.frames, 1)
@@ -119,6 +112,18 @@ def result_of(run: SeriesRun) -> CorrelationResult:
         verdict=str(run.verdict.state),
         verdict_why=run.verdict.why,
         notices=_notices(run, plan),
+    )
+
+
+def _not_correlated(run: SeriesRun) -> SeriesError:
+    plan = run.analysis.plan
+    reason = "It has too few frames."
+    if plan is not None and plan.no_rings is not None:
+        reason = plan.no_rings.what
+    return SeriesError(
+        f"{run.info.name} cannot be correlated: {reason}",
+        still_works="The raw data are untouched.",
+        try_this="Give the geometry in the settings, section [geometry], or measure more frames.",
     )
 
 
