@@ -151,8 +151,10 @@ class DamageDetector:
         return counts / max(float(np.median(earlier)), 1e-9)
 
     def _planned_dose(self) -> float:
-        per_window = self._windows[0].dose if self._windows[0].dose > 0 else 1.0
-        return per_window * max(self.planned_windows, 1)
+        # Windows before the first one in use were dark: what they count as dose is not that of one window.
+        first = self._windows[0]
+        per_window = first.dose * self._builder.frames_per_window / (first.last_frame + 1)
+        return (per_window if per_window > 0 else 1.0) * self.planned_windows
 
     def _start_following(self) -> None:
         """Fit the noise on the reference, then feed all windows so far to the tests."""
