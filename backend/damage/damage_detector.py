@@ -163,6 +163,7 @@ class DamageDetector:
             reference,
             self._lags,
             self._speckles,
+            self.planned_windows * self.frames_per_window,
             self._settings.systematic_rms_percent / 100,
             self._settings.systematic_time_s / self._frame_time_s,
         )

@@ -15,6 +15,9 @@ import numpy as np
 
 from backend.damage.windows import Window
 
+_RATES_PER_FRAME = np.geomspace(1e-4, 3, 160)
+_LEAST_CONTRAST = 1e-3
+
 
 @dataclass(frozen=True, slots=True)
 class NoiseModel:
@@ -26,6 +29,9 @@ class NoiseModel:
         Speckle contrast beta, common to all rings.
     gamma_per_frame : ndarray, shape (ring,)
         Relaxation rate per frame, g2 - 1 = beta exp(-2 gamma s).
+    drift_per_frame : ndarray, shape (ring,)
+        The same rate, but of all that the reference allows the one that lets the speckle drift most in a series of this
+        length: what a slow sample will do is not known from its first frames.
     speckles : ndarray, shape (ring,)
         Independent speckles per ring.
     systematic_rms : float
@@ -36,6 +42,7 @@ class NoiseModel:
 
     contrast: float
     gamma_per_frame: np.ndarray
+    drift_per_frame: np.ndarray
     speckles: np.ndarray
     systematic_rms: float
     systematic_frames: float
@@ -53,7 +60,7 @@ class NoiseModel:
         steps = np.arange(-(frames - 1), frames)
         weight = (frames - np.abs(steps)) / frames**2
         distance = np.abs(distance_frames[:, None] + steps[None])
-        decay = np.exp(-2 * self.gamma_per_frame[:, None, None] * distance[None])
+        decay = np.exp(-2 * self.drift_per_frame[:, None, None] * distance[None])
         return decay @ weight
 
 
@@ -61,25 +68,37 @@ def fit_noise_model(
     windows: list[Window],
     lags: np.ndarray,
     speckles_per_ring: np.ndarray,
+    planned_frames: int,
     systematic_rms: float,
     systematic_frames: float,
 ) -> NoiseModel:
     """Contrast and rates from the lagged products of the reference windows.
 
-    A weighted grid search over the rates with the contrast shared by all rings: needs no start values and cannot
-    diverge, which is what an unattended fit on little data must offer.
+    A weighted grid search over the rates: needs no start values and cannot diverge, which is what an unattended fit on
+    little data must offer. Each ring has its own amplitude, for few speckles make it far from the common contrast.
     """
     expected = sum((window.expected for window in windows), np.zeros_like(windows[0].expected))
     products = sum((window.products for window in windows), np.zeros_like(windows[0].products))
     measured = products / np.maximum(expected, 1e-9) - 1
-    rates = np.geomspace(1e-4, 3, 160)
-    decay = np.exp(-2 * rates[:, None] * lags[None])
-    contrast = 0.1
-    gamma = np.full(len(measured), rates[0])
-    for _ in range(12):
-        squares = ((measured[None] - contrast * decay[:, None, :]) ** 2 * expected[None]).sum(axis=2)
-        gamma = rates[squares.argmin(axis=0)]
-        model = np.exp(-2 * gamma[:, None] * lags[None])
-        weight = float((model**2 * expected).sum())
-        contrast = float(np.clip((measured * model * expected).sum() / max(weight, 1e-9), 1e-3, 1.0))
-    return NoiseModel(contrast, gamma, speckles_per_ring, systematic_rms, systematic_frames)
+    decay = np.exp(-2 * _RATES_PER_FRAME[:, None] * lags[None])
+    norm = np.einsum("rl,bl->rb", decay**2, expected)
+    amplitude = np.einsum("rl,bl->rb", decay, measured * expected) / np.maximum(norm, 1e-9)
+    amplitude = np.clip(amplitude, _LEAST_CONTRAST, 1.0)
+    squares = ((measured[None] - amplitude[:, :, None] * decay[:, None, :]) ** 2 * expected[None]).sum(axis=2)
+    best = squares.argmin(axis=0)
+    rings = np.arange(len(best))
+    weight = norm[best, rings]
+    contrast = float((amplitude[best, rings] * weight).sum() / max(float(weight.sum()), 1e-9))
+    # Counting noise of a product is (1 + g2 - 1) / expected; in these units two standard deviations are four.
+    allowed = squares <= squares.min(axis=0) + 4 * (1 + amplitude[best, rings])
+    # 1 - exp(-2 gamma T) of the pattern changes in the series; around gamma = 1 / T it drifts as one slow wave.
+    distance = np.abs(np.log(_RATES_PER_FRAME * planned_frames))
+    drift = np.where(allowed, distance[:, None], np.inf).argmin(axis=0)
+    return NoiseModel(
+        max(contrast, _LEAST_CONTRAST),
+        _RATES_PER_FRAME[best],
+        _RATES_PER_FRAME[drift],
+        speckles_per_ring,
+        systematic_rms,
+        systematic_frames,
+    )
