@@ -122,7 +122,8 @@ class SeriesAnalysis:
         self.trace = TotalTrace(1)
         self.frame_numbers: list[int] = []
         self.photons = 0
-        self.saturated: set[int] = set()
+        # Flat, true where a pixel was saturated in some frame; an overexposed frame has millions of them.
+        self.saturated = np.zeros(self.image.counts.size, bool)
         self.set_aside: list[tuple[int, str]] = []
         self.frames_missing = 0
         self._waiting: list[FrameBatch] = []
@@ -202,7 +203,7 @@ class SeriesAnalysis:
 
     def _accumulate(self, events: EventBatch) -> list[Assessment]:
         self.set_aside.extend(events.set_aside)
-        self.saturated.update(events.saturated_pixel.tolist())
+        self.saturated[events.saturated_pixel] = True
         frames: list[SeriesFrame] = []
         for index, number in enumerate(events.frame_numbers.tolist()):
             if number < self._next_frame:

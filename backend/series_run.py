@@ -102,8 +102,8 @@ class SeriesRun:
         if plan.partition is None or self.analysis.rings is None:
             return None
         used = plan.partition.cell_of_pixel >= 0
-        saturated = np.fromiter(self.analysis.saturated, np.int64, len(self.analysis.saturated))
-        fraction = int(np.count_nonzero(used[saturated])) / max(int(np.count_nonzero(used)), 1)
+        saturated = int(np.count_nonzero(used & self.analysis.saturated))
+        fraction = saturated / max(int(np.count_nonzero(used)), 1)
         if fraction > _SATURATED_FRACTION:
             return self._bad(
                 f"Saturated: {100 * fraction:.2g} % of the pixels in q rings, limit {100 * _SATURATED_FRACTION:g} %.",

@@ -224,7 +224,7 @@ class SnapshotComposer:
     def _image(self, analysis: SeriesAnalysis, plan: SeriesPlan) -> ImagePart:
         if self._preview is None:
             self._preview = PreviewImage(plan, self._settings.publish.image_max_pixels)
-        saturated = np.fromiter(analysis.saturated, np.int64, len(analysis.saturated))
+        saturated = np.flatnonzero(analysis.saturated)
         return self._preview.part(analysis.image.counts, analysis.image.frames, saturated)
 
     def _make_parts(self, run: SeriesRun) -> tuple[dict[str, Any], dict[str, str]]:
