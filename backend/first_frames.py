@@ -14,7 +14,7 @@ from backend.detector.mask import PixelMask, build_mask, hot_pixels, load_mask_f
 from backend.detector.q_rings import partition_into_rings
 from backend.errors import FeedbackError, GeometryError, SettingsError
 from backend.frames import FrameBatch, SeriesInfo
-from backend.photon_events import EventBatch, RingPartition
+from backend.photon_events import EventBatch, RingPartition, distinct_pixels
 from backend.settings import Settings
 
 _UNKNOWN_SPECKLE_AREA_PX = 9.0
@@ -128,7 +128,7 @@ def _joined(events: list[EventBatch]) -> EventBatch:
         ),
         pixel=np.concatenate([batch.pixel for batch in events]),
         count=np.concatenate([batch.count for batch in events]),
-        saturated_pixel=np.unique(np.concatenate([batch.saturated_pixel for batch in events])),
+        saturated_pixel=distinct_pixels(batch.saturated_pixel for batch in events),
     )
 
 

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+
+
+def distinct_pixels(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Flat pixels that occur in any of the parts, each once, ascending; uint32.
+
+    Marking them on an image takes milliseconds where sorting the millions of an overexposed frame takes seconds.
+    """
+    filled = [part for part in parts if part.size]
+    if not filled:
+        return np.empty(0, np.uint32)
+    marked = np.zeros(max(int(part.max()) for part in filled) + 1, bool)
+    for part in filled:
+        marked[part] = True
+    return np.flatnonzero(marked).astype(np.uint32)
 
 
 @dataclass(frozen=True, slots=True)

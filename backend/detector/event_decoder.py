@@ -12,7 +12,7 @@ import numpy as np
 
 from backend.detector import bitshuffle_lz4 as kernels
 from backend.frames import FrameBatch
-from backend.photon_events import EventBatch
+from backend.photon_events import EventBatch, distinct_pixels
 
 
 @dataclass(slots=True)
@@ -161,6 +161,6 @@ def _gather(batch: FrameBatch, decoded: Sequence[_Decoded | None], refusal: str)
         offset=offset,
         pixel=np.concatenate([empty, *(frame.pixel for frame in usable)]),
         count=np.concatenate([empty, *(frame.count for frame in usable)]),
-        saturated_pixel=np.unique(np.concatenate([empty, *(frame.saturated for frame in usable)])),
+        saturated_pixel=distinct_pixels(frame.saturated for frame in usable),
         set_aside=tuple(set_aside),
     )
