@@ -57,7 +57,7 @@ class WatchSettings(_Section):
     )
     frames_per_batch: int = _field(
         64,
-        "Frames handed to the analysis at once; fewer is fresher, more is faster.",
+        "Frames read from a file at once; fewer is fresher, more is faster.",
         unit="frames",
         ge=1,
         le=1024,
