@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tomllib
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
@@ -49,7 +50,9 @@ def _is_number(info: FieldInfo) -> bool:
 
 
 def _kind(info: FieldInfo) -> Any:
-    return next(kind for kind in (info.annotation, *get_args(info.annotation)) if kind is not type(None))
+    if not isinstance(info.annotation, UnionType):
+        return info.annotation
+    return next(kind for kind in get_args(info.annotation) if kind is not type(None))
 
 
 def _good_value(info: FieldInfo) -> st.SearchStrategy[Any]:
