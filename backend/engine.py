@@ -7,42 +7,32 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 
 from backend.acquisition.folder_watch import FolderWatch
 from backend.acquisition.source_thread import SourceThread
 from backend.beamtime_session import BeamtimeSession
-from backend.errors import DispatchError, FeedbackError
-from backend.finished_jobs import FinishedJobs
+from backend.errors import FeedbackError
+from backend.finished_jobs import FinishedJobs, JobsNow, look_after_jobs
 from backend.frames import FrameBatch, SeriesEnded, SeriesInfo, SeriesStarted, SourceEvent, SourceNotice
 from backend.kernel_warm_up import warm_up
 from backend.lease import Lease
 from backend.message_board import MessageBoard
 from backend.publish.endpoint import endpoint_of, make_private
 from backend.publish.server import SnapshotServer
-from backend.publish.status import status_json
-from backend.requests import (
-    AcknowledgeMessage,
-    AnyRequest,
-    CancelJob,
-    GetStatus,
-    Ping,
-    Reply,
-    RunRecipe,
-    SelectRing,
-    Shutdown,
-)
+from backend.request_desk import RequestDesk
 from backend.series_run import SeriesRun
 from backend.settings import Settings
-from backend.snapshot import Snapshot, Verdict
+from backend.snapshot import JobRow, Snapshot, Verdict
 from backend.snapshot_composer import SnapshotComposer
 
 _IDLE_PUBLISH_S = 0.5
 _STATUS_FILE_S = 1.0
 _JOBS_S = 0.5
 _WORK_BUDGET_S = 0.15
-_SERIES_REMEMBERED = 500
+_PATIENCE_S = 0.1
 _SESSION_RETRY_S = 10.0
 _BEAMTIME = "the beamtime folder"
 _log = logging.getLogger(__name__)
@@ -82,17 +72,20 @@ class Engine:
         self._board = MessageBoard()
         self._composer = SnapshotComposer(root, settings, settings_file)
         self._finished_jobs = FinishedJobs()
-        self._session: BeamtimeSession | None = None
         self._session_due_at = 0.0
         self._run: SeriesRun | None = None
-        self._known: dict[str, tuple[SeriesInfo, int]] = {}
-        self._snapshot: Snapshot | None = None
         self._stop = threading.Event()
+        self._desk = RequestDesk(self._composer, self._board, self._stop.set)
         self._ready = threading.Event()
         self._published_at = 0.0
-        self._publish_at_once = False
         self._status_written_at = 0.0
         self._jobs_looked_at = 0.0
+        self._job_rows: tuple[JobRow, ...] = ()
+        # Frames and jobs may keep a thread busy for seconds; this one must go on saying that it is there.
+        self._analyst = ThreadPoolExecutor(1, thread_name_prefix="analysis")
+        self._analysing: Future[None] | None = None
+        self._clerk = ThreadPoolExecutor(1, thread_name_prefix="jobs")
+        self._looking_after_jobs: Future[JobsNow] | None = None
 
     def stop(self) -> None:
         """End the loop in good order; may be called from a signal handler."""
@@ -107,27 +100,34 @@ class Engine:
             while not self._stop.is_set():
                 self._guard("answering requests", self._answer)
                 self._guard("renewing the lock", self._lease.keep)
-                self._guard(_BEAMTIME, self._follow_beamtime)
-                worked = self._ready.is_set() and self._work()
-                self._guard("following jobs", self._follow_jobs)
-                self._guard("publishing", partial(self._publish, worked))
+                worked = self._ready.is_set() and not self._is_analysing() and self._work()
+                if self._is_analysing():
+                    self._guard("publishing", self._publish_sign_of_life)
+                else:
+                    self._guard(_BEAMTIME, self._follow_beamtime)
+                    self._guard("following jobs", self._follow_jobs)
+                    self._guard("publishing", partial(self._publish, worked))
         finally:
             self._close()
 
     def _close(self) -> None:
         self._acquisition.stop()
+        self._analyst.shutdown(wait=True)
         self._guard("ending the series", self._end_run)
         self._guard("closing the beamtime folder", self._close_session)
         self._server.close()
         self._lease.release()
 
     def _end_run(self) -> None:
-        if self._run is not None:
-            self._run.analysis.finish()
+        if self._run is not None and self._run.status == "running":
+            self._run.break_off()
             self._store_run()
 
     def _close_session(self) -> None:
-        session, self._session = self._session, None
+        if self._looking_after_jobs is not None:
+            wait([self._looking_after_jobs])
+            self._looking_after_jobs = None
+        session, self._desk.session = self._desk.session, None
         if session is not None:
             session.close()
 
@@ -159,13 +159,25 @@ class Engine:
         until = time.monotonic() + _WORK_BUDGET_S
         worked = False
         # A change is seen by everybody even when the next one waits in the backlog already.
-        while time.monotonic() < until and not self._publish_at_once:
+        while time.monotonic() < until and not self._desk.something_new:
             event = self._acquisition.next_event()
             if event is None:
                 break
-            self._guard("working off frames", partial(self._handle, event))
+            step = partial(self._guard, "working off frames", partial(self._handle, event))
+            self._analysing = self._analyst.submit(step)
             worked = True
+            if self._is_analysing():
+                break
         return worked
+
+    def _is_analysing(self) -> bool:
+        """True while an event is being worked off; a short one is waited for."""
+        if self._analysing is not None:
+            wait([self._analysing], timeout=_PATIENCE_S)
+            if not self._analysing.done():
+                return True
+            self._analysing = None
+        return False
 
     def _handle(self, event: SourceEvent) -> None:
         if isinstance(event, SourceNotice):
@@ -182,12 +194,13 @@ class Engine:
             self._end_series(self._run, event)
 
     def _start_series(self, info: SeriesInfo) -> None:
-        if self._run is not None:
-            self._run.analysis.finish()
+        if self._run is not None and self._run.status == "running":
+            self._run.break_off()
+            self._store_run()
         self._run = SeriesRun(info, self._settings)
         self._composer.new_series(time.time())
         self._finished_jobs.forget_shown()
-        self._remember(info, 0)
+        self._desk.remember(info, 0)
         self._store_run()
 
     def _add_frames(self, run: SeriesRun, batch: FrameBatch) -> None:
@@ -213,26 +226,20 @@ class Engine:
 
     def _end_series(self, run: SeriesRun, event: SeriesEnded) -> None:
         self._store_verdicts(run, run.end(event))
-        self._remember(run.info, run.analysis.frames)
+        self._desk.remember(run.info, run.analysis.frames)
         self._composer.series_changed()
         self._store_run()
-        if self._session is None:
+        if self._desk.session is None:
             return
-        jobs = self._session.dispatcher.series_ended(run.info, run.analysis.frames)
+        jobs = self._desk.session.dispatcher.series_ended(run.info, run.analysis.frames)
         for problem in jobs.problems:
             self._board.post_error(f"recipe-{problem.what}", problem, at=time.time(), level="error")
-
-    def _remember(self, info: SeriesInfo, frames: int) -> None:
-        self._known.pop(info.name, None)
-        self._known[info.name] = (info, frames)
-        if len(self._known) > _SERIES_REMEMBERED:
-            del self._known[next(iter(self._known))]
 
     def _store_verdicts(self, run: SeriesRun, changes: list[Verdict]) -> None:
         for verdict in changes:
             _log.info("%s: %s at frame %d. %s", run.info.name, verdict.state, verdict.frame, verdict.why)
-            if self._session is not None:
-                record = partial(self._session.ledger.record_verdict, run.info.name, verdict)
+            if self._desk.session is not None:
+                record = partial(self._desk.session.ledger.record_verdict, run.info.name, verdict)
                 self._guard("storing a verdict", partial(record, self._settings.sha256, time.time()))
         if changes:
             self._store_run()
@@ -241,16 +248,16 @@ class Engine:
         if self._run is not None:
             row = self._run.row()
             self._composer.remember_row(row)
-            if self._session is not None:
+            if self._desk.session is not None:
                 # What cannot be stored must not hold up what is shown.
-                self._guard("storing a series", partial(self._session.ledger.record_series, row))
+                self._guard("storing a series", partial(self._desk.session.ledger.record_series, row))
 
     def _follow_beamtime(self) -> None:
         """Open or close what is stored with the beamtime folder as it comes and goes."""
         folder = self._watch.folder
-        if self._session is not None:
-            if folder is not None and folder.path == self._session.folder.path:
-                self._session.keep()
+        if self._desk.session is not None:
+            if folder is not None and folder.path == self._desk.session.folder.path:
+                self._desk.session.keep()
                 return
             self._close_session()
         if folder is None:
@@ -259,47 +266,63 @@ class Engine:
         if time.monotonic() < self._session_due_at:
             return
         self._session_due_at = time.monotonic() + _SESSION_RETRY_S
-        self._session = BeamtimeSession(folder, self._settings, self._settings_file)
+        self._desk.session = BeamtimeSession(folder, self._settings, self._settings_file)
         self._session_due_at = 0.0
         self._board.solve(_key_of(_BEAMTIME))
-        for row in self._session.ledger.series_rows(100)[::-1]:
+        for row in self._desk.session.ledger.series_rows(100)[::-1]:
             self._composer.remember_row(row)
         self._store_run()
-        for problem in self._session.problems:
+        for problem in self._desk.session.problems:
             self._board.post_error(f"beamtime-{problem.what}", problem, at=time.time(), level="warning")
 
     def _follow_jobs(self) -> None:
-        now = time.monotonic()
-        if self._session is None or now - self._jobs_looked_at < _JOBS_S:
+        """Take in what the jobs did, then let them be looked after again; checking a large result takes its time."""
+        if self._desk.session is None:
             return
-        self._jobs_looked_at = now
-        for row in self._session.dispatcher.poll(time.time()):
-            problem = self._finished_jobs.take(row, self._session.dispatcher, self._run)
+        if self._looking_after_jobs is not None:
+            if self._looking_after_jobs.done():
+                jobs, self._looking_after_jobs = self._looking_after_jobs, None
+                self._take_in(jobs.result())
+        elif time.monotonic() - self._jobs_looked_at >= _JOBS_S:
+            self._jobs_looked_at = time.monotonic()
+            self._looking_after_jobs = self._clerk.submit(look_after_jobs, self._desk.session.dispatcher)
+
+    def _take_in(self, jobs: JobsNow) -> None:
+        self._job_rows = jobs.rows
+        for row, checked in jobs.finished:
+            problem = self._finished_jobs.take(row, checked, self._run)
             if problem is not None:
                 self._board.post_error(f"job-{row.job_id}", problem, at=time.time(), level="error")
+
+    def _publish_sign_of_life(self) -> None:
+        """The last snapshot again, while a long piece of work keeps its successor waiting."""
+        if self._desk.snapshot is not None and time.monotonic() - self._published_at >= _IDLE_PUBLISH_S:
+            self._published_at = time.monotonic()
+            self._desk.snapshot = self._composer.again(self._desk.snapshot)
+            self._server.publish(self._desk.snapshot)
 
     def _publish(self, worked: bool) -> None:
         now = time.monotonic()
         pause_s = 1 / self._settings.publish.snapshots_per_s if worked else _IDLE_PUBLISH_S
-        if now - self._published_at < pause_s and not self._publish_at_once:
+        if now - self._published_at < pause_s and not self._desk.something_new:
             return
         self._published_at = now
-        self._publish_at_once = False
+        self._desk.something_new = False
         backlog = self._acquisition.waiting_frames
-        self._snapshot = self._composer.compose(
+        self._desk.snapshot = self._composer.compose(
             self._run,
             phase=self._phase(),
             waiting_for=self._watch.description,
             beamtime=self._watch.beamtime,
-            jobs=self._session.dispatcher.job_rows() if self._session is not None else (),
+            jobs=self._job_rows if self._desk.session is not None else (),
             messages=self._board.messages(),
             confirmed=self._finished_jobs.confirmed_g2,
             backlog_frames=backlog,
         )
-        self._server.publish(self._snapshot)
-        if self._session is not None and now - self._status_written_at >= _STATUS_FILE_S:
+        self._server.publish(self._desk.snapshot)
+        if self._desk.session is not None and now - self._status_written_at >= _STATUS_FILE_S:
             self._status_written_at = now
-            self._write_status(self._session, self._snapshot)
+            self._write_status(self._desk.session, self._desk.snapshot)
 
     def _write_status(self, session: BeamtimeSession, snapshot: Snapshot) -> None:
         try:
@@ -322,57 +345,7 @@ class Engine:
 
     def _answer(self) -> None:
         idle = self._acquisition.waiting_frames == 0
-        self._server.answer_requests(self._reply, wait_s=0.05 if idle else 0.0)
-
-    def _reply(self, request: AnyRequest) -> Reply:
-        match request:
-            case Ping():
-                return Reply(ok=True)
-            case GetStatus():
-                return Reply(ok=True, payload=b"" if self._snapshot is None else status_json(self._snapshot))
-            case SelectRing(ring=ring):
-                self._composer.select_ring(ring)
-                self._publish_at_once = True
-                return Reply(ok=True)
-            case AcknowledgeMessage(key=key):
-                return self._acknowledge(key)
-            case RunRecipe(series=series, recipe=recipe):
-                return self._run_recipe(series, recipe)
-            case CancelJob(job_id=job_id):
-                self._stored().dispatcher.cancel(job_id)
-                return Reply(ok=True)
-            case Shutdown():
-                self._stop.set()
-                return Reply(ok=True)
-
-    def _acknowledge(self, key: str) -> Reply:
-        if not self._board.acknowledge(key):
-            return Reply(ok=False, message="This message is gone already.")
-        if self._session is not None:
-            self._session.ledger.record_acknowledgement(key, time.time())
-        return Reply(ok=True)
-
-    def _run_recipe(self, series: str, recipe: str) -> Reply:
-        known = self._known.get(series)
-        if known is None:
-            raise DispatchError(
-                f"The backend has not read {series} since it started.",
-                still_works="Nothing was changed.",
-                try_this="Run the analysis on the command line: mento-gui correlate MASTER --to RESULT.h5",
-            )
-        info, frames = known
-        self._stored().dispatcher.run(info, recipe, frames)
-        self._jobs_looked_at = 0.0
-        return Reply(ok=True)
-
-    def _stored(self) -> BeamtimeSession:
-        if self._session is None:
-            raise DispatchError(
-                "There is no beamtime folder to keep jobs in.",
-                still_works="Live pictures and the verdict go on.",
-                try_this="See the message about the beamtime folder.",
-            )
-        return self._session
+        self._server.answer_requests(self._desk.reply, wait_s=0.05 if idle else 0.0)
 
 
 def _key_of(doing: str) -> str:

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from backend.correlation_result import CorrelationResult
 from backend.dispatch.dispatcher import Dispatcher
+from backend.dispatch.intake import CheckedResult
 from backend.errors import DispatchError, FeedbackError
 from backend.results.agreement import compare_g2
 from backend.results.result_file import read_result
 from backend.series_run import SeriesRun
 from backend.snapshot import ConfirmedG2Part, JobRow
+
+
+@dataclass(frozen=True, slots=True)
+class JobsNow:
+    """The job table, newest first, and the jobs that have just ended well with their checked results."""
+
+    rows: tuple[JobRow, ...]
+    finished: tuple[tuple[JobRow, CheckedResult], ...]
+
+
+def look_after_jobs(dispatcher: Dispatcher) -> JobsNow:
+    """Follow all jobs one step; a finished one has its result checked against what it said it wrote."""
+    changed = dispatcher.poll(time.time())
+    finished = tuple((row, dispatcher.result_of(row.job_id)) for row in changed if row.state == "done")
+    return JobsNow(dispatcher.job_rows(), finished)
 
 
 class FinishedJobs:
@@ -31,11 +49,8 @@ class FinishedJobs:
         """Another series is shown from now on."""
         self.confirmed_g2 = None
 
-    def take(self, row: JobRow, dispatcher: Dispatcher, run: SeriesRun | None) -> FeedbackError | None:
-        """Take in the result when ``row`` is a finished job; returns what is wrong with it, if anything."""
-        if row.state != "done":
-            return None
-        checked = dispatcher.result_of(row.job_id)
+    def take(self, row: JobRow, checked: CheckedResult, run: SeriesRun | None) -> FeedbackError | None:
+        """Take in the result of a finished job; returns what is wrong with it, if anything."""
         if not checked.is_good or checked.path is None:
             return DispatchError(
                 f"The result of job {row.job_id} ({row.recipe} on {row.series}) is not shown: "

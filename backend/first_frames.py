@@ -40,6 +40,10 @@ class SeriesPlan:
 def plan_series(info: SeriesInfo, settings: Settings, batches: list[FrameBatch]) -> SeriesPlan:
     """Mask, rings and speckle size from the first frames; trouble becomes a notice, never an exception."""
     notices = list(info.notices)
+    if info.frame_time_s is None:
+        notices.append(
+            "No file states the frame time: one second stands for one frame in lags, rates and dose until it does."
+        )
     extra = None
     if settings.mask.file is not None:
         try:
@@ -145,7 +149,8 @@ def _speckle_area(events: list[EventBatch], partition: RingPartition) -> float:
     """Area of a speckle, or a cautious large one when the first frames hold too few photons to measure it."""
     good = partition.cell_of_pixel >= 0
     size = SpeckleSize(partition)
-    contrast = MultiTau(partition)
+    # Only the contrast is wanted; two lags are the fewest.
+    contrast = MultiTau(partition, lags_per_level=2)
     for batch in events:
         for index in range(len(batch.frame_numbers)):
             pixel, count = batch.frame(index)

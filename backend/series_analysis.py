@@ -124,6 +124,8 @@ class SeriesAnalysis:
         self.photons = 0
         # Flat, true where a pixel was saturated in some frame; an overexposed frame has millions of them.
         self.saturated = np.zeros(self.image.counts.size, bool)
+        # Pixels that were saturated in the newest frames: one flash must not condemn the whole series.
+        self.saturated_now = np.empty(0, np.uint32)
         self.set_aside: list[tuple[int, str]] = []
         self.frames_missing = 0
         self._waiting: list[FrameBatch] = []
@@ -204,6 +206,7 @@ class SeriesAnalysis:
     def _accumulate(self, events: EventBatch) -> list[Assessment]:
         self.set_aside.extend(events.set_aside)
         self.saturated[events.saturated_pixel] = True
+        self.saturated_now = events.saturated_pixel
         frames: list[SeriesFrame] = []
         for index, number in enumerate(events.frame_numbers.tolist()):
             if number < self._next_frame:

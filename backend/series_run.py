@@ -42,6 +42,7 @@ class SeriesRun:
         self.frames_per_file = 0
         self._file = ""
         self._frames_of_file = 0
+        self._damaging: Verdict | None = None
         self.verdict = Verdict(
             state=VerdictState.TOO_EARLY,
             why="Too early to tell: the first frames are coming.",
@@ -61,11 +62,20 @@ class SeriesRun:
     def end(self, event: SeriesEnded) -> list[Verdict]:
         """The series is over; returns as :meth:`add`."""
         changes = self._judge(self.analysis.finish(), ended=True)
+        if self._damaging is not None and self.verdict.state is not VerdictState.DAMAGING:
+            # The shutter closed before the series ended; that does not undo the damage.
+            changes += self._say(self._damaging)
         self.status = "complete" if event.complete else "incomplete"
         self.end_reason = event.reason
         if self.verdict.state is VerdictState.TOO_EARLY and self.analysis.frames < self._frames_needed():
             self.verdict = self._too_short()
         return changes
+
+    def break_off(self) -> None:
+        """Another series takes its place, or the program ends: no word about the end of this one will come."""
+        self.analysis.finish()
+        self.status = "incomplete"
+        self.end_reason = "Not followed to its end."
 
     def _judge(self, assessments: list[Assessment], *, ended: bool = False) -> list[Verdict]:
         plan = self.analysis.plan
@@ -84,6 +94,8 @@ class SeriesRun:
     def _say(self, verdict: Verdict) -> list[Verdict]:
         changed = verdict.state != self.verdict.state
         self.verdict = verdict
+        if verdict.state is VerdictState.DAMAGING:
+            self._damaging = verdict
         return [verdict] if changed else []
 
     def _bad_data(self) -> Verdict | None:
@@ -102,7 +114,7 @@ class SeriesRun:
         if plan.partition is None or self.analysis.rings is None:
             return None
         used = plan.partition.cell_of_pixel >= 0
-        saturated = int(np.count_nonzero(used & self.analysis.saturated))
+        saturated = int(np.count_nonzero(used[self.analysis.saturated_now]))
         fraction = saturated / max(int(np.count_nonzero(used)), 1)
         if fraction > _SATURATED_FRACTION:
             return self._bad(

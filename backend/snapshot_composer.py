@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from backend.beamtime.metadata import Beamtime
@@ -135,6 +136,11 @@ class SnapshotComposer:
             missing=dict(self._missing),
             **self._parts,
         )
+
+    def again(self, snapshot: Snapshot) -> Snapshot:
+        """The same snapshot with a new time: the backend lives, but has no newer numbers yet."""
+        self._sequence += 1
+        return msgspec.structs.replace(snapshot, sequence=self._sequence, produced_at=time.time())
 
     def _backend(
         self, phase: str, waiting_for: str, beamtime: Beamtime | None, backlog_frames: int
