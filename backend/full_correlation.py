@@ -11,6 +11,7 @@ import numpy as np
 from backend.acquisition.recorded_series import RecordedSeries
 from backend.correlation_result import CorrelationResult
 from backend.detector.geometry import Geometry
+from backend.detector.mask import load_mask_file
 from backend.errors import SeriesError
 from backend.first_frames import SeriesPlan
 from backend.frames import FrameBatch, SeriesEnded, SeriesStarted, SourceNotice
@@ -40,6 +41,8 @@ def correlate_series(
     ------
     SeriesError
         There is nothing to correlate.
+    SettingsError
+        ``mask_file`` cannot be used.
     """
     if mask_file is not None:
         mask = settings.mask.model_copy(update={"file": mask_file})
@@ -52,6 +55,9 @@ def correlate_series(
             if isinstance(event, SourceNotice) and event.what:
                 notices.append(" ".join(part for part in (event.what, event.still_works) if part))
             elif isinstance(event, SeriesStarted):
+                if mask_file is not None:
+                    # A mask that was asked for by name must be used or refused.
+                    load_mask_file(mask_file, event.info.detector.shape_yx)
                 run = SeriesRun(event.info, settings)
             elif run is not None and isinstance(event, FrameBatch):
                 run.add(event)
@@ -117,13 +123,13 @@ def result_of(run: SeriesRun) -> CorrelationResult:
 
 def _not_correlated(run: SeriesRun) -> SeriesError:
     plan = run.analysis.plan
-    reason = "It has too few frames."
+    reason, advice = "It has too few frames.", "Measure more frames."
     if plan is not None and plan.no_rings is not None:
-        reason = plan.no_rings.what
+        reason, advice = plan.no_rings.what, plan.no_rings.try_this
     return SeriesError(
         f"{run.info.name} cannot be correlated: {reason}",
         still_works="The raw data are untouched.",
-        try_this="Give the geometry in the settings, section [geometry], or measure more frames.",
+        try_this=advice,
     )
 
 

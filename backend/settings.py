@@ -49,7 +49,7 @@ class WatchSettings(_Section):
         le=3600,
     )
     retry_for_s: float = _field(
-        20.0,
+        5.0,
         "A file that cannot be read yet is tried again for this long before it is reported.",
         unit="s",
         ge=0,
@@ -69,7 +69,7 @@ class WatchSettings(_Section):
 
 
 class GeometrySettings(_Section):
-    """Used where the detector files do not state it; a stated value in the files wins."""
+    """Used where the detector files do not state it; a stated value in the files wins, unless ``override`` is set."""
 
     distance_m: float | None = _field(None, "Sample to detector.", unit="m", gt=0, le=100)
     wavelength_m: float | None = _field(None, "X-ray wavelength.", unit="m", gt=1e-12, le=1e-7)
@@ -77,6 +77,7 @@ class GeometrySettings(_Section):
     beam_center_x_px: float | None = _field(
         None, "Column of the direct beam, from 0.", unit="px", ge=-1e5, le=1e5
     )
+    override: bool = _field(False, "Let the values of this section win over those in the files.")
     beam_center_y_px: float | None = _field(
         None, "Row of the direct beam, from 0.", unit="px", ge=-1e5, le=1e5
     )

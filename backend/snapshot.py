@@ -43,7 +43,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SeriesPart(msgspec.Struct, frozen=True, kw_only=True):
-    """The series that is shown: where it stands. ``status``: "running", "complete", "incomplete"."""
+    """The series that is shown; its ``status`` is "running", "being read again", "complete" or "incomplete"."""
 
     name: str
     sample: str

@@ -15,6 +15,7 @@ import numpy as np
 
 from backend.beamtime.metadata import Beamtime
 from backend.first_frames import SeriesPlan
+from backend.frames import SeriesInfo
 from backend.preview_image import PreviewImage
 from backend.program_version import PROGRAM_VERSION
 from backend.series_analysis import SeriesAnalysis
@@ -42,6 +43,7 @@ _SILENT_AFTER_INTERVALS = 3.0
 _SILENT_AFTER_FILES = 2.0
 _BURST_SHARE = 0.1
 _ROWS = 200
+_OLD_AFTER_S = 60.0
 _PARTS = ("image", "g2", "intensity", "trend", "two_time")
 
 
@@ -54,7 +56,8 @@ class SnapshotComposer:
         self._settings_file = settings_file
         self._started_at = time.time()
         self._sequence = 0
-        self._selected_ring = 0
+        self._selected_ring: int | None = None
+        self._measured_until: float | None = None
         self._rows: dict[tuple[str, str], RunRow] = {}
         self._parts: dict[str, Any] = {}
         self._missing: dict[str, str] = {}
@@ -65,8 +68,13 @@ class SnapshotComposer:
         self._last_frame_at: float | None = None
         self._frame_interval_s = 0.0
 
-    def new_series(self, now: float) -> None:
-        """A series began at ``now`` (seconds since 1970)."""
+    def new_series(self, info: SeriesInfo, now: float) -> None:
+        """A series began to arrive at ``now`` (seconds since 1970); it may have been measured long before."""
+        self._measured_until = None
+        if info.started_at is not None and info.expected_frames and info.frame_time_s:
+            planned_end = info.started_at.timestamp() + info.expected_frames * info.frame_time_s
+            if now - planned_end > _OLD_AFTER_S:
+                self._measured_until = planned_end
         self._series_started_at = now
         self._last_frame_at = None
         self._frame_interval_s = 0.0
@@ -93,6 +101,12 @@ class SnapshotComposer:
         """Show the two-time map of this ring."""
         self._selected_ring = max(ring, 0)
         self.series_changed()
+
+    def _ring(self, run: SeriesRun) -> int:
+        """The ring a person chose, else the middle one: the innermost is often too slow to say much."""
+        plan = run.analysis.plan
+        rings = 1 if plan is None or plan.partition is None else plan.partition.rings
+        return rings // 2 if self._selected_ring is None else min(self._selected_ring, rings - 1)
 
     def remember_row(self, row: RunRow) -> None:
         """Add or renew a line of the run table; it moves to the top when it is new."""
@@ -129,7 +143,7 @@ class SnapshotComposer:
             verdict=self._verdict(run, phase, waiting_for, now),
             series=None if run is None else self._series(run),
             confirmed_g2=confirmed,
-            selected_ring=self._selected_ring,
+            selected_ring=0 if run is None else self._ring(run),
             runs=tuple(self._rows.values()),
             jobs=jobs,
             messages=messages,
@@ -168,14 +182,14 @@ class SnapshotComposer:
             name=run.info.name,
             sample=run.info.sample,
             detector=run.info.detector.name,
-            status=run.status,
+            status="being read again" if self._measured_until and run.status == "running" else run.status,
             frames=analysis.frames + analysis.frames_waiting,
             expected_frames=run.info.expected_frames,
             frame_time_s=run.info.frame_time_s,
             frames_set_aside=len(analysis.set_aside),
             frames_missing=analysis.frames_missing,
             started_at=None if run.info.started_at is None else run.info.started_at.timestamp(),
-            last_frame_at=self._last_frame_at,
+            last_frame_at=self._measured_until or self._last_frame_at,
             frames_per_s=self._frames_per_s(analysis.frames),
             photons_per_pixel=analysis.photons / pixel_frames if pixel_frames else None,
             folder=str(run.info.folder),
@@ -188,10 +202,10 @@ class SnapshotComposer:
 
     def _verdict(self, run: SeriesRun | None, phase: str, waiting_for: str, now: float) -> Verdict:
         if run is None:
-            why = waiting_for
             if phase == "preparing":
                 why = "Preparing the kernels; the first start on a computer takes up to a minute."
-            return Verdict(state=VerdictState.IDLE, why=why, do="Start a series.")
+                return Verdict(state=VerdictState.IDLE, why=why, do="Wait a moment.")
+            return Verdict(state=VerdictState.IDLE, why=waiting_for, do="Start a series.")
         if run.status != "running":
             return run.verdict
         silent_s = now - (self._last_frame_at or self._series_started_at)
@@ -248,7 +262,7 @@ class SnapshotComposer:
                 "g2": lambda: g2_part(analysis, result),
                 "intensity": lambda: intensity_part(analysis, result),
                 "trend": lambda: trend_part(analysis),
-                "two_time": lambda: two_time_part(analysis, self._selected_ring, result),
+                "two_time": lambda: two_time_part(analysis, self._ring(run), result),
             }
         parts = {name: make() for name, make in makers.items()}
         missing = {name: reason for name in _PARTS if parts.get(name) is None}

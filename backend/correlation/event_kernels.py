@@ -131,6 +131,20 @@ def products_with_bins(
 
 
 @numba.njit(nogil=True, cache=True)
+def within(pixel: np.ndarray, count: np.ndarray, ring_of_pixel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a sample whose pixels have a ring."""
+    kept_pixel = np.empty(pixel.size, np.uint32)
+    kept_count = np.empty(pixel.size, np.uint32)
+    n = 0
+    for i in range(pixel.size):
+        if ring_of_pixel[pixel[i]] >= 0:
+            kept_pixel[n] = pixel[i]
+            kept_count[n] = count[i]
+            n += 1
+    return kept_pixel[:n].copy(), kept_count[:n].copy()
+
+
+@numba.njit(nogil=True, cache=True)
 def split_by_ring(
     pixel: np.ndarray, count: np.ndarray, ring_of_pixel: np.ndarray, rings: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

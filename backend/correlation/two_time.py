@@ -48,7 +48,8 @@ class TwoTime:
 
     def add(self, pixel: np.ndarray, count: np.ndarray) -> None:
         """Add the next frame, given as its photon events; a missing frame is an empty one."""
-        self._open = (pixel, count) if self._open is None else kernels.merge(*self._open, pixel, count)
+        chosen = kernels.within(pixel, count, self._ring_of_pixel)
+        self._open = chosen if self._open is None else kernels.merge(*self._open, *chosen)
         self._open_frames += 1
         if self._open_frames < self.frames_per_bin:
             return

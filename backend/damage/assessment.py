@@ -7,10 +7,13 @@ from enum import StrEnum
 
 
 class DamageState(StrEnum):
-    """Significance and size together; ``NO_BEAM`` and ``TOO_FEW_PHOTONS`` say why nothing can be told."""
+    """Significance and size together; ``NO_BEAM``, ``TOO_FEW_PHOTONS`` and ``TOO_UNCERTAIN`` say why
+    nothing can be told.
+    """
 
     TOO_EARLY = "too early"
     TOO_FEW_PHOTONS = "too few photons"
+    TOO_UNCERTAIN = "too uncertain"
     NO_BEAM = "no beam"
     STEADY = "steady"
     CHANGING = "changing"

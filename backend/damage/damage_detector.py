@@ -20,6 +20,7 @@ _CONFIDENCE_SIGMA = 1.645
 _WATCH_LOG10_EVIDENCE = math.log10(20.0)
 _QUIET_WINDOWS_TO_CLEAR = 5
 _SECONDS_WHEN_LENGTH_UNKNOWN = 1000.0
+_LONGEST_BELIEVED_PLAN_S = 86_400.0
 
 
 class DamageDetector:
@@ -57,6 +58,9 @@ class DamageDetector:
         self._speckles = np.asarray(speckles_per_ring, float)
         self._lags = np.asarray(lags, np.int64)
         self._frame_time_s = frame_time_s
+        if expected_frames is not None and expected_frames * frame_time_s > _LONGEST_BELIEVED_PLAN_S:
+            # A detector told to count until it is stopped plans billions of frames.
+            expected_frames = None
         self._expected_frames = expected_frames
         frames = settings.window_frames
         if expected_frames:
@@ -223,14 +227,15 @@ class DamageDetector:
 
     def _assess(self, window: Window, beam: float) -> Assessment:
         evidence = [f.log10_evidence(self._over_dispersion[f.channel.family]) for f in self._followed]
-        leading = self._followed[int(np.argmax(evidence))]
+        leading = self._leading(evidence)
         family = leading.channel.family
         log10_evidence = max(evidence)
         spread = self._over_dispersion[family]
         effect, effect_err = leading.effect(self.reference_windows, spread)
         tolerance = self._tolerance(family)
         alarm = log10_evidence >= -math.log10(self.alpha)
-        state = DamageState.STEADY
+        effects = self._effects()
+        state = DamageState.STEADY if self._tells_enough(effects) else DamageState.TOO_UNCERTAIN
         onset = None
         if self._watching(log10_evidence):
             state = DamageState.CHANGING
@@ -250,7 +255,7 @@ class DamageDetector:
             label=leading.channel.label,
             effect=effect,
             effect_err=effect_err,
-            effects=self._effects(),
+            effects=effects,
             tolerance=tolerance,
             onset_frame=onset[0] if onset else None,
             onset_interval=onset[1] if onset else None,
@@ -259,6 +264,24 @@ class DamageDetector:
             windows_set_aside=self._window_no_beam + self._gate.set_aside,
             beam_fraction=beam,
         )
+
+    def _leading(self, evidence: list[float]) -> FollowedChannel:
+        """The channel with most evidence; once the sample is damaged, of all that raise the alarm the most changed."""
+        alarming = [f for f, e in zip(self._followed, evidence, strict=True) if e >= -math.log10(self.alpha)]
+        if self._damaging_since is None or not alarming:
+            return self._followed[int(np.argmax(evidence))]
+
+        def beyond_doubt(followed: FollowedChannel) -> float:
+            family = followed.channel.family
+            effect, error = followed.effect(self.reference_windows, self._over_dispersion[family])
+            return (abs(effect) - _CONFIDENCE_SIGMA * error) / self._tolerance(family)
+
+        return max(alarming, key=beyond_doubt)
+
+    def _tells_enough(self, effects: dict[str, tuple[float, float]]) -> bool:
+        """True when a change of the structure as large as the tolerance would stand out from the noise."""
+        error = effects.get("structure", (0.0, math.inf))[1]
+        return _CONFIDENCE_SIGMA * error <= self._tolerance("structure")
 
     def _watching(self, log10_evidence: float) -> bool:
         """Whether something may be changing; said until five quiet windows in a row, so that it cannot flicker."""

@@ -10,6 +10,7 @@ from backend.snapshot import Verdict, VerdictState
 _STATES = {
     DamageState.TOO_EARLY: VerdictState.TOO_EARLY,
     DamageState.TOO_FEW_PHOTONS: VerdictState.TOO_EARLY,
+    DamageState.TOO_UNCERTAIN: VerdictState.TOO_EARLY,
     DamageState.NO_BEAM: VerdictState.BAD_DATA,
     DamageState.STEADY: VerdictState.GOOD,
     DamageState.CHANGING: VerdictState.WATCH,
@@ -32,6 +33,7 @@ def verdict_of(assessment: Assessment, series: str, frames_per_window: int) -> V
     write = {
         DamageState.TOO_EARLY: _too_early,
         DamageState.TOO_FEW_PHOTONS: _too_few_photons,
+        DamageState.TOO_UNCERTAIN: _too_uncertain,
         DamageState.NO_BEAM: _no_beam,
         DamageState.STEADY: _steady,
         DamageState.CHANGING: _changing,
@@ -92,6 +94,15 @@ def _too_few_photons(assessment: Assessment, frames_per_window: int) -> tuple[st
     return (
         f"Too few photons per ring in {frames_per_window} frames to tell a change from noise.",
         "Use longer windows or fewer rings in the settings, or more beam.",
+    )
+
+
+def _too_uncertain(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
+    effect, error = assessment.effects.get("structure", (assessment.effect, assessment.effect_err))
+    return (
+        f"Too early to tell: low-q to high-q ratio {_change(effect, error)}; a change of "
+        f"{percent(assessment.tolerance):.3g} % would not stand out.",
+        "More photons are needed: more frames, more beam, or longer windows in the settings.",
     )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from backend.errors import GeometryError
 from backend.frames import DetectorInfo
 from backend.settings import GeometrySettings
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +54,20 @@ class Geometry:
 
 
 def geometry_of(info: DetectorInfo, fallback: GeometrySettings) -> Geometry:
-    """Geometry from what the detector files state, completed from the settings.
+    """Geometry from what the detector files state, completed or overridden from the settings.
 
     Raises
     ------
     GeometryError
         A quantity is stated nowhere, or is absurd; names it.
     """
-    center = info.beam_center_yx_px
-    if center is None and fallback.beam_center_y_px is not None and fallback.beam_center_x_px is not None:
+    center = None
+    if fallback.beam_center_y_px is not None and fallback.beam_center_x_px is not None:
         center = (fallback.beam_center_y_px, fallback.beam_center_x_px)
-    pixel_size_m = info.pixel_size_m or fallback.pixel_size_m
-    distance_m = info.distance_m or fallback.distance_m
-    wavelength_m = info.wavelength_m or fallback.wavelength_m
+    center = _chosen(info.beam_center_yx_px, center, fallback)
+    pixel_size_m = _chosen(info.pixel_size_m, fallback.pixel_size_m, fallback)
+    distance_m = _chosen(info.distance_m, fallback.distance_m, fallback)
+    wavelength_m = _chosen(info.wavelength_m, fallback.wavelength_m, fallback)
     if pixel_size_m is None or distance_m is None or wavelength_m is None or center is None:
         stated = {
             "pixel size": pixel_size_m,
@@ -80,6 +84,11 @@ def geometry_of(info: DetectorInfo, fallback: GeometrySettings) -> Geometry:
     geometry = Geometry(info.shape_yx, pixel_size_m, distance_m, wavelength_m, center)
     _refuse_absurd(geometry)
     return geometry
+
+
+def _chosen(stated: _Value | None, from_settings: _Value | None, settings: GeometrySettings) -> _Value | None:
+    first, second = (from_settings, stated) if settings.override else (stated, from_settings)
+    return second if first is None else first
 
 
 def _refuse_absurd(geometry: Geometry) -> None:

@@ -52,11 +52,17 @@ def load_mask_file(path: Path, shape_yx: tuple[int, int]) -> np.ndarray:
             still_works="The mask of the detector itself is used.",
             try_this="Save the one array of the mask with numpy.save.",
         )
-    if mask.shape != shape_yx or mask.dtype.kind not in "biu":
+    if mask.shape != shape_yx:
         raise SettingsError(
-            f"The mask file {path} holds {mask.dtype} of shape {mask.shape}, the detector has {shape_yx}.",
+            f"The mask file {path} has the shape {mask.shape}, the detector {shape_yx}.",
             still_works="The mask of the detector itself is used.",
             try_this="Use a mask of the detector's shape with 1 for good pixels.",
+        )
+    if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
+        raise SettingsError(
+            f"The mask file {path} holds other values than 0 and 1 ({mask.dtype}).",
+            still_works="The mask of the detector itself is used.",
+            try_this="Save 1 for good pixels and 0 for all others.",
         )
     return mask.astype(bool)
 

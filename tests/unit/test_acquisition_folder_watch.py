@@ -92,7 +92,7 @@ def test_an_acquisition_that_stops_early_ends_incomplete(root: Path) -> None:
 
 
 def test_a_file_still_being_copied_is_waited_for(root: Path) -> None:
-    watching = Watching(root)
+    watching = Watching(root, retry_for_s=20)
     folder = eiger_files.write_series(root / "current/raw", files=2)
     whole = data_path(folder, 1).read_bytes()
     data_path(folder, 1).write_bytes(whole[: len(whole) // 2])
@@ -104,7 +104,7 @@ def test_a_file_still_being_copied_is_waited_for(root: Path) -> None:
 
 
 def test_a_file_that_stays_broken_is_reported_once_and_passed_over(root: Path) -> None:
-    watching = Watching(root)
+    watching = Watching(root, retry_for_s=20)
     folder = eiger_files.write_series(root / "current/raw", files=3)
     whole = data_path(folder, 2).read_bytes()
     data_path(folder, 2).write_bytes(whole[:-100])

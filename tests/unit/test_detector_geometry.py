@@ -56,6 +56,13 @@ def test_a_q_beyond_ninety_degrees_has_no_radius() -> None:
     assert GEOMETRY.radius_of_q_px(4 * math.pi / 0.138) == math.inf
 
 
+def test_with_override_the_settings_win_where_they_say_something() -> None:
+    corrected = GeometrySettings(override=True, beam_center_x_px=141.0, beam_center_y_px=182.0)
+    geometry = geometry_of(detector(**STATED), corrected)
+    assert geometry.beam_center_yx_px == (182.0, 141.0)
+    assert (geometry.distance_m, geometry.wavelength_m) == (5.0, 1.38e-10)
+
+
 def test_stated_values_win_and_settings_fill_the_gaps() -> None:
     fallback = GeometrySettings(
         distance_m=3.0, wavelength_m=1e-10, beam_center_x_px=1.0, beam_center_y_px=2.0

@@ -93,7 +93,9 @@ def test_the_series_and_its_verdict_are_in_ledger_and_status_file(engine: Runnin
 def test_the_selected_ring_is_shown(engine: RunningEngine) -> None:
     write_speckle_series(engine.root / "current" / "raw", FRAMES)
     first = engine.until(lambda snapshot: _ended("silica_00001")(snapshot) and snapshot.two_time is not None)
-    assert first.two_time is not None and first.two_time.ring == 0
+    # The innermost ring is often too slow to say much: without a wish the middle one is shown.
+    assert first.two_time is not None and first.g2 is not None
+    assert first.two_time.ring == len(first.g2.q_inv_nm) // 2 == first.selected_ring
     for wanted, shown in ((2, 2), (1000, len(first.g2.q_inv_nm) - 1), (-5, 0)):  # type: ignore[union-attr]
         assert engine.ask(SelectRing(ring=wanted)).ok
         snapshot = engine.until(

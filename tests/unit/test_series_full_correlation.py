@@ -13,7 +13,7 @@ from speckle_series import SETTINGS, batch_of, series_info, speckle_frames, writ
 
 from backend.acquisition.recorded_series import RecordedSeries
 from backend.correlation_result import CorrelationResult
-from backend.errors import SeriesError
+from backend.errors import SeriesError, SettingsError
 from backend.frames import FrameBatch, SeriesEnded, SeriesStarted
 from backend.full_correlation import correlate_series
 from backend.series_run import SeriesRun
@@ -136,11 +136,18 @@ def test_a_mask_file_takes_pixels_out(master: Path, full: CorrelationResult, tmp
     assert masked.ring_pixels.sum() < full.ring_pixels.sum()
 
 
-def test_a_mask_file_that_cannot_be_used_is_a_notice(
+def test_a_mask_file_that_was_asked_for_is_used_or_refused(master: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "mask.npy", np.ones((3, 3), bool))
+    with pytest.raises(SettingsError, match="mask.npy has the shape"):
+        correlate_series(master, SETTINGS, tmp_path / "mask.npy")
+
+
+def test_a_mask_file_of_the_settings_that_cannot_be_used_is_a_notice(
     master: Path, full: CorrelationResult, tmp_path: Path
 ) -> None:
     np.save(tmp_path / "mask.npy", np.ones((3, 3), bool))
-    with_notice = correlate_series(master, SETTINGS, tmp_path / "mask.npy")
+    mask = SETTINGS.mask.model_copy(update={"file": tmp_path / "mask.npy"})
+    with_notice = correlate_series(master, SETTINGS.model_copy(update={"mask": mask}))
     assert any("mask.npy" in notice for notice in with_notice.notices)
     assert with_notice.g2.tobytes() == full.g2.tobytes()
 

@@ -32,7 +32,7 @@ def _finished(run: SeriesRun, changes: list[Verdict]) -> tuple[SeriesRun, list[V
 
 def _snapshot(run: SeriesRun, tmp_path: Any) -> Any:
     composer = SnapshotComposer(tmp_path, SETTINGS, None)
-    composer.new_series(0.0)
+    composer.new_series(run.info, 0.0)
     return composer.compose(
         run,
         phase="measuring",

@@ -46,7 +46,7 @@ def _compose(composer: SnapshotComposer, run: SeriesRun | None, **changes: Any) 
 
 def _begun(composer: SnapshotComposer, clock: _Clock, frames: int) -> SeriesRun:
     run = SeriesRun(series_info(len(FRAMES)), SETTINGS)
-    composer.new_series(clock.now_s)
+    composer.new_series(run.info, clock.now_s)
     run.add(batch_of(FRAMES[:frames]))
     composer.frames_arrived(clock.now_s)
     return run
@@ -87,7 +87,7 @@ def test_a_series_that_never_brought_a_frame_is_no_data_too(
     composer: SnapshotComposer, clock: _Clock
 ) -> None:
     run = SeriesRun(series_info(None), SETTINGS)
-    composer.new_series(clock.now_s)
+    composer.new_series(run.info, clock.now_s)
     assert _compose(composer, run).verdict.state is VerdictState.TOO_EARLY
     clock.now_s += 6
     assert _compose(composer, run).verdict.why == "No new frame for 6 s; 0 of silica_00001 seen."
@@ -148,7 +148,7 @@ def test_missing_parts_say_why(composer: SnapshotComposer, clock: _Clock) -> Non
 def test_a_new_series_does_not_show_the_parts_of_the_old(composer: SnapshotComposer, clock: _Clock) -> None:
     run = _begun(composer, clock, 60)
     assert _compose(composer, run).image is not None
-    composer.new_series(clock.now_s)
+    composer.new_series(run.info, clock.now_s)
     fresh = _compose(composer, SeriesRun(series_info(10), SETTINGS))
     assert fresh.image is None and fresh.g2 is None
 

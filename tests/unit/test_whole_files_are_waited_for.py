@@ -28,7 +28,7 @@ class _Watched:
         info = replace(series_info(len(FRAMES)), frame_time_s=FRAME_TIME_S)
         self.run = SeriesRun(info, SETTINGS)
         self.composer = SnapshotComposer(Path("/gpfs"), SETTINGS, None)
-        self.composer.new_series(self.now_s)
+        self.composer.new_series(info, self.now_s)
 
     def bring_file(self, number: int) -> None:
         for first in range(number * FRAMES_PER_FILE, (number + 1) * FRAMES_PER_FILE, 8):
