@@ -22,6 +22,10 @@ class LeaseError(FeedbackError):
     """Another backend holds the lease, or it cannot be written."""
 
 
+class LeaseTakenError(LeaseError):
+    """Another backend is at work."""
+
+
 class Lease:
     """Exclusive lock on a file with host, process and heartbeat in it.
 
@@ -89,9 +93,9 @@ class Lease:
             return {}
         return holder if isinstance(holder, dict) else {}
 
-    def _refusal(self) -> LeaseError:
+    def _refusal(self) -> LeaseTakenError:
         holder = self._read()
-        return LeaseError(
+        return LeaseTakenError(
             f"Another backend is at work here: process {holder.get('pid', '?')} on {holder.get('host', '?')} "
             f"({self._path}).",
             still_works="It goes on with the measurement.",

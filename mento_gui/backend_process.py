@@ -16,6 +16,7 @@ from PyQt5.QtCore import QObject, QTimer, pyqtSignal
 
 from backend.errors import BackendUnreachableError
 from backend.publish.client import is_backend_alive
+from mento_gui.exit_codes import ANOTHER_BACKEND_RUNS
 
 _CHECK_INTERVAL_MS = 250
 _FIRST_DELAY_S = 0.5
@@ -148,8 +149,14 @@ class BackendProcess(QObject):
         if self._clock() - self._started_at > _STEADY_AFTER_S:
             self._delay_s = _FIRST_DELAY_S
         delay_s = self._plan_restart()
+        if child.returncode == ANOTHER_BACKEND_RUNS:
+            # Two windows started at once, or the other one was too busy to answer: nothing is wrong.
+            self.running.emit(False)
+            return
         words = tail_of(self.log_file)
         reason = words.splitlines()[-1] if words else f"exit code {child.returncode}"
+        if child.returncode < 0:
+            reason = f"it was killed by signal {-child.returncode}"
         self.died.emit(
             BackendUnreachableError(
                 f"The backend ended by itself: {reason}" + (f"\n\n{words}" if words else ""),

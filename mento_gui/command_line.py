@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from mento_gui.exit_codes import ANOTHER_BACKEND_RUNS
+
 _COMMANDS = {
     "demo": "mento_gui.commands.demo",
     "simulate": "mento_gui.commands.simulate",
@@ -91,10 +93,14 @@ def _run_backend(root: Path, settings_file: Path | None) -> None:
 
     from backend.engine import Engine
     from backend.errors import FeedbackError
+    from backend.lease import LeaseTakenError
     from backend.settings import load_settings
 
     try:
         engine = Engine(root, load_settings(settings_file), settings_file)
+    except LeaseTakenError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(ANOTHER_BACKEND_RUNS)
     except FeedbackError as error:
         raise click.ClickException(str(error)) from error
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -79,7 +79,9 @@ class SpeckleView(ViewFrame):
         if self._shape_yx != (rows, columns):
             self._shape_yx = (rows, columns)
             self.plot.forget_ranges()
-            self.plot.setLimits(xMin=-columns, xMax=2 * columns, yMin=-rows, yMax=2 * rows)
+            # Wide enough for a long detector in a tall place: limits that bind would cut the picture off.
+            reach = 4 * max(rows, columns)
+            self.plot.setLimits(xMin=-reach, xMax=reach, yMin=-reach, yMax=reach)
             self.plot.follow("x", 0, columns)
             self.plot.follow("y", 0, rows)
         self._write_note()

@@ -9,6 +9,7 @@ import pytest
 from quiet_wire import SetClock
 
 from mento_gui.backend_process import BackendProcess, backend_command, tail_of
+from mento_gui.exit_codes import ANOTHER_BACKEND_RUNS
 
 # Stands for a backend: it says that it has begun and waits until it is told to end.
 WAITS = "import signal, sys; print('begun', file=sys.stderr, flush=True); signal.pause()"
@@ -61,13 +62,25 @@ def test_a_killed_backend_is_reported_and_started_again(qtbot, tmp_path: Path, c
     with qtbot.waitSignal(process.died, timeout=5000) as caught:
         os.kill(first, signal.SIGKILL)
     error = caught.args[0]
-    assert "ended by itself" in error.what
+    assert "ended by itself: it was killed by signal 9" in error.what
     assert error.still_works and "0.5 s" in error.try_this
     assert not exists(first)
     with qtbot.waitSignal(process.running, timeout=5000):
         clock.advance(0.6)
     assert process.owned and process.pid != first
     os.kill(process.pid, signal.SIGTERM)
+    process.stop()
+
+
+def test_a_refusal_because_another_backend_runs_is_no_crash(qtbot, tmp_path: Path, clock: SetClock) -> None:
+    process = process_for(tmp_path, f"import sys; sys.exit({ANOTHER_BACKEND_RUNS})", clock)
+    reports: list[object] = []
+    process.died.connect(reports.append)
+    process.start()
+    with qtbot.waitSignal(process.running, timeout=5000) as caught:
+        pass
+    assert caught.args == [False]
+    assert reports == [] and not process.owned
     process.stop()
 
 

@@ -193,6 +193,20 @@ def test_the_image_keeps_its_aspect_and_is_seen_whole(shown) -> None:
         assert np.isclose(pixel[0], pixel[1], rtol=0.02)
 
 
+def test_the_image_stays_whole_when_its_place_shrinks(shown, qtbot) -> None:
+    """As when a message bar comes: with a locked aspect the edges would be cut off."""
+    view = shown(SpeckleView)
+    snapshot = example(detector="e500")
+    view.show_snapshot(snapshot)
+    rows, columns = snapshot.image.preview.shape
+    for width, height in ((700, 300), (320, 500), (500, 240)):
+        view.resize(width, height)
+        qtbot.waitUntil(lambda size=(width, height): (view.width(), view.height()) == size)
+        view.grab()
+        (x0, x1), (y0, y1) = view.plot.getViewBox().viewRange()
+        assert x0 <= 1 and y0 <= 1 and x1 >= columns - 1 and y1 >= rows - 1
+
+
 def test_g2_shows_at_most_six_rings_with_the_followed_one(qtbot, shown) -> None:
     view = shown(G2View)
     snapshot = example()

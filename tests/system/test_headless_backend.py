@@ -14,6 +14,7 @@ from program import Program
 from recorded_detector import RecordedDetector, RecordedSeries
 
 from backend.snapshot import Snapshot
+from mento_gui.exit_codes import ANOTHER_BACKEND_RUNS
 
 pytestmark = pytest.mark.system
 
@@ -77,7 +78,7 @@ def test_no_qt_library_is_mapped(program: Program, raw: Path, recordings: list[R
 def test_a_second_backend_refuses_in_words_and_the_first_goes_on(program: Program, raw: Path) -> None:
     first = program.start_backend()
     second = program.run("--backend-only", "--root", str(program.root))
-    assert second.process.returncode == 1
+    assert second.process.returncode == ANOTHER_BACKEND_RUNS
     assert "Another backend" in second.error and str(first.pid) in second.error
     assert "Traceback" not in second.error
     assert program.status()["backend"]["pid"] == first.pid
