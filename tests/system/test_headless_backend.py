@@ -43,7 +43,9 @@ def test_status_tells_who_watches_what_and_where_the_series_stands(
     assert status["backend"]["beamtime_id"] == "11000000"
     assert status["backend"]["phase"] == "measuring"
     series = status["series"]
-    assert (series["name"], series["status"]) == (detector.series.name, "running")
+    assert series["name"] == detector.series.name
+    # The recording was made once for all tests; by now its planned end may lie more than a minute back.
+    assert series["status"] in ("running", "being read again")
     assert (series["frames"], series["expected_frames"]) == (30, 40)
     assert status["verdict"]["state"] == "TOO EARLY"
     assert status["messages"] == []
