@@ -19,6 +19,7 @@ from backend.publish.endpoint import endpoint_of, make_private
 from backend.results.result_file import read_result
 from backend.settings import settings_to_toml
 from mento_gui.command_line import main
+from mento_gui.exit_codes import ANOTHER_BACKEND_RUNS
 
 FRAMES = speckle_frames(150, seed=8)
 COMMANDS = ("demo", "simulate", "correlate", "replay", "status")
@@ -217,11 +218,11 @@ def test_status_of_a_running_backend(root: Path) -> None:
     assert (state["verdict"]["state"], state["series"]["frames"]) == ("GOOD", 150)
 
 
-def test_a_second_backend_is_refused_with_exit_code_one(root: Path) -> None:
+def test_a_second_backend_is_refused_with_an_exit_code_of_its_own(root: Path) -> None:
     beamtime(root)
     with RunningEngine(root):
         result = _run("--backend-only", "--root", root)
-    assert result.exit_code == 1
+    assert result.exit_code == ANOTHER_BACKEND_RUNS
     assert "Another backend is at work here" in result.output
 
 
