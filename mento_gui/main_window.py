@@ -223,6 +223,10 @@ class MainWindow(QMainWindow):
         geometry = self._preferences.value("geometry")
         if geometry is not None:
             self.restoreGeometry(geometry)
+        elif (screen := self.screen()) is not None:
+            # Nearly the whole screen, less the frame of the window and a bar of the desktop.
+            room = screen.availableGeometry()
+            self.resize(min(int(0.98 * room.width()), 1760), min(int(0.93 * room.height()), 1000))
 
     def _plans(self) -> list[ActionPlan]:
         return [

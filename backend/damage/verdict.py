@@ -16,6 +16,7 @@ _STATES = {
     DamageState.CHANGING: VerdictState.WATCH,
     DamageState.DAMAGING: VerdictState.DAMAGING,
 }
+_ABOUT_STRUCTURE = (DamageState.STEADY, DamageState.TOO_UNCERTAIN)
 _WORDS = {
     "structure": "Ratio of low-q to high-q scattering",
     "dynamics": "Relaxation rate",
@@ -40,6 +41,8 @@ def verdict_of(assessment: Assessment, series: str, frames_per_window: int) -> V
         DamageState.DAMAGING: _damaging,
     }[assessment.state]
     why, do = write(assessment, frames_per_window)
+    # What leads by chance while nothing changes is not what the sentence is about.
+    said = "structure" if assessment.state in _ABOUT_STRUCTURE else assessment.family
     return Verdict(
         state=_STATES[assessment.state],
         why=why,
@@ -53,7 +56,7 @@ def verdict_of(assessment: Assessment, series: str, frames_per_window: int) -> V
         also=tuple(
             f"{_WORDS[family]}: {_change(effect, error)}"
             for family, (effect, error) in assessment.effects.items()
-            if family != assessment.family and math.isfinite(error)
+            if family != said and math.isfinite(error)
         ),
     )
 
