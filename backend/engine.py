@@ -11,6 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from backend.acquisition.folder_watch import FolderWatch
 from backend.acquisition.source_thread import SourceThread
 from backend.beamtime_session import BeamtimeSession
@@ -270,7 +272,11 @@ class Engine:
         self._session_due_at = 0.0
         self._board.solve(_key_of(_BEAMTIME))
         for row in self._desk.session.ledger.series_rows(100)[::-1]:
-            self._composer.remember_row(row)
+            # A backend that was killed left its last series as running; nobody follows it any more.
+            abandoned = row.status == "running"
+            self._composer.remember_row(
+                msgspec.structs.replace(row, status="incomplete") if abandoned else row
+            )
         self._store_run()
         for problem in self._desk.session.problems:
             self._board.post_error(f"beamtime-{problem.what}", problem, at=time.time(), level="warning")

@@ -15,9 +15,10 @@ from speckle_series import speckle_frames, write_speckle_series
 
 from backend.engine import Engine
 from backend.lease import LeaseError
+from backend.ledger import Ledger
 from backend.requests import AcknowledgeMessage, CancelJob, GetStatus, Ping, RunRecipe, SelectRing, Shutdown
 from backend.settings import settings_to_toml
-from backend.snapshot import Snapshot, VerdictState
+from backend.snapshot import RunRow, Snapshot, VerdictState
 
 FRAMES = speckle_frames(150, seed=6)
 
@@ -88,6 +89,22 @@ def test_the_series_and_its_verdict_are_in_ledger_and_status_file(engine: Runnin
         text = " ".join(str(row) for table in tables for row in ledger.execute(f"select * from {table}"))
     ledger.close()
     assert "silica_00001" in text and "GOOD" in text
+
+
+def test_a_series_that_a_killed_backend_left_is_not_shown_as_running(root: Path) -> None:
+    state = beamtime(root).parent / "processed" / "mento-gui"
+    state.mkdir(parents=True)
+    ledger = Ledger(state / "ledger.sqlite")
+    ledger.record_series(
+        RunRow(
+            series="lost_00007", sample="lost", detector="e500", started_at=1.0, frames=12, expected_frames=600,
+            status="running", verdict=VerdictState.GOOD, why="Steady.",
+        )
+    )  # fmt: skip
+    ledger.close()
+    with RunningEngine(root) as engine:
+        snapshot = engine.until(lambda snapshot: bool(snapshot.runs))
+    assert [(row.series, row.status) for row in snapshot.runs] == [("lost_00007", "incomplete")]
 
 
 def test_the_selected_ring_is_shown(engine: RunningEngine) -> None:
