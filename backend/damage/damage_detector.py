@@ -68,12 +68,10 @@ class DamageDetector:
         flat = np.ones(len(self._q_inv_nm)) if gradient is None else gradient
         self._builder = WindowBuilder(frames, np.asarray(pixels_per_ring), self._lags, flat)
         self._windows: list[Window] = []
-        self._half: Window | None = None
         self._model: NoiseModel | None = None
         self._followed: list[FollowedChannel] = []
         self._gate = GlitchGate()
         self._over_dispersion: dict[str, float] = {}
-        self._usual_counts = 0.0
         self._damaging_since: int | None = None
         self._quiet_windows = _QUIET_WINDOWS_TO_CLEAR
         self._window_no_beam = 0

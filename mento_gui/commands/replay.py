@@ -80,6 +80,7 @@ def replay(paths: tuple[Path, ...], as_json: bool, speed: float, settings_file: 
                 say.changes(run.add(event))
             elif run is not None and isinstance(event, SeriesEnded):
                 say.changes(run.end(event))
+                say.oddities(run)
                 say.summary(run)
                 judged += 1
     if judged == 0:
@@ -122,6 +123,13 @@ class _Printer:
                 f"{run.info.name}: {run.verdict.state}. {run.verdict.why} "
                 f"({run.analysis.frames} frames, {run.status}: {run.end_reason})"
             )
+
+    def oddities(self, run: SeriesRun) -> None:
+        """What was odd in the description or the first frames, and the first frame that could not be used."""
+        plan = run.analysis.plan
+        aside = [reason for _, reason in run.analysis.set_aside[:1]]
+        for words in (*(run.info.notices if plan is None else plan.notices), *aside):
+            click.echo(f"{run.info.name}: {words}", err=True)
 
     def notice(self, notice: SourceNotice) -> None:
         if notice.what:

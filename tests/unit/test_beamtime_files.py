@@ -14,8 +14,6 @@ from backend.beamtime.series_name import (
     SeriesName,
     is_series_name,
     parse_series_name,
-    raw_file_of,
-    result_file_of,
 )
 from backend.errors import SeriesError
 
@@ -173,28 +171,3 @@ def test_names_at_the_edge() -> None:
     assert str(SeriesName("a", 123456)) == "a_123456"
     for text in ("a_0012", "_00012", "a00012", "a_012345", "a/b_00012", "a_00012\n"):
         assert not is_series_name(text)
-
-
-parts = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_]{0,8}", fullmatch=True)
-
-
-@given(st.lists(parts, min_size=1, max_size=4))
-def test_raw_and_result_files_map_to_each_other(path_parts: list[str]) -> None:
-    raw, processed = Path("/gpfs/current/raw"), Path("/gpfs/current/processed")
-    raw_file = raw.joinpath(*path_parts).with_suffix(".h5")
-    result = result_file_of(raw_file, raw, processed)
-    assert result.parent == processed / "onlineanalysis" / raw_file.parent.relative_to(raw)
-    assert result.name == f"{raw_file.stem}_results.h5"
-    assert raw_file_of(result, raw, processed) == raw_file
-
-
-def test_paths_outside_are_refused() -> None:
-    raw, processed = Path("/a/raw"), Path("/a/processed")
-    for call in (
-        lambda: result_file_of(Path("/b/x.h5"), raw, processed),
-        lambda: result_file_of(raw / ".." / "x.h5", raw, processed),
-        lambda: raw_file_of(processed / "x_results.h5", raw, processed),
-        lambda: raw_file_of(processed / "onlineanalysis" / "x.h5", raw, processed),
-    ):
-        with pytest.raises(SeriesError):
-            call()
