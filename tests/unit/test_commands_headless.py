@@ -168,6 +168,15 @@ def test_replay_is_no_faster_than_asked(raw: Path, settings_file: Path) -> None:
     assert time.monotonic() - began >= 0.4
 
 
+def test_replay_tells_an_absurd_geometry(settings_file: Path, tmp_path: Path) -> None:
+    master = write_speckle_series(tmp_path, FRAMES[:40], "gel_00003")
+    with h5py.File(master, "r+") as file:
+        file["entry/instrument/detector/detector_distance"][...] = 1e9
+    told = _run("replay", tmp_path / "gel_00003", "--settings", settings_file)
+    assert "gel_00003: detector_distance in gel_00003_master.h5 is 1e+09 m, which cannot be" in told.stderr
+    assert told.exit_code == 0
+
+
 def test_replay_tells_broken_files_and_goes_on(raw: Path, settings_file: Path, tmp_path: Path) -> None:
     broken = tmp_path / "raw" / "gel_00001" / "e4m"
     broken.mkdir(parents=True)
