@@ -1,0 +1,179 @@
+"""Our side of every comparison, and the only file here that knows how the engine is called."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+
+from backend.correlation.multitau import MultiTau
+from backend.correlation.two_time import TwoTime
+from backend.detector.event_decoder import EventDecoder
+from backend.frames import FrameBatch
+from backend.photon_events import EventBatch, RingPartition
+from backend.series_analysis import SeriesAnalysis
+from benchmarks.movies import SETTINGS, Movie
+
+
+@dataclass(frozen=True, slots=True)
+class ChainResult:
+    """What the chain knows at the end.
+
+    Attributes
+    ----------
+    lag_frames : ndarray, shape (lag,), int64
+        Ascending, from 1.
+    g2 : ndarray, shape (ring, lag), float64
+    ring_counts : ndarray, shape (ring, frame), int64
+        I(q, t).
+    frames : int
+    seconds : float
+        From the first compressed chunk to the last g2.
+    """
+
+    lag_frames: np.ndarray
+    g2: np.ndarray
+    ring_counts: np.ndarray
+    frames: int
+    seconds: float
+
+
+class Chain:
+    """Compressed chunks in, g2 of all rings and I(q, t) out at any time. Use with ``with``."""
+
+    def __init__(self, movie: Movie, threads: int) -> None:
+        self._movie = movie
+        self._pool = ThreadPoolExecutor(threads)
+        self._decoder = EventDecoder(movie.good, movie.info.detector.dtype, threads=threads)
+        self._multitau = MultiTau(movie.partition, pool=self._pool)
+        self._ring_counts: list[np.ndarray] = []
+        self.frames = 0
+
+    def __enter__(self) -> Chain:
+        """The chain itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the threads."""
+        self._decoder.close()
+        self._pool.shutdown()
+
+    def feed(self, piece: FrameBatch) -> None:
+        """Add the frames of a piece."""
+        events = self._decoder.decode(piece)
+        if events.set_aside:
+            raise RuntimeError(events.set_aside[0][1])
+        counts, _ = self._multitau.add_frames([events.frame(i) for i in range(len(events.frame_numbers))])
+        self._ring_counts.append(counts)
+        self.frames += len(piece.chunks)
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lags from 1 and g2 of all rings so far."""
+        result = self._multitau.result()
+        lagged = result.lag_frames > 0
+        return result.lag_frames[lagged], result.g2[:, lagged]
+
+    def ring_counts(self) -> np.ndarray:
+        """I(q, t), shape (ring, frame), int64."""
+        return np.concatenate(self._ring_counts).T
+
+
+def run_chain(movie: Movie, threads: int, *, from_files: bool = False) -> ChainResult:
+    """The whole movie through a new chain; g2 is read after every piece."""
+    with Chain(movie, threads) as chain:
+        pieces = movie.from_files() if from_files else movie.pieces
+        start = time.perf_counter()
+        for piece in pieces:
+            chain.feed(piece)
+            lag_frames, g2 = chain.read()
+        seconds = time.perf_counter() - start
+        return ChainResult(lag_frames, g2, chain.ring_counts(), chain.frames, seconds)
+
+
+def run_decode(movie: Movie, threads: int) -> float:
+    """Seconds to decode all chunks of the movie into what the chain goes on with."""
+    with EventDecoder(movie.good, movie.info.detector.dtype, threads=threads) as decoder:
+        start = time.perf_counter()
+        for piece in movie.pieces:
+            decoder.decode(piece)
+        return time.perf_counter() - start
+
+
+def run_preview(movie: Movie) -> float:
+    """Seconds per frame of everything the program shows: the whole analysis, read after every piece.
+
+    The first piece is not timed: the search for mask and rings in it is made once per series. Threads: one per
+    processor, as the program has it.
+    """
+    analysis = SeriesAnalysis(movie.info, SETTINGS)
+    analysis.add(movie.pieces[0])
+    if analysis.rings is None:
+        raise RuntimeError("the movie has no rings")
+    ring = analysis.rings.partition.rings // 2
+    frames = 0
+    start = time.perf_counter()
+    for piece in movie.pieces[1:]:
+        analysis.add(piece)
+        result = analysis.g2()
+        if result is not None:
+            result.g2_err.sum()
+        analysis.rings.two_time.result(ring)
+        analysis.rings.radial.newest()
+        frames += len(piece.chunks)
+    seconds = time.perf_counter() - start
+    analysis.finish()
+    return seconds / frames
+
+
+def decode_events(movie: Movie) -> list[EventBatch]:
+    """Photon events of all pieces, for what begins after the decoder."""
+    with EventDecoder(movie.good, movie.info.detector.dtype) as decoder:
+        return [decoder.decode(piece) for piece in movie.pieces]
+
+
+@dataclass(frozen=True, slots=True)
+class TwoTimeRun:
+    """Maps of all rings, each shape (frame, frame), float32, nan on the diagonal; and how long they took."""
+
+    maps: list[np.ndarray]
+    seconds: float
+
+
+def run_two_time(events: Iterable[EventBatch], partition: RingPartition, frames: int) -> TwoTimeRun:
+    """Full maps of all rings from photon events, no binning, every pixel."""
+    start = time.perf_counter()
+    # One bin more than frames: at the limit neighbours would be summed.
+    two_time = TwoTime(partition, 2 * frames, partition.cell_of_pixel.size)
+    for batch in events:
+        for index in range(len(batch.frame_numbers)):
+            two_time.add(*batch.frame(index))
+    maps = [two_time.result(ring) for ring in range(partition.rings)]
+    return TwoTimeRun(maps, time.perf_counter() - start)
+
+
+def stage_seconds(movie: Movie) -> dict[str, float]:
+    """Seconds in each stage of the chain over the whole movie, in one thread, without waiting for another."""
+    seconds = dict.fromkeys(("read files", "decode", "correlate", "read g2"), 0.0)
+    with EventDecoder(movie.good, movie.info.detector.dtype, threads=1) as decoder:
+        multitau = MultiTau(movie.partition)
+        pieces = movie.from_files()
+        while True:
+            times = [time.perf_counter()]
+            piece = next(pieces, None)
+            if piece is None:
+                return seconds
+            times.append(time.perf_counter())
+            events = decoder.decode(piece)
+            times.append(time.perf_counter())
+            multitau.add_frames([events.frame(i) for i in range(len(events.frame_numbers))])
+            times.append(time.perf_counter())
+            multitau.result()
+            times.append(time.perf_counter())
+            for name, spent in zip(seconds, np.diff(times).tolist(), strict=True):
+                seconds[name] += spent
