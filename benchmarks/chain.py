@@ -36,7 +36,9 @@ def _compare(
         return float(answer["seconds"])
 
     turns = interleave(
-        lambda: ours.run_chain(movie, threads, from_files=from_files).seconds, peer_chain, session.choices.rounds
+        lambda: ours.run_chain(movie, threads, from_files=from_files).seconds,
+        peer_chain,
+        session.choices.rounds,
     )
     return times_faster(
         turns,

@@ -63,7 +63,15 @@ class Row:
 
 
 def times_faster(
-    turns: Turns, *, name: str, case: str, against: str, frames: int, goal: float | None, threads: int, note: str = ""
+    turns: Turns,
+    *,
+    name: str,
+    case: str,
+    against: str,
+    frames: int,
+    goal: float | None,
+    threads: int,
+    note: str = "",
 ) -> Row:
     """Row of a comparison in which more is better; speeds are given in frames per second."""
     speeds = [

@@ -112,23 +112,33 @@ def run_preview(movie: Movie) -> float:
     processor, as the program has it.
     """
     analysis = SeriesAnalysis(movie.info, SETTINGS)
-    analysis.add(movie.pieces[0])
-    if analysis.rings is None:
-        raise RuntimeError("the movie has no rings")
-    ring = analysis.rings.partition.rings // 2
-    frames = 0
+    _feed_preview(analysis, movie.pieces[0])
+    frames = analysis.frames
     start = time.perf_counter()
     for piece in movie.pieces[1:]:
-        analysis.add(piece)
-        result = analysis.g2()
-        if result is not None:
-            result.g2_err.sum()
-        analysis.rings.two_time.result(ring)
-        analysis.rings.radial.newest()
-        frames += len(piece.chunks)
+        _feed_preview(analysis, piece)
     seconds = time.perf_counter() - start
     analysis.finish()
-    return seconds / frames
+    return seconds / (analysis.frames - frames)
+
+
+def run_long_preview(movie: Movie, frames: int) -> None:
+    """The movie over and over through the whole analysis, up to this many frames."""
+    analysis = SeriesAnalysis(movie.info, SETTINGS)
+    for piece in movie.again_and_again(frames):
+        _feed_preview(analysis, piece)
+    analysis.finish()
+
+
+def _feed_preview(analysis: SeriesAnalysis, piece: FrameBatch) -> None:
+    """Add a piece and ask for what the window shows: g2 with errors, the map of the middle ring, I(q)."""
+    analysis.add(piece)
+    result = analysis.g2()
+    if result is None or analysis.rings is None:
+        raise RuntimeError("the movie has no rings")
+    result.g2_err.sum()
+    analysis.rings.two_time.result(analysis.rings.partition.rings // 2)
+    analysis.rings.radial.newest()
 
 
 def decode_events(movie: Movie) -> list[EventBatch]:
@@ -145,8 +155,10 @@ class TwoTimeRun:
     seconds: float
 
 
-def run_two_time(events: Iterable[EventBatch], partition: RingPartition, frames: int) -> TwoTimeRun:
-    """Full maps of all rings from photon events, no binning, every pixel."""
+def run_two_time(
+    events: Iterable[EventBatch], partition: RingPartition, frames: int, threads: int
+) -> TwoTimeRun:
+    """Full maps of all rings from photon events, no binning, every pixel; up to ``threads`` threads."""
     start = time.perf_counter()
     # One bin more than frames: at the limit neighbours would be summed.
     two_time = TwoTime(partition, 2 * frames, partition.cell_of_pixel.size)

@@ -53,7 +53,11 @@ class Session:
         peers = self.peers()
         ring = peers.send("ring_of_pixel", movie.ring_of_pixel)
         peers.call(
-            "load_movie", name=movie.kind.name, files=movie.data_files, frames=movie.kind.frames, ring_of_pixel=ring
+            "load_movie",
+            name=movie.kind.name,
+            files=movie.data_files,
+            frames=movie.kind.frames,
+            ring_of_pixel=ring,
         )
         return peers, movie.kind.name
 

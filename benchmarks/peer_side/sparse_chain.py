@@ -5,6 +5,7 @@ faster: frames to events in threads, one transpose of the whole series by its pa
 about equal size in threads. Pixels are numbered ring by ring first, so that a ring is one run of the transposed data.
 """
 
+# mypy: disable-error-code="import-not-found"
 from __future__ import annotations
 
 import threading
@@ -112,6 +113,14 @@ def run_chain(name: str, threads: int, from_files: bool, result: str) -> dict[st
     }
 
 
+def decode_movie(
+    name: str, threads: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Photons per (ring, frame); count, ring-sorted pixel and frame pointer of all events; first pixel of each ring."""
+    movie = _movies[name]
+    return (*_decode_all(movie, warm_pool(threads), from_files=False), movie.ring_start)
+
+
 def run_decode(name: str, threads: int) -> dict[str, Any]:
     """Seconds to turn all chunks into (index, value), nothing else."""
     movie = _movies[name]
@@ -142,7 +151,9 @@ def _decode_all(
             raise ValueError(f"frame {frame} could not be decoded: {events}")
         pixel, count = np.empty(events, np.int32), np.empty(events, np.uint16)
         sums = np.zeros(rings, np.int64)
-        _by_ring(index[:events], value[:events], movie.position_of_pixel, movie.ring_of_pixel, pixel, count, sums)
+        _by_ring(
+            index[:events], value[:events], movie.position_of_pixel, movie.ring_of_pixel, pixel, count, sums
+        )
         return pixel, count, sums
 
     frames = list(pool.map(one, range(len(movie.chunks))))

@@ -5,7 +5,16 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-_PACKAGES = ("bslz4_to_sparse", "xpcs-correlator", "boost-corr", "torch", "numba", "numpy", "h5py", "hdf5plugin")
+_PACKAGES = (
+    "bslz4_to_sparse",
+    "xpcs-correlator",
+    "boost-corr",
+    "torch",
+    "numba",
+    "numpy",
+    "h5py",
+    "hdf5plugin",
+)
 
 
 def versions() -> dict[str, str]:
