@@ -125,6 +125,11 @@ class CorrelationSettings(_Section):
         le=32,
     )
     fit_exponent: bool = _field(True, "Fit the stretching exponent; off means a simple exponential.")
+    shared_contrast: bool = _field(
+        False,
+        "Fit one contrast for all rings; helps slow rings, but is wrong where the contrast changes with q.",
+    )
+    shared_baseline: bool = _field(False, "Fit one baseline for all rings.")
 
 
 class TwoTimeSettings(_Section):

@@ -103,12 +103,36 @@ class RingFit(msgspec.Struct, frozen=True, kw_only=True):
     reduced_chi2: float
 
 
+class RateLaw(msgspec.Struct, frozen=True, kw_only=True):
+    """How the rates of the fitted rings go with q; errors are one sigma.
+
+    ``diffusion_nm2_per_s``: D of Gamma = D q^2. ``q_power``: n of Gamma = Gamma_pivot (q / q_pivot)^n.
+    ``*_reduced_chi2`` far above one: the rings do not follow this law. ``exponent``: mean stretching exponent.
+    """
+
+    frames: int
+    rings: int
+    diffusion_nm2_per_s: float
+    diffusion_err_nm2_per_s: float
+    diffusion_reduced_chi2: float
+    q_power: float
+    q_power_err: float
+    power_reduced_chi2: float
+    pivot_q_inv_nm: float
+    pivot_rate_per_s: float
+    pivot_rate_err_per_s: float
+    exponent: float
+    exponent_err: float
+
+
 class G2Part(msgspec.Struct, frozen=True, kw_only=True):
     """Live g2 of all rings.
 
     ``lag_s``: shape (lag,); ``g2``, ``g2_err``: shape (ring, lag), nan where no pairs exist yet;
     ``q_inv_nm``: shape (ring,). ``fits`` has one entry per ring, ``None`` where a fit is not possible.
     ``fit_lag_s``: shape (point,); ``fit_g2``: shape (ring, point), nan where there is no fit.
+    ``fit_reasons``: one per ring, why it has no fit, empty where it has one. ``fit_frames``: frames the fits are made
+    of; fits are made in the background and may be older than g2. ``rate_law``: ``None`` below three fitted rings.
     """
 
     lag_s: np.ndarray
@@ -119,6 +143,9 @@ class G2Part(msgspec.Struct, frozen=True, kw_only=True):
     fits: tuple[RingFit | None, ...] = ()
     fit_lag_s: np.ndarray = msgspec.field(default_factory=lambda: np.empty(0))
     fit_g2: np.ndarray = msgspec.field(default_factory=lambda: np.empty((0, 0)))
+    fit_reasons: tuple[str, ...] = ()
+    fit_frames: int = 0
+    rate_law: RateLaw | None = None
 
 
 class ConfirmedG2Part(msgspec.Struct, frozen=True, kw_only=True):
