@@ -42,11 +42,14 @@ class FittedRings:
         One per ring: why there is no fit; empty where there is one.
     log_rate_covariance : ndarray, shape (ring, ring), float64
         Covariance of ln(gamma) between rings; nan where there is no fit.
+    exponent_covariance : ndarray, shape (ring, ring), float64
+        The same of the exponent; 0 where it was not free.
     """
 
     fits: tuple[RingFit | None, ...]
     reasons: tuple[str, ...]
     log_rate_covariance: np.ndarray
+    exponent_covariance: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +97,20 @@ def fit_all_rings(
     groups = [curves] if together and curves else [[curve] for curve in curves]
     fits: list[RingFit | None] = [None] * len(result.g2)
     reasons = ["too few lags or sectors to fit"] * len(result.g2)
-    covariance = np.full((len(result.g2), len(result.g2)), np.nan)
+    log_rate = np.zeros((len(fits), len(fits)))
+    exponent = np.zeros_like(log_rate)
     for group in groups:
         solved = _Group(group, settings).solve([begin[curve.ring] for curve in group])
-        rings = [curve.ring for curve in group]
-        rate_column = solved.column[:, _RATE]
-        covariance[np.ix_(rings, rings)] = solved.covariance[np.ix_(rate_column, rate_column)]
+        rings = np.ix_([curve.ring for curve in group], [curve.ring for curve in group])
+        log_rate[rings], exponent[rings] = solved.covariance_of(_RATE), solved.covariance_of(_EXPONENT)
         for position, curve in enumerate(group):
             fit = solved.ring_fit(position)
             reasons[curve.ring] = _why_not(fit, solved, position, result, curve)
             fits[curve.ring] = None if reasons[curve.ring] else fit
     none = np.array([fit is None for fit in fits], bool)
-    between = np.isnan(covariance) & ~np.eye(len(fits), dtype=bool)
-    covariance[between] = 0.0
-    covariance[none] = np.nan
-    covariance[:, none] = np.nan
-    return FittedRings(tuple(fits), tuple(reasons), covariance)
+    for covariance in (log_rate, exponent):
+        covariance[none], covariance[:, none] = np.nan, np.nan
+    return FittedRings(tuple(fits), tuple(reasons), log_rate, exponent)
 
 
 def fit_rings(
@@ -233,6 +234,11 @@ class _Solved:
     def column(self) -> np.ndarray:
         """Place of each ring's parameters, shape (ring, 4)."""
         return self.group.column
+
+    def covariance_of(self, kind: int) -> np.ndarray:
+        """Covariance of one kind of parameter between the rings of the group; zero where it is not free."""
+        column = self.column[:, kind]
+        return self.covariance[np.ix_(column, column)] if column[0] >= 0 else np.zeros((len(column),) * 2)
 
     def ring_fit(self, position: int) -> RingFit:
         """Parameters and one-sigma errors of one ring of the group."""

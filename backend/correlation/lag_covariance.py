@@ -78,7 +78,9 @@ def lag_covariances(
     """
     deviations = jackknife_deviations(replicates)
     variance = np.where(np.isfinite(g2), np.nansum(deviations**2, axis=0), 0.0)
-    enough = np.isfinite(deviations).all(axis=2).sum(axis=0) >= _FEWEST_SECTORS
+    # A sector that is empty at one lag is so at all; lags that no sector has yet count against none.
+    filled = (np.isfinite(deviations) | ~np.isfinite(g2)).all(axis=2)
+    enough = filled.sum(axis=0) >= _FEWEST_SECTORS
     lags = (variance > 0) & enough[:, None]
     errors = np.full(g2.shape, np.nan)
     for ring in np.flatnonzero(lags.any(axis=1)):

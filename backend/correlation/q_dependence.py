@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from backend.correlation.kww_fit import FittedRings
-from backend.snapshot import RateLaw, RingFit
+from backend.snapshot import RateLaw
 
 _FEWEST_RINGS = 3
 
@@ -39,7 +39,12 @@ def rate_law(fitted: FittedRings, q_inv_nm: np.ndarray, frames: int) -> RateLaw 
     diffusion, diffusion_err, diffusion_chi2 = _line(one[:, None], log_rate - 2 * log_q, weight)
     pivot = float(one @ weight @ log_q / (one @ weight @ one))
     power, power_err, power_chi2 = _line(np.stack([one, log_q - pivot], axis=1), log_rate, weight)
-    exponent, exponent_err = _mean_exponent(fits)
+    values = np.array([fit.exponent for fit in fits])
+    exponent, exponent_err = float(values.mean()), 0.0
+    scatter = fitted.exponent_covariance[np.ix_(used, used)]
+    if np.all(np.diag(scatter) > 0):
+        mean, mean_err, _ = _line(one[:, None], values, np.linalg.inv(scatter))
+        exponent, exponent_err = float(mean[0]), float(mean_err[0])
     return RateLaw(
         frames=frames,
         rings=len(used),
@@ -66,15 +71,3 @@ def _line(
     miss = target - columns @ parameters
     chi2 = float(miss @ weight @ miss) / (len(target) - len(parameters))
     return parameters, np.sqrt(np.diag(covariance) * max(chi2, 1.0)), chi2
-
-
-def _mean_exponent(fits: list[RingFit]) -> tuple[float, float]:
-    """Weighted mean of the stretching exponents and its error; an exponent that was not free has none."""
-    values = np.array([fit.exponent for fit in fits])
-    errors = np.array([fit.exponent_err for fit in fits])
-    if not np.all(errors > 0):
-        return float(values.mean()), 0.0
-    weight = 1 / errors**2
-    mean = float(weight @ values / weight.sum())
-    chi2 = float(weight @ (values - mean) ** 2) / (len(values) - 1)
-    return mean, math.sqrt(max(chi2, 1.0) / float(weight.sum()))
