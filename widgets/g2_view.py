@@ -7,11 +7,12 @@ import math
 import numpy as np
 import pyqtgraph as pg
 from PyQt5.QtCore import Qt
-from PyQt5.QtWidgets import QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PyQt5.QtWidgets import QLabel, QSizePolicy, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
 from backend.snapshot import ConfirmedG2Part, G2Part, IntensityPart, Snapshot
 from widgets.plot_setup import CurvePlot, nice_range, ring_colours, thin_pen
 from widgets.quantity_words import count_words, three_digits
+from widgets.rate_plot import RatePlot, law_words
 from widgets.ring_curves import RingCurves
 from widgets.theme import Theme
 from widgets.view_frame import ViewFrame
@@ -34,8 +35,13 @@ class G2View(ViewFrame):
         self.all_rings.setCheckable(True)
         self.all_rings.setToolTip(f"Show every ring instead of at most {MOST_RINGS}.")
         self.all_rings.toggled.connect(lambda _on: self.redraw())
-        self.header.addWidget(self.badge)
-        self.header.addWidget(self.all_rings)
+        self.over_q = QToolButton(self)
+        self.over_q.setText("Γ(q)")
+        self.over_q.setCheckable(True)
+        self.over_q.setToolTip("Show the relaxation rates of all fitted rings against q.")
+        self.over_q.toggled.connect(lambda _on: self.redraw())
+        for item in (self.badge, self.all_rings, self.over_q):
+            self.header.addWidget(item)
         self.legend = QLabel()
         self.legend.setToolTip("Click a q to follow this ring in all pictures.")
         self.legend.setTextFormat(Qt.TextFormat.RichText)
@@ -51,11 +57,16 @@ class G2View(ViewFrame):
         self.plot.addItem(self.baseline)
         self.curves = RingCurves(self.plot)
         self.curves.ring_clicked.connect(self.ring_selected)
+        self.rates = RatePlot()
+        self.rates.ring_clicked.connect(self.ring_selected)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(self.plot)
+        self.pages.addWidget(self.rates)
         layout = QVBoxLayout(self.content)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(1)
         layout.addWidget(self.legend)
-        layout.addWidget(self.plot, 1)
+        layout.addWidget(self.pages, 1)
         self._series = ""
         self._band_top = 1.0
 
@@ -72,6 +83,7 @@ class G2View(ViewFrame):
         if name != self._series:
             self._series = name
             self.plot.forget_ranges()
+            self.rates.forget_ranges()
         followed = snapshot.selected_ring if self.selected_ring is None else self.selected_ring
         rings = (
             list(range(len(part.q_inv_nm))) if self.all_rings.isChecked() else chosen_rings(part, followed)
@@ -81,21 +93,28 @@ class G2View(ViewFrame):
         self._draw_band(snapshot.intensity, followed)
         self._draw_badge(snapshot.confirmed_g2, followed)
         self.badge.show()
-        self.all_rings.show()
+        self.all_rings.setHidden(self.over_q.isChecked())
+        self.over_q.show()
         self._follow(part, rings)
         self.legend.setText(_legend(part, rings, colours, self.selected_ring))
         self.all_rings.setText(f"all {len(part.q_inv_nm)} q")
-        self.note.setText(_fit_words(part, followed))
+        over_q = self.over_q.isChecked()
+        if over_q:
+            self.rates.draw(part, colours, self.selected_ring, self.theme)
+        self.pages.setCurrentWidget(self.rates if over_q else self.plot)
+        self.note.setText(law_words(part) if over_q else _fit_words(part, followed))
 
     def show_empty(self, sentence: str) -> None:
         """Without a curve there is nothing to confirm or to choose."""
         super().show_empty(sentence)
         self.badge.hide()
         self.all_rings.hide()
+        self.over_q.hide()
 
     def set_theme(self, theme: Theme) -> None:
         """Use the colours of ``theme``."""
         self.plot.set_theme(theme)
+        self.rates.set_theme(theme)
         self.baseline.setPen(thin_pen(theme.quiet, style=Qt.PenStyle.DashLine))
         super().set_theme(theme)
 
@@ -172,9 +191,13 @@ def _legend(part: G2Part, rings: list[int], colours: list, selected: int | None)
 def _fit_words(part: G2Part, ring: int) -> str:
     fit = part.fits[ring] if ring < len(part.fits) else None
     frames = f"{count_words(part.frames)} frames"
-    if fit is None or ring >= len(part.q_inv_nm):
+    if ring >= len(part.q_inv_nm):
         return frames
+    q = f"q {three_digits(float(part.q_inv_nm[ring]))}"
+    if fit is None:
+        reason = part.fit_reasons[ring] if ring < len(part.fit_reasons) else ""
+        return f"{q}: {reason} · {frames}" if reason else frames
     return (
-        f"q {three_digits(float(part.q_inv_nm[ring]))}: Γ = {three_digits(fit.gamma_per_s)} ± "
+        f"{q}: Γ = {three_digits(fit.gamma_per_s)} ± "
         f"{three_digits(fit.gamma_err_per_s)} s⁻¹, β = {fit.contrast:.3f} ± {fit.contrast_err:.3f} · {frames}"
     )
