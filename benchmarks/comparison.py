@@ -36,6 +36,11 @@ class Goal:
     value: float
     sense: Literal["at least", "at most"]
 
+    @classmethod
+    def at_most(cls, value: float | None) -> Goal | None:
+        """The goal to stay at or below a value, if there is one."""
+        return None if value is None else cls(value, "at most")
+
     def reached(self, value: float) -> bool:
         """Whether this value reaches it."""
         return value >= self.value if self.sense == "at least" else value <= self.value

@@ -29,7 +29,7 @@ def _compare(session: Session, photons: float, frames: int, goal: float) -> Row:
         case=movie.kind.words,
         against="bslz4_to_sparse",
         frames=movie.kind.frames,
-        goal=goal,
+        goal=session.goal(goal),
         threads=1,
         note="ours for what the chain goes on with, the peer to (index, value)",
     )

@@ -15,13 +15,10 @@ def measure(session: Session) -> list[Row]:
     peers = session.peers(dense=True)
     ring = peers.send("ring_of_pixel", movie.ring_of_pixel)
     name, threads = movie.kind.name, session.choices.threads
-    loaded = peers.call(
-        "load_frames", name=name, files=movie.data_files, frames=movie.kind.frames, ring_of_pixel=ring
-    )
+    peers.call("load_frames", name=name, files=movie.data_files, frames=movie.kind.frames, ring_of_pixel=ring)
 
     def peer() -> float:
-        answer = peers.call("run_dense", name=name, threads=threads, highest_count=loaded["highest_count"])
-        return float(answer["seconds"])
+        return float(peers.call("run_dense", name=name, threads=threads)["seconds"])
 
     turns = interleave(lambda: ours.run_chain(movie, threads).seconds, peer, session.choices.rounds)
     return [
@@ -31,7 +28,7 @@ def measure(session: Session) -> list[Row]:
             case=movie.kind.words,
             against="boost-corr on the CPU",
             frames=movie.kind.frames,
-            goal=_GOAL,
+            goal=session.goal(_GOAL),
             threads=threads,
             note="ours from compressed chunks, the peer from decoded frames in memory",
         )

@@ -42,7 +42,7 @@ def measure(session: Session) -> list[Row]:
             median=statistics.median(ratios),
             low=min(ratios),
             high=max(ratios),
-            goal=Goal(_GOAL, "at most"),
+            goal=Goal.at_most(session.goal(_GOAL)),
             ours=f"{late:.3f} ms late, {1e3 * whole_s:.3f} ms on the whole",
             other=f"{early:.3f} ms early",
             threads=threads,

@@ -40,7 +40,7 @@ def _row(session: Session, kind: MovieKind, what: str, frames: int) -> Row:
         median=gigabytes,
         low=gigabytes,
         high=gigabytes,
-        goal=Goal(_GOAL_GB, "at most"),
+        goal=Goal.at_most(session.goal(_GOAL_GB)),
         threads=choices.threads,
         note="the whole process, the interpreter and the compressed chunks of the movie included",
     )

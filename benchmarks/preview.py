@@ -34,7 +34,7 @@ def measure(session: Session) -> list[Row]:
             case=f"{movie.kind.words}, chunks in memory",
             against=PEER_CHAIN,
             frames=1,
-            goal=_GOAL,
+            goal=session.goal(_GOAL),
             threads=threads,
             note="ours: all that the window shows, with errors and the two-time map of one ring after every 64 frames; "
             "the peer: g2 and I(q, t) once",

@@ -47,7 +47,9 @@ def _choices() -> tuple[list[str], Choices, Path | None]:
     parser.add_argument(
         "--frames", type=int, help="shorter movies, to try something; numbers are then no result"
     )
-    parser.add_argument("--photons", type=float, nargs="+", help="only these photons per pixel")
+    parser.add_argument(
+        "--photons", type=float, nargs="+", help="only these photons per pixel, where there are several"
+    )
     parser.add_argument(
         "--detector", choices=("eiger4m", "eiger500k"), help="another detector than the table's"
     )

@@ -38,6 +38,10 @@ class Session:
             self._peers[dense] = PeerProcess(self.choices.scratch, dense=dense)
         return self._peers[dense]
 
+    def goal(self, value: float | None) -> float | None:
+        """The number to reach; none when the command line has changed the case that it is meant for."""
+        return None if self.choices.frames is not None or self.choices.detector is not None else value
+
     def movie(self, detector: str, photons: float, frames: int, dtype: str = "uint32") -> Movie:
         """The movie, with frames and detector as chosen on the command line."""
         if dtype not in ("uint16", "uint32"):

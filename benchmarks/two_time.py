@@ -36,7 +36,7 @@ def measure(session: Session) -> list[Row]:
                 case=f"{movie.kind.words}, {movie.partition.rings} full maps",
                 against=against,
                 frames=movie.kind.frames,
-                goal=goal,
+                goal=session.goal(goal),
                 threads=threads,
                 note="from decoded photons to normalised maps; filling the dense matrices is not counted",
             )

@@ -78,12 +78,15 @@ def run_two_time_dense(name: str, threads: int) -> dict[str, Any]:
     return {"seconds": seconds}
 
 
+@numba.njit(nogil=True)
 def _normalised(numerator: np.ndarray, sums: np.ndarray, pixels: int) -> np.ndarray:
-    """Map of a ring, shape (frame, frame), float32."""
-    scale = (pixels / np.maximum(sums, 1)).astype(np.float32)
-    values: np.ndarray = numerator * scale[:, None]
-    values *= (1.0 / np.maximum(sums, 1)).astype(np.float32)[None, :]
-    return values.astype(np.float32, copy=False)
+    """Upper half of the map of a ring, shape (frame, frame), float32; frames without photons give zero."""
+    values = np.zeros(numerator.shape, np.float32)
+    for first in range(sums.size):
+        scale = pixels / max(sums[first], 1)
+        for second in range(first, sums.size):
+            values[first, second] = numerator[first, second] * scale / max(sums[second], 1)
+    return values
 
 
 def _dense_frames(events: _Events, first: int, last: int) -> np.ndarray:

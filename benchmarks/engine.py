@@ -1,0 +1,109 @@
+"""The whole program on files, with a window attached, against the bare chain on the same files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from backend.publish.client import BackendClient
+from backend.settings import settings_to_toml
+from backend.simulation.beamtime_tree import write_beamtime_skeleton
+from backend.snapshot import Snapshot
+from benchmarks import ours
+from benchmarks.comparison import Goal, Row, interleave
+from benchmarks.movies import SETTINGS, Movie
+from benchmarks.session import Session
+
+_PHOTONS, _FRAMES, _GOAL = 0.01, 1920, 0.85
+_LOOK_S = 0.02
+_PATIENCE_S = 600.0
+
+
+class EngineError(RuntimeError):
+    """The program did not get through the series."""
+
+
+def measure(session: Session) -> list[Row]:
+    """One row: frames per second between the first and the last snapshot of a series, over those of the chain."""
+    movie = session.movie("eiger4m", _PHOTONS, _FRAMES)
+    # The program takes all processors; so does the chain.
+    threads = os.cpu_count() or 1
+    root = session.choices.scratch / "engine"
+    turns = interleave(
+        lambda: _engine_frame_s(movie, root),
+        lambda: ours.run_chain(movie, threads, from_files=True).seconds / movie.kind.frames,
+        session.choices.rounds,
+    )
+    ratios = turns.ratios
+    speeds = [f"{1 / statistics.median(seconds):,.0f} frames/s" for seconds in (turns.ours_s, turns.other_s)]
+    goal = session.goal(_GOAL)
+    return [
+        Row(
+            name="engine",
+            case=f"{movie.kind.words}, from files",
+            quantity="speed of the program with its window over that of the bare chain",
+            median=statistics.median(ratios),
+            low=min(ratios),
+            high=max(ratios),
+            goal=None if goal is None else Goal(goal, "at least"),
+            ours=speeds[0],
+            other=speeds[1],
+            threads=threads,
+            rounds=len(ratios),
+            note="between the first and the last snapshot of the series; the window has no screen",
+        )
+    ]
+
+
+def _engine_frame_s(movie: Movie, root: Path) -> float:
+    """Seconds per frame that the program needs for the series, which it finds complete at its start."""
+    shutil.rmtree(root, ignore_errors=True)
+    raw = write_beamtime_skeleton(root) / "raw"
+    # Hard links: the files are not copied, and the program sees files of its own.
+    shutil.copytree(movie.folder, raw / movie.folder.name, copy_function=os.link)
+    settings = root / "settings.toml"
+    settings.write_text(settings_to_toml(SETTINGS), encoding="utf-8")
+    program = [sys.executable, "-m", "mento_gui", "--root", str(root), "--settings", str(settings)]
+    with closing(BackendClient(root)) as client:
+        with _running([*program, "--backend-only"]) as backend, _running(program):
+            first = last = _next_with_frames(client, backend)
+            while _frames(last) < movie.kind.frames:
+                last = _next_with_frames(client, backend)
+    if _frames(last) == _frames(first):
+        raise EngineError("the series was over at the first snapshot: it is too short to be timed")
+    return (last.produced_at - first.produced_at) / (_frames(last) - _frames(first))
+
+
+def _frames(snapshot: Snapshot) -> int:
+    return 0 if snapshot.series is None else snapshot.series.frames
+
+
+def _next_with_frames(client: BackendClient, backend: subprocess.Popen[bytes]) -> Snapshot:
+    deadline = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < deadline:
+        snapshot = client.latest()
+        if snapshot is not None and _frames(snapshot) > 0:
+            return snapshot
+        try:
+            raise EngineError(f"the program ended with {backend.wait(timeout=_LOOK_S)}")
+        except subprocess.TimeoutExpired:
+            continue
+    raise EngineError(f"no snapshot of the series within {_PATIENCE_S:g} s")
+
+
+@contextmanager
+def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the program while the block runs; a window has no screen."""
+    process = subprocess.Popen(command, env={**os.environ, "QT_QPA_PLATFORM": "offscreen"})
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
