@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.correlation.kww_fit import FittedRings, fit_all_rings
+from backend.correlation.lag_covariance import RingStatistics
 from backend.correlation.multitau import MultiTauResult
 from backend.correlation.q_dependence import rate_law
 from backend.settings import CorrelationSettings
@@ -46,7 +47,7 @@ class RingFits:
         self._settings = settings
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="fit")
         self._lock = threading.Lock()
-        self._waiting: tuple[MultiTauResult, int] | None = None
+        self._waiting: tuple[MultiTauResult, RingStatistics] | None = None
         self._working = False
         self._work: Future[None] | None = None
         self._newest: FinishedFits | None = None
@@ -58,27 +59,27 @@ class RingFits:
         with self._lock:
             return self._newest
 
-    def submit(self, result: MultiTauResult, frames: int) -> FinishedFits | None:
-        """Hand over g2 after ``frames`` frames to be fitted; returns :attr:`newest` at once.
+    def submit(self, result: MultiTauResult, statistics: RingStatistics) -> FinishedFits | None:
+        """Hand over g2 of ``statistics.frames`` frames to be fitted; returns :attr:`newest` at once.
 
         The same number of frames is fitted once. What went wrong in an earlier fit is raised here, once.
         """
         self._raise_fault()
-        if frames != self._submitted:
-            self._submitted = frames
+        if statistics.frames != self._submitted:
+            self._submitted = statistics.frames
             with self._lock:
-                self._waiting = (result, frames)
+                self._waiting = (result, statistics)
                 start, self._working = not self._working, True
             if start:
                 self._work = self._thread.submit(self._work_off)
         return self.newest
 
-    def final(self, result: MultiTauResult, frames: int) -> FinishedFits:
+    def final(self, result: MultiTauResult, statistics: RingStatistics) -> FinishedFits:
         """Fits of the whole series, started afresh in the calling thread; made once."""
         self.close()
-        if self._newest is None or self._submitted != -1 or self._newest.frames != frames:
+        if self._newest is None or self._submitted != -1 or self._newest.frames != statistics.frames:
             self._submitted = -1
-            self._newest = self._fitted(result, frames, ())
+            self._newest = self._fitted(result, statistics, ())
         return self._newest
 
     def close(self) -> None:
@@ -104,12 +105,15 @@ class RingFits:
             with self._lock:
                 self._newest = finished
 
-    def _next(self) -> tuple[MultiTauResult, int] | None:
+    def _next(self) -> tuple[MultiTauResult, RingStatistics] | None:
         with self._lock:
             job, self._waiting = self._waiting, None
             self._working = job is not None
             return job
 
-    def _fitted(self, result: MultiTauResult, frames: int, start: tuple[RingFit | None, ...]) -> FinishedFits:
-        rings = fit_all_rings(result, self._frame_time_s, self._settings, self._q_inv_nm, start)
-        return FinishedFits(frames, rings, rate_law(rings, self._q_inv_nm, frames))
+    def _fitted(
+        self, result: MultiTauResult, statistics: RingStatistics, start: tuple[RingFit | None, ...]
+    ) -> FinishedFits:
+        rings = fit_all_rings(result, self._frame_time_s, self._settings, self._q_inv_nm, start, statistics)
+        law = rate_law(rings, self._q_inv_nm, statistics.frames)
+        return FinishedFits(statistics.frames, rings, law)

@@ -82,12 +82,11 @@ class RatePlot(CurvePlot):
 
 
 def law_words(part: G2Part) -> str:
-    """Diffusion coefficient and power of q with their errors, or why there is none."""
+    """Diffusion coefficient and power n of q with their errors, or why there is none."""
     law = part.rate_law
     if law is None:
         return "at least three rings with a fit are needed"
     return (
-        f"D = {three_digits(law.diffusion_nm2_per_s)} ± {three_digits(law.diffusion_err_nm2_per_s)} nm² s⁻¹ "
-        f"(χ² {law.diffusion_reduced_chi2:.1f}), Γ ∝ qⁿ with n = {law.q_power:.2f} ± {law.q_power_err:.2f}, "
-        f"{law.rings} rings"
+        f"D = {three_digits(law.diffusion_nm2_per_s)} ± {three_digits(law.diffusion_err_nm2_per_s)} nm² s⁻¹, "
+        f"n = {law.q_power:.2f} ± {law.q_power_err:.2f} · χ² {law.diffusion_reduced_chi2:.1f}, {law.rings} rings"
     )

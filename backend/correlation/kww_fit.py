@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares
 
-from backend.correlation.lag_covariance import LagCovariance, lag_covariances
+from backend.correlation.lag_covariance import LagCovariance, RingStatistics, lag_covariances
 from backend.correlation.multitau import MultiTauResult
 from backend.settings import CorrelationSettings
 from backend.snapshot import RingFit
@@ -75,6 +75,7 @@ def fit_all_rings(
     settings: CorrelationSettings,
     q_inv_nm: np.ndarray | None = None,
     start: tuple[RingFit | None, ...] = (),
+    statistics: RingStatistics | None = None,
 ) -> FittedRings:
     """Fit all rings.
 
@@ -90,8 +91,10 @@ def fit_all_rings(
         Mean q of the rings: those that are close help each other to know how their lags are correlated.
     start : tuple of RingFit or None
         Earlier fits to begin from; the fit is the same without them, only slower.
+    statistics : RingStatistics or None
+        Pixels, photons and frames, for the least error a lag can have.
     """
-    curves = _curves(result, frame_time_s, q_inv_nm)
+    curves = _curves(result, frame_time_s, q_inv_nm, statistics)
     begin = start if len(start) == len(result.g2) else (None,) * len(result.g2)
     together = settings.shared_contrast or settings.shared_baseline
     groups = [curves] if together and curves else [[curve] for curve in curves]
@@ -122,7 +125,12 @@ def fit_rings(
     ).fits
 
 
-def _curves(result: MultiTauResult, frame_time_s: float, q_inv_nm: np.ndarray | None) -> list[_Curve]:
+def _curves(
+    result: MultiTauResult,
+    frame_time_s: float,
+    q_inv_nm: np.ndarray | None,
+    statistics: RingStatistics | None,
+) -> list[_Curve]:
     noise = lag_covariances(result.lag_frames[1:], result.g2[:, 1:], result.replicates[:, :, 1:], q_inv_nm)
     # Bins of m frames average g2 over a triangle around their lag; the distance of two lags is m.
     bin_frames = np.diff(result.lag_frames).astype(np.float64)

@@ -31,6 +31,18 @@ _LARGEST_SHARE = 0.98
 
 
 @dataclass(frozen=True, slots=True)
+class RingStatistics:
+    """What shot noise follows from.
+
+    ``pixels`` and ``photons_per_pixel`` (mean per pixel and frame): shape (ring,); ``frames`` in the series.
+    """
+
+    pixels: np.ndarray
+    photons_per_pixel: np.ndarray
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
 class LagCovariance:
     """Noise of one ring at the lags that can be used.
 
@@ -54,45 +66,71 @@ class LagCovariance:
         return self.scatter.T @ self.scatter
 
 
+@dataclass(frozen=True, slots=True)
+class _Noise:
+    """Errors, and deviations in units of them, of all rings; ``unseen`` is what the errors have beyond the scatter."""
+
+    lag_frames: np.ndarray
+    lags: np.ndarray
+    errors: np.ndarray
+    standard: np.ndarray
+    unseen: np.ndarray
+
+
 def lag_covariances(
-    lag: np.ndarray,
+    lag_frames: np.ndarray,
     g2: np.ndarray,
     replicates: np.ndarray,
     q_inv_nm: np.ndarray | None = None,
-    floor: np.ndarray | None = None,
+    statistics: RingStatistics | None = None,
 ) -> tuple[LagCovariance | None, ...]:
     """Covariance between lags for each ring; ``None`` where fewer than four sectors have data.
 
     Parameters
     ----------
-    lag : ndarray, shape (lag,)
-        Positive, ascending, in any unit.
+    lag_frames : ndarray, shape (lag,)
+        Positive, ascending lags of a multi-tau scheme that begins at 1.
     g2 : ndarray, shape (ring, lag)
         nan where there are no pairs.
     replicates : ndarray, shape (sector, ring, lag)
         g2 with one sector left out; nan where a sector is empty.
     q_inv_nm : ndarray or None, shape (ring,)
         Mean q; ``None`` = every ring stands alone.
-    floor : ndarray or None, shape (ring, lag)
-        Errors that cannot be undercut, such as those of :func:`shot_noise_error`.
+    statistics : RingStatistics or None
+        For the least error there can be. So lags at which no photons have met by chance, where nothing scatters,
+        count as what they are; ``None`` = such lags are left out.
     """
     deviations = jackknife_deviations(replicates)
-    variance = np.where(np.isfinite(g2), np.nansum(deviations**2, axis=0), 0.0)
+    known = np.isfinite(g2)
+    seen = np.where(known, np.nansum(deviations**2, axis=0), 0.0)
+    least = np.zeros_like(seen)
+    if statistics is not None:
+        least = np.where(known, np.nan_to_num(shot_noise_error(lag_frames, statistics)) ** 2, 0.0)
+    variance = np.fmax(seen, least)
     # A sector that is empty at one lag is so at all; lags that no sector has yet count against none.
-    filled = (np.isfinite(deviations) | ~np.isfinite(g2)).all(axis=2)
-    enough = filled.sum(axis=0) >= _FEWEST_SECTORS
+    enough = (np.isfinite(deviations) | ~known).all(axis=2).sum(axis=0) >= _FEWEST_SECTORS
     lags = (variance > 0) & enough[:, None]
     errors = np.full(g2.shape, np.nan)
     for ring in np.flatnonzero(lags.any(axis=1)):
         errors[ring, lags[ring]] = _smooth(np.sqrt(variance[ring, lags[ring]]))
-    if floor is not None:
-        errors = np.fmax(errors, np.where(lags, floor, np.nan))
+    # Counting noise that did not show.
+    unseen = np.sqrt(variance - seen)
     with np.errstate(invalid="ignore"):
-        standard = deviations / errors
-    return tuple(
-        _one_ring(ring, lag, lags, errors[ring], standard, _neighbours(ring, q_inv_nm)) if any_lag else None
-        for ring, any_lag in enumerate(lags.any(axis=1).tolist())
-    )
+        noise = _Noise(lag_frames, lags, errors, deviations / errors, unseen)
+    alike = [_neighbours(ring, q_inv_nm) for ring in range(len(g2))]
+    return tuple(_one_ring(ring, alike[ring], noise) for ring in range(len(g2)))
+
+
+def shot_noise_error(lag_frames: np.ndarray, statistics: RingStatistics) -> np.ndarray:
+    """Error of g2 from counting alone, shape (ring, lag); nan for rings without photons.
+
+    variance = 1 / (pixels (frames - lag) bin photons^2): chance coincidences in pairs of bins that are ``bin`` frames
+    long, for a contrast well below one. Speckle and its product with shot noise come on top.
+    """
+    bin_frames = np.diff(lag_frames, prepend=0)
+    pairs = np.maximum(statistics.frames - lag_frames, bin_frames) * bin_frames
+    photons = np.where(statistics.photons_per_pixel > 0, statistics.photons_per_pixel, np.nan)
+    return 1 / np.sqrt((statistics.pixels * photons**2)[:, None] * pairs)
 
 
 def jackknife_deviations(replicates: np.ndarray) -> np.ndarray:
@@ -107,22 +145,32 @@ def jackknife_deviations(replicates: np.ndarray) -> np.ndarray:
     return (replicates - mean) * np.sqrt((number - 1) / number)
 
 
-def _one_ring(
-    ring: int, lag: np.ndarray, lags: np.ndarray, error: np.ndarray, standard: np.ndarray, alike: list[int]
-) -> LagCovariance:
-    used = lags[ring]
+def _one_ring(ring: int, alike: list[int], noise: _Noise) -> LagCovariance | None:
+    used = noise.lags[ring]
+    if not used.any():
+        return None
+    error = noise.errors[ring, used]
+    unseen = noise.unseen[ring, used]
+    draws = _pooled_draws([ring, *alike], used, noise.standard) * error
+    scatter = np.concatenate([draws, np.diag(unseen)[unseen > 0]])
+    return LagCovariance(used, scatter, _whitening(scatter, error, noise.lag_frames[used]))
+
+
+def _pooled_draws(rings: list[int], used: np.ndarray, standard: np.ndarray) -> np.ndarray:
+    """Deviations in units of the error of the first ring and of those like it, whose squares sum up to about one."""
     pooled = []
-    for other in [ring, *alike]:
+    for ring in rings:
+        draws = standard[:, ring, used]
         # A neighbour with gaps at these lags says nothing about their correlation.
-        draws = standard[:, other][:, used] if other < len(lags) else np.empty((0, 0))
-        draws = draws[np.isfinite(draws).all(axis=1)] if draws.size else draws
+        draws = draws[np.isfinite(draws).all(axis=1)]
         if len(draws) >= _FEWEST_SECTORS:
             pooled.append(draws)
-    draws = np.concatenate(pooled) / np.sqrt(len(pooled))
-    scale = error[used]
-    factor = np.linalg.cholesky(_smooth_correlation(draws, lag[used]) * np.outer(scale, scale))
-    whitening = solve_triangular(factor, np.eye(len(scale)), lower=True)
-    return LagCovariance(used, draws * scale, whitening)
+    return np.concatenate(pooled) / np.sqrt(len(pooled))
+
+
+def _whitening(scatter: np.ndarray, error: np.ndarray, lag: np.ndarray) -> np.ndarray:
+    factor = np.linalg.cholesky(_smooth_correlation(scatter, lag) * np.outer(error, error))
+    return solve_triangular(factor, np.eye(len(error)), lower=True)
 
 
 def _neighbours(ring: int, q_inv_nm: np.ndarray | None) -> list[int]:

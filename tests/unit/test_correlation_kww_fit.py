@@ -6,10 +6,9 @@ import time
 
 import numpy as np
 import pytest
-from speckle_movie import SpeckleMovie, block_partition, events_of
 
 from backend.correlation.kww_fit import FittedRings, fit_all_rings, kww
-from backend.correlation.multitau import MultiTau, MultiTauResult
+from backend.correlation.multitau import MultiTauResult
 from backend.settings import CorrelationSettings
 from backend.snapshot import RingFit
 
@@ -88,25 +87,6 @@ def test_errors_are_calibrated(exponent: float, fit_exponent: bool) -> None:
     spread = np.std(pulls, axis=0)
     assert np.all((spread > 0.8) & (spread < 1.4)), spread
     assert np.all(np.abs(np.mean(pulls, axis=0)) < 0.6)
-
-
-def test_rate_of_simulated_speckle_comes_back_with_calibrated_errors() -> None:
-    partition = block_partition((60, 60), rings=2, sectors=12)
-    rate = np.repeat([0.04, 0.12], 1800).reshape(60, 60)
-    pulls = []
-    for seed in range(20):
-        multitau = MultiTau(partition)
-        movie = SpeckleMovie(np.full((60, 60), 0.5), rate, 2, np.random.default_rng(seed))
-        for frame in movie.frames(200):
-            multitau.add(*events_of(frame))
-        for fit, truth in zip(fit_all_rings(multitau.result(), 1.0, SIMPLE).fits, (0.04, 0.12), strict=True):
-            assert fit is not None
-            pulls.append(
-                [(fit.gamma_per_s - truth) / fit.gamma_err_per_s, (fit.contrast - 0.5) / fit.contrast_err]
-            )
-    spread, mean = np.std(pulls, axis=0), np.mean(pulls, axis=0)
-    assert np.all((spread > 0.7) & (spread < 1.4)), spread
-    assert np.all(np.abs(mean) < 0.7), mean
 
 
 def test_a_warm_start_finds_the_same_answer() -> None:
