@@ -29,24 +29,11 @@ class G2View(ViewFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("g2", "Intensity correlation of each ring against the lag time.", parent)
         self.badge = QLabel(self)
-        self.badge.setObjectName("badge")
         self.all_rings = QToolButton(self)
-        self.all_rings.setText("all q")
-        self.all_rings.setCheckable(True)
-        self.all_rings.setToolTip(f"Show every ring instead of at most {MOST_RINGS}.")
-        self.all_rings.toggled.connect(lambda _on: self.redraw())
         self.over_q = QToolButton(self)
-        self.over_q.setText("Γ(q)")
-        self.over_q.setCheckable(True)
-        self.over_q.setToolTip("Show the relaxation rates of all fitted rings against q.")
-        self.over_q.toggled.connect(lambda _on: self.redraw())
-        for item in (self.badge, self.all_rings, self.over_q):
-            self.header.addWidget(item)
+        self._set_up_header()
         self.legend = QLabel()
-        self.legend.setToolTip("Click a q to follow this ring in all pictures.")
-        self.legend.setTextFormat(Qt.TextFormat.RichText)
-        self.legend.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Preferred)
-        self.legend.linkActivated.connect(lambda ring: self.ring_selected.emit(int(ring)))
+        self._set_up_legend()
         self.plot = CurvePlot(log_x=True)
         self.plot.setToolTip("Click a curve to follow its ring. Wheel zooms, double click resets.")
         self.plot.label_axes("lag (s)", "g2")
@@ -69,6 +56,25 @@ class G2View(ViewFrame):
         layout.addWidget(self.pages, 1)
         self._series = ""
         self._band_top = 1.0
+
+    def _set_up_header(self) -> None:
+        self.badge.setObjectName("badge")
+        self.all_rings.setText("all q")
+        self.all_rings.setCheckable(True)
+        self.all_rings.setToolTip(f"Show every ring instead of at most {MOST_RINGS}.")
+        self.all_rings.toggled.connect(lambda _on: self.redraw())
+        self.over_q.setText("Γ(q)")
+        self.over_q.setCheckable(True)
+        self.over_q.setToolTip("Show the relaxation rates of all fitted rings against q.")
+        self.over_q.toggled.connect(lambda _on: self.redraw())
+        for item in (self.badge, self.all_rings, self.over_q):
+            self.header.addWidget(item)
+
+    def _set_up_legend(self) -> None:
+        self.legend.setToolTip("Click a q to follow this ring in all pictures.")
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
+        self.legend.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Preferred)
+        self.legend.linkActivated.connect(lambda ring: self.ring_selected.emit(int(ring)))
 
     def inputs(self, snapshot: Snapshot) -> tuple[object, ...]:
         """Live g2, confirmed g2, and the speckle contrast that g2 should start from."""

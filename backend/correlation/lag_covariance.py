@@ -28,6 +28,7 @@ _ALIKE_LOG_Q = 0.5 * np.log(1.5)
 # Correlation falls by 1/e over this many e-foldings of the lag.
 _CORRELATION_RANGES = (0.15, 0.3, 0.6, 1.0, 1.5, 2.5, 4.0, 8.0)
 _LARGEST_SHARE = 0.98
+_TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ def _smooth_correlation(draws: np.ndarray, lag: np.ndarray) -> np.ndarray:
     best, least = np.zeros_like(correlation), np.inf
     for reach in _CORRELATION_RANGES:
         decay = np.exp(-distance / reach)
-        share = (correlation * decay * near).sum(axis=1) / (decay**2 * near).sum(axis=1)
+        share = (correlation * decay * near).sum(axis=1) / np.maximum((decay**2 * near).sum(axis=1), _TINY)
         speckle = np.sqrt(np.clip(share, 0.0, _LARGEST_SHARE))
         model = np.outer(speckle, speckle) * decay
         miss = float(((model - correlation)[other] ** 2).sum())
