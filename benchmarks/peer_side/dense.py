@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from boost_corr import MultitauCorrelator
 
-# Its queues grow with the memory it may use; small ones, which fit the caches better, were the fastest of 2 to 36 GB and
-# of batches of 16 and 64. Its other defaults are kept: they sum low levels in bfloat16, which is faster than
-# float32 here and costs a few 1e-5 of g2.
+# Its queues grow with the memory it may use; small ones, which fit the caches better, were the fastest of 2 to 36 GB,
+# and batches of 16 faster than of 64. Its other defaults are kept: they sum low levels in bfloat16, which here is
+# faster than float32 and costs a few 1e-5 of g2.
 _BATCH_FRAMES = 16
 _LARGEST_MEMORY_GB = 2.0
 
