@@ -10,7 +10,7 @@ import numpy as np
 
 from backend.batch_pieces import part_of
 from backend.correlation.intensity import MeanImage, RadialIntensity, TotalTrace
-from backend.correlation.kww_fit import fit_rings
+from backend.correlation.lag_covariance import RingStatistics
 from backend.correlation.multitau import MultiTau, MultiTauResult
 from backend.correlation.two_time import TwoTime
 from backend.damage.assessment import Assessment
@@ -19,6 +19,7 @@ from backend.detector.event_decoder import EventDecoder
 from backend.first_frames import SeriesPlan, plan_series
 from backend.frames import FrameBatch, SeriesInfo
 from backend.photon_events import EventBatch, RingPartition
+from backend.ring_fits import FinishedFits, RingFits
 from backend.settings import Settings
 from backend.snapshot import RingFit
 
@@ -133,8 +134,8 @@ class SeriesAnalysis:
         self._decoder: EventDecoder | None = None
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="correlate")
         self._next_frame = 0
-        self._fits: tuple[RingFit | None, ...] = ()
-        self._fitted_at = -1
+        self._ring_fits: RingFits | None = None
+        self._ended = False
 
     @property
     def frames(self) -> int:
@@ -172,9 +173,9 @@ class SeriesAnalysis:
         if self._decoder is not None:
             self._decoder.close()
         self._pool.shutdown(wait=True)
-        # The last fit starts afresh, so that it depends on the frames alone and not on when earlier fits were made.
-        self._fits = ()
-        self._fitted_at = -1
+        if self._ring_fits is not None:
+            self._ring_fits.close()
+        self._ended = True
         return said
 
     def _begin(self) -> list[Assessment]:
@@ -185,6 +186,9 @@ class SeriesAnalysis:
         if self.plan.partition is not None:
             self.rings = RingAccumulators(
                 self.plan.partition, self.plan, self.info, self.settings, self._pool
+            )
+            self._ring_fits = RingFits(
+                self.info.frame_time_s or 1.0, self.plan.partition.q_inv_nm, self.settings.correlation
             )
         first, self._waiting = self._waiting, []
         self._waiting_frames = 0
@@ -246,11 +250,27 @@ class SeriesAnalysis:
             return None
         return self.rings.multitau.result(self.rings.radial.gradient())
 
+    @property
+    def fitted_frames(self) -> int:
+        """Frames that the newest finished fits are made of; 0 before the first."""
+        newest = None if self._ring_fits is None else self._ring_fits.newest
+        return 0 if newest is None else newest.frames
+
+    def fitted(self, result: MultiTauResult) -> FinishedFits | None:
+        """The newest finished fits; ``result`` is handed on to be fitted in the background.
+
+        After the end of the series the fits of ``result`` itself, made afresh: they depend on the frames alone.
+        """
+        if self._ring_fits is None or self.rings is None:
+            return None
+        partition = self.rings.partition
+        photons = np.bincount(partition.ring_of_fine, self.rings.radial.whole() * partition.fine_pixels)
+        statistics = RingStatistics(partition.ring_pixels, photons / partition.ring_pixels, self.frames)
+        if self._ended:
+            return self._ring_fits.final(result, statistics)
+        return self._ring_fits.submit(result, statistics)
+
     def fits(self, result: MultiTauResult) -> tuple[RingFit | None, ...]:
-        """KWW fits to ``result``, started from the last ones; repeated only when frames were added."""
-        if self._fitted_at != self.frames:
-            self._fits = fit_rings(
-                result, self.info.frame_time_s or 1.0, self.settings.correlation.fit_exponent, self._fits
-            )
-            self._fitted_at = self.frames
-        return self._fits
+        """The fits of :meth:`fitted`, one per ring; empty before the first."""
+        finished = self.fitted(result)
+        return () if finished is None else finished.rings.fits

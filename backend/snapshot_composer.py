@@ -62,7 +62,8 @@ class SnapshotComposer:
         self._parts: dict[str, Any] = {}
         self._missing: dict[str, str] = {}
         self._preview: PreviewImage | None = None
-        self._parts_of = -1
+        # Frames of the parts, and of the fits in them.
+        self._parts_of: tuple[int, int] | None = None
         self._parts_made_at = 0.0
         self._series_started_at = 0.0
         self._last_frame_at: float | None = None
@@ -94,7 +95,7 @@ class SnapshotComposer:
 
     def series_changed(self) -> None:
         """Make all parts anew with the next snapshot."""
-        self._parts_of = -1
+        self._parts_of = None
         self._parts_made_at = 0.0
 
     def select_ring(self, ring: int) -> None:
@@ -228,17 +229,19 @@ class SnapshotComposer:
         return max(_SILENT_AFTER_S, file_s, _SILENT_AFTER_INTERVALS * self._frame_interval_s)
 
     def _renew_parts(self, run: SeriesRun | None, backlog_frames: int) -> None:
-        """Make the parts anew when frames came, but less often while frames are waiting: analysis goes first."""
+        """Make the parts anew when frames or fits came, less often while frames wait: analysis goes first."""
         if run is None:
             reason = "No series yet."
             self._parts, self._missing = {}, dict.fromkeys(_PARTS, reason)
             return
         pause_s = _PARTS_EVERY_S_IN_BACKLOG if backlog_frames > _BACKLOG_FRAMES else _PARTS_EVERY_S
         now = time.monotonic()
-        if run.analysis.frames == self._parts_of or now - self._parts_made_at < pause_s:
+        newest = (run.analysis.frames, run.analysis.fitted_frames)
+        if newest == self._parts_of or now - self._parts_made_at < pause_s:
             return
-        self._parts_of = run.analysis.frames
         self._parts, self._missing = self._make_parts(run)
+        g2 = self._parts.get("g2")
+        self._parts_of = (run.analysis.frames, 0 if g2 is None else g2.fit_frames)
         self._parts_made_at = time.monotonic()
 
     def _image(self, analysis: SeriesAnalysis, plan: SeriesPlan) -> ImagePart:

@@ -20,7 +20,8 @@ def g2_part(analysis: SeriesAnalysis, result: MultiTauResult) -> G2Part:
     """Live g2 with error bars and fits; lag 0 is the contrast and is not drawn."""
     frame_time_s = analysis.info.frame_time_s or 1.0
     partition = _rings_of(analysis).partition
-    fits = analysis.fits(result)
+    finished = analysis.fitted(result)
+    fits = () if finished is None else finished.rings.fits
     lag_s = result.lag_frames[1:] * frame_time_s
     fit_lag_s = (
         np.geomspace(lag_s[0], max(lag_s[-1], 2 * lag_s[0]), _FIT_POINTS) if lag_s.size else np.empty(0)
@@ -33,7 +34,10 @@ def g2_part(analysis: SeriesAnalysis, result: MultiTauResult) -> G2Part:
         frames=analysis.frames,
         fits=fits,
         fit_lag_s=fit_lag_s,
-        fit_g2=np.array([_fit_curve(fit, fit_lag_s) for fit in fits]),
+        fit_g2=np.array([_fit_curve(fit, fit_lag_s) for fit in fits]).reshape(len(fits), fit_lag_s.size),
+        fit_reasons=() if finished is None else finished.rings.reasons,
+        fit_frames=0 if finished is None else finished.frames,
+        rate_law=None if finished is None else finished.law,
     )
 
 

@@ -75,6 +75,9 @@ def main(
     Watches the acquisition, shows speckle, g2 and a beam-damage verdict while the series is still running. Without a
     command it opens the window and starts the backend, or connects to one that runs already.
     """
+    # Before numpy is loaded: its matrices are small here, and threads that wait for each other while the kernels use
+    # every core make a fit of 50 ms last seconds.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",

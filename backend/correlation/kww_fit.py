@@ -116,15 +116,6 @@ def fit_all_rings(
     return FittedRings(tuple(fits), tuple(reasons), log_rate, exponent)
 
 
-def fit_rings(
-    result: MultiTauResult, frame_time_s: float, fit_exponent: bool, start: tuple[RingFit | None, ...] = ()
-) -> tuple[RingFit | None, ...]:
-    """:func:`fit_all_rings` with nothing shared; the fits alone."""
-    return fit_all_rings(
-        result, frame_time_s, CorrelationSettings(fit_exponent=fit_exponent), None, start
-    ).fits
-
-
 def _curves(
     result: MultiTauResult,
     frame_time_s: float,

@@ -31,6 +31,8 @@ def status_of(snapshot: Snapshot) -> dict[str, Any]:
     if snapshot.g2 is not None:
         status["q_inv_nm"] = snapshot.g2.q_inv_nm.tolist()
         status["fits"] = msgspec.to_builtins(snapshot.g2.fits)
+        status["fit_reasons"] = list(snapshot.g2.fit_reasons)
+        status["rate_law"] = msgspec.to_builtins(snapshot.g2.rate_law)
     return status
 
 
