@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import cycle
@@ -121,11 +121,10 @@ def _made(kind: MovieKind, parent: Path) -> Path:
     )
     folder = parent / plan.name
     if not folder.exists():
+        parent.mkdir(parents=True, exist_ok=True)
         # Made beside and then renamed: half a movie is never taken for a whole one.
-        unfinished = parent / "unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        write_series(unfinished, plan).folder.rename(folder)
+        with tempfile.TemporaryDirectory(dir=parent) as unfinished:
+            write_series(Path(unfinished), plan).folder.rename(folder)
     return folder
 
 
