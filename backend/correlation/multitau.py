@@ -12,18 +12,22 @@ jackknife: shot noise, speckle and their correlation between lags are all in it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from backend.correlation import event_kernels as kernels
-from backend.correlation.pixel_stripe import Frame, PixelStripe
+from backend.correlation.count_levels import CountLevel
+from backend.correlation.ring_sums import RingSums
+from backend.correlation.word_correlation import Lags, Room, Sums, correlate_words, new_room, new_sums
+from backend.correlation.word_products import in_frame_order
 from backend.photon_events import RingPartition
+from backend.photon_words import WORD_FRAMES, PhotonWords, PixelOrder
 
-_STRIPES = 8
+_SHARES = 16
+_MOST_WORD_LEVELS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,30 +65,43 @@ def jackknife_error(replicates: np.ndarray) -> np.ndarray:
         return np.where(number > 1, np.sqrt(squares * (number - 1) / np.maximum(number, 1)), np.nan)
 
 
-@dataclass(slots=True)
-class _RingSums:
-    """Ring sums of the samples of one level, and their products: the normaliser."""
+@dataclass(frozen=True, slots=True)
+class NewFrames:
+    """What the newest frames add up to.
 
-    lags: np.ndarray
-    # Counts per (ring, left-out sector) of the stored samples; column 0 leaves out nothing.
-    sums: np.ndarray
-    # Floating point: the square of a ring sum over thousands of frames does not fit into 64 bits.
-    normaliser: np.ndarray
-    filled: int = 0
-    waiting: np.ndarray | None = None
+    Attributes
+    ----------
+    ring_counts : ndarray, shape (frame, ring), int64
+        Photons per ring.
+    cell_counts : ndarray, shape (frame, cell), int64
+        Photons per cell: each sector of each ring.
+    outside_counts : ndarray, shape (frame,), int64
+        Photons of good pixels outside all rings.
+    lagged_products : ndarray, shape (frame, ring, kept lag), int64
+        sum over pixels of I(t) I(t - lag).
+    """
+
+    ring_counts: np.ndarray
+    cell_counts: np.ndarray
+    outside_counts: np.ndarray
+    lagged_products: np.ndarray
 
 
 class MultiTau:
     """Accumulates frames; :meth:`result` may be asked for at any time.
 
+    Lowest levels work on photon words (one bit per frame), higher ones on sums of many frames as plain numbers.
+
     Parameters
     ----------
     partition : RingPartition
         Rings and sectors.
+    order : PixelOrder
+        Places of the pixels in the words.
     lags_per_level : int
-        Lags of level 0 (even); higher levels have half as many.
-    extra_lags : tuple of int
-        Lags of single frames beyond those, kept for the damage detector.
+        Lags of level 0 (even, 2 to 64); higher levels have half as many.
+    kept_lags : tuple of int
+        Lags of single frames, 1 to 64, whose products are told frame by frame, for the damage detector.
     pool : Executor or None
         Threads that share the work; ``None`` = the calling thread alone. The numbers do not depend on it.
     """
@@ -92,83 +109,114 @@ class MultiTau:
     def __init__(
         self,
         partition: RingPartition,
+        order: PixelOrder,
         lags_per_level: int = 8,
-        extra_lags: tuple[int, ...] = (),
+        kept_lags: tuple[int, ...] = (),
         pool: Executor | None = None,
     ) -> None:
+        lags_per_level = lags_per_level // 2 * 2
+        if not 2 <= lags_per_level <= WORD_FRAMES or not all(1 <= lag <= WORD_FRAMES for lag in kept_lags):
+            raise ValueError(f"lags per level and kept lags must lie between 1 and {WORD_FRAMES}")
         self._partition = partition
-        self._lags_per_level = lags_per_level // 2 * 2
-        self._extra_lags = tuple(sorted(lag for lag in extra_lags if lag > self._lags_per_level))
-        self._level_lags = np.arange(self._lags_per_level // 2 + 1, self._lags_per_level + 1)
+        self._order = order
+        self._lags_per_level = lags_per_level
+        self._kept_lags = kept_lags
+        self._frame_lags = np.unique([*range(1, lags_per_level + 1), *kept_lags]).astype(np.int64)
+        self._level_lags = np.arange(lags_per_level // 2 + 1, lags_per_level + 1)
+        # A lag of a level must not reach back further than the word before.
+        self._word_levels = min(_MOST_WORD_LEVELS, (WORD_FRAMES // lags_per_level).bit_length())
         self._pool = pool
-        cells = partition.rings * partition.sectors
-        edges = np.linspace(0, partition.cell_of_pixel.size, _STRIPES + 1).astype(np.int64)
-        self._stripes = [
-            PixelStripe(first, last, partition.cell_of_pixel, cells, self.frame_lags, self._level_lags)
-            for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
-        ]
-        self._levels: list[_RingSums] = []
-        self._pairs = np.zeros(cells, np.int64)
-        self._pair_normaliser = np.zeros((partition.rings, partition.sectors + 1))
+        self._rooms = threading.local()
+        self._shares = order.shares(_SHARES)
+        self._sums = new_sums(self._word_levels, self._lags(0, 0), 0)
+        self._ring_sums = RingSums(partition.rings * (partition.sectors + 1), self._frame_lags, self._level_lags)
+        self._count_levels: list[CountLevel] = []
+        self._photons = np.zeros(partition.rings * partition.sectors, np.int64)
         self.frames = 0
 
     @property
-    def frame_lags(self) -> np.ndarray:
-        """Lags, in frames, whose products :meth:`add_frames` returns; shape (lag,), int64, ascending."""
-        return np.array([*range(1, self._lags_per_level + 1), *self._extra_lags], np.int64)
+    def occurrences(self) -> np.ndarray:
+        """How often a pixel had 0, 1, ... 6, and 7 or more photons in a frame; shape (ring, 8), int64."""
+        found = self._sums.occurrences.copy()
+        found[:, 0] = self._partition.ring_pixels * self.frames - found.sum(axis=1)
+        return found
 
-    def add_frames(self, frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray]:
-        """Add the next frames, given as their photon events; a missing frame is an empty one.
+    def _lags(self, first: int, last: int) -> Lags:
+        """What to multiply for the frames ``first`` to ``last`` (excluded) of a word."""
+        kept = np.full(self._frame_lags.size, -1, np.int64)
+        kept[np.searchsorted(self._frame_lags, self._kept_lags)] = np.arange(len(self._kept_lags))
+        masks = [_mask(first >> level << level, last >> level << level) for level in range(self._word_levels)]
+        ring_of_cell = np.arange(self._partition.rings * self._partition.sectors) // self._partition.sectors
+        return Lags(self._frame_lags, self._level_lags, kept, np.array(masks, np.uint64), ring_of_cell)
 
-        Returns
-        -------
-        ring_counts : ndarray, shape (frame, ring), int64
-            Photons per ring.
-        lagged_products : ndarray, shape (frame, ring, lag), int64
-            sum over pixels of I(t) I(t - lag) for each of :attr:`frame_lags`.
+    def add(self, words: PhotonWords, frames: int) -> NewFrames:
+        """Add the newest frames of the word; those before it in the word were added before.
+
+        ``frames`` must not go beyond the word: after 64 frames altogether the word has to be turned.
         """
-        shape = (len(frames), len(self.frame_lags), self._partition.rings, self._partition.sectors)
-        share_out = map if self._pool is None else self._pool.map
-        # Threads begin with the stripes while this one goes through the ring sums.
-        parts = share_out(partial(_add_to_stripe, frames), self._stripes)
-        ring_counts = np.array([self._add_sums(*frame) for frame in frames]).reshape(shape[0], shape[2])
-        new = np.zeros((*shape[:2], shape[2] * shape[3]), np.int64)
-        for part in parts:
-            new += part
-        self.frames += len(frames)
-        return ring_counts, np.moveaxis(new.reshape(shape).sum(axis=3), 1, 2)
+        first = self.frames % WORD_FRAMES
+        last = first + frames
+        if last > WORD_FRAMES:
+            raise ValueError(f"{frames} frames after {first} do not fit into a word of {WORD_FRAMES}")
+        lags = self._lags(first, last)
+        new = new_sums(self._word_levels, lags, len(self._kept_lags))
+        for part in self._share_out(partial(self._correlate, words, lags), self._shares):
+            for total, share in zip(new, part, strict=True):
+                total += share
+        for name in ("products", "squares", "occurrences"):
+            getattr(self._sums, name).__iadd__(getattr(new, name))
+        self.frames += frames
+        told = self._told(new, first, last)
+        self._photons += told.cell_counts.sum(axis=0)
+        sums = _leave_one_out(
+            told.cell_counts.reshape(-1, self._partition.rings, self._partition.sectors)
+        )
+        self._ring_sums.add(sums.reshape(frames, -1))
+        self._add_counts(words, first, last)
+        return told
 
-    def add(self, pixel: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As :meth:`add_frames` for a single frame; the frame axis is left out."""
-        ring_counts, products = self.add_frames([(pixel, count)])
-        return ring_counts[0], products[0]
+    def _share_out(self, work, shares):  # type: ignore[no-untyped-def]
+        return map(work, shares) if self._pool is None else self._pool.map(work, shares)
 
-    def _add_sums(self, pixel: np.ndarray, count: np.ndarray) -> np.ndarray:
-        """Add a frame to contrast and normalisers; returns its photons per ring."""
-        counts = np.zeros_like(self._pairs)
-        kernels.add_counts(pixel, count, self._partition.cell_of_pixel, counts, self._pairs)
-        sums = _leave_one_out(counts.reshape(self._partition.rings, self._partition.sectors))
-        self._pair_normaliser += sums.astype(np.float64) * (sums - 1)
-        self._add_level_sums(0, sums)
-        return sums[:, 0]
+    def _correlate(self, words: PhotonWords, lags: Lags, share: tuple[int, int]) -> Sums:
+        room: Room | None = getattr(self._rooms, "room", None)
+        if room is None:
+            room = self._rooms.room = new_room()
+        sums = new_sums(self._word_levels, lags, len(self._kept_lags))
+        many = (words.many_now, words.many_before)
+        segments = self._order.segments
+        correlate_words(*share, segments, words.now, words.before, many, words.planes, lags, room, sums)
+        return sums
 
-    def _add_level_sums(self, number: int, sums: np.ndarray) -> None:
-        if number == len(self._levels):
-            lags = self._level_lags if number else self.frame_lags
-            history = np.zeros((int(lags[-1]), *sums.shape), np.int64)
-            self._levels.append(_RingSums(lags, history, np.zeros((len(lags), *sums.shape))))
-        level = self._levels[number]
-        slots = len(level.sums)
-        reached = level.lags[level.lags <= level.filled]
-        earlier = level.sums[(level.filled - reached) % slots]
-        level.normaliser[: len(reached)] += sums.astype(np.float64) * earlier
-        level.sums[level.filled % slots] = sums
-        level.filled += 1
-        if level.waiting is None:
-            level.waiting = sums
-        else:
-            first, level.waiting = level.waiting, None
-            self._add_level_sums(number + 1, first + sums)
+    def _told(self, new: Sums, first: int, last: int) -> NewFrames:
+        counts = in_frame_order(new.counts)[:, first:last].T
+        cells = np.ascontiguousarray(counts[:, :-1])
+        shape = (last - first, self._partition.rings, self._partition.sectors)
+        products = in_frame_order(new.ring_products)[..., first:last]
+        return NewFrames(cells.reshape(shape).sum(axis=2), cells, counts[:, -1].copy(), products.T.copy())
+
+    def _add_counts(self, words: PhotonWords, first: int, last: int) -> None:
+        """Pass completed sums on to the higher levels."""
+        width = 1 << self._word_levels
+        begins = range(first // width * width, last - width + 1, width)
+        masks = np.array([_mask(begin, begin + width) for begin in begins], np.uint64)
+        number = 0
+        new = len(masks)
+        while new:
+            if number == len(self._count_levels):
+                cells = self._partition.rings * self._partition.sectors
+                self._count_levels.append(CountLevel(self._order, self._level_lags, cells, WORD_FRAMES // width))
+            level = self._count_levels[number]
+            if number == 0:
+                level.make_room(width * ((1 << words.planes) - 1))
+                work = partial(level.add_words, words, masks)
+            else:
+                below = self._count_levels[number - 1]
+                level.make_room(2 * below.highest)
+                work = partial(level.add_sums, below, new)
+            level.take(new, list(self._share_out(work, self._shares)))
+            new = level.filled // 2 - (level.filled - new) // 2
+            number += 1
 
     def result(self, gradient: np.ndarray | None = None) -> MultiTauResult:
         """g2 of everything added so far.
@@ -180,20 +228,22 @@ class MultiTau:
             otherwise look like a static contrast.
         """
         lags = [np.zeros(1, np.int64)]
-        products = [self._pairs[None]]
-        normaliser = [self._pair_normaliser[None]]
-        for number, level in enumerate(self._levels):
-            reached = level.lags < level.filled
+        products = [(self._sums.squares - self._photons)[None]]
+        normaliser = [self._ring_sums.factorial_pairs[None]]
+        for number in range(self._ring_sums.levels):
+            values, filled = self._ring_sums.level(number)
+            level_lags = self._level_lags if number else self._frame_lags
+            reached = level_lags < filled
             if number == 0:
                 # The extra lags are for the damage detector; higher levels have them too, with less noise.
-                reached &= level.lags <= self._lags_per_level
-            lags.append(level.lags[reached] << number)
-            products.append(np.sum([stripe.products(number) for stripe in self._stripes], axis=0)[reached])
-            normaliser.append(level.normaliser[reached])
+                reached &= level_lags <= self._lags_per_level
+            lags.append(level_lags[reached] << number)
+            products.append(self._level_products(number)[: level_lags.size][reached])
+            normaliser.append(values[reached])
         shape = (-1, self._partition.rings, self._partition.sectors)
         numerator = _leave_one_out(np.concatenate(products).reshape(shape)).astype(np.float64)
         pixels = _leave_one_out(self._partition.cell_pixels)
-        denominator = np.concatenate(normaliser)
+        denominator = np.concatenate(normaliser).reshape(numerator.shape)
         with np.errstate(invalid="ignore", divide="ignore"):
             values = pixels[None] * numerator / np.where(denominator > 0, denominator, np.nan)
         if gradient is not None:
@@ -201,9 +251,15 @@ class MultiTau:
         values = np.moveaxis(values, (0, 1, 2), (2, 1, 0))
         return MultiTauResult(np.concatenate(lags), values[0], values[1:])
 
+    def _level_products(self, number: int) -> np.ndarray:
+        if number < self._word_levels:
+            return self._sums.products[number]
+        return self._count_levels[number - self._word_levels].products
 
-def _add_to_stripe(frames: Sequence[Frame], stripe: PixelStripe) -> np.ndarray:
-    return stripe.add_frames(frames)
+
+def _mask(first: int, last: int) -> int:
+    """Bits ``first`` to ``last`` (excluded) of a word."""
+    return (1 << last) - (1 << first) if last > first else 0
 
 
 def _leave_one_out(cells: np.ndarray) -> np.ndarray:

@@ -1,9 +1,6 @@
 """Kernels from a bitshuffle-LZ4 chunk to photon events, without making a frame.
 
-A chunk (HDF5 filter 32008) is a 12-byte big-endian header (total bytes, block bytes), then per block a 4-byte length
-and LZ4 data of the bit planes of its pixels, then at most 7 pixels as they are. Bit plane p of a block holds bit p of
-all its pixels, least significant first, so sparse frames have almost only zero words: the photons are picked straight
-from the planes.
+Sparse frames have almost only zero words in their bit planes: the photons are picked straight from them.
 
 Every read is checked against the end of the chunk and every write against the end of its buffer: hostile bytes give
 a status, never an access outside.
@@ -14,42 +11,15 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from backend.detector.lz4_blocks import DAMAGED, lz4_decode_planes
-from backend.detector.machine_intrinsics import count_trailing_zeros
-
-OK = 0
-SHORT_CHUNK = 1
-WRONG_SIZE = 2
-BAD_BLOCK_SIZE = 3
-BAD_LZ4 = 4
-TRAILING_BYTES = 5
-
-REASONS = {
-    SHORT_CHUNK: "the chunk ends before its header says",
-    WRONG_SIZE: "the chunk is not of this frame size or pixel type",
-    BAD_BLOCK_SIZE: "the chunk has an impossible block size",
-    BAD_LZ4: "the LZ4 data are damaged",
-    TRAILING_BYTES: "the chunk goes on after its last block",
-}
-
-MAX_BLOCK_BYTES = 1 << 20
-_HEADER_BYTES = 12
+from backend.detector.bitshuffle_chunk import BAD_LZ4, OK, WRONG_SIZE, block_edges, check_header
+from backend.detector.lz4_blocks import DAMAGED, MARGIN, lz4_decode_planes
+from backend.machine_intrinsics import count_trailing_zeros
 
 Outputs = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Pixels and counts of the events, pixels that are saturated; each is filled from its start."""
 
 Filled = tuple[int, int]
 """Events and saturated pixels so far."""
-
-
-@numba.njit(nogil=True, cache=True)
-def _big_endian_32(source: np.ndarray, at: int) -> int:
-    return (
-        (np.int64(source[at]) << 24)
-        | (np.int64(source[at + 1]) << 16)
-        | (np.int64(source[at + 2]) << 8)
-        | np.int64(source[at + 3])
-    )
 
 
 @numba.njit(nogil=True, cache=True)
@@ -165,30 +135,13 @@ def _events_of_plain(
 
 
 @numba.njit(nogil=True, cache=True)
-def _check_header(source: np.ndarray, pixels: int, element_bytes: int) -> tuple[int, int]:
-    """Status and pixels per block."""
-    if source.size < _HEADER_BYTES:
-        return SHORT_CHUNK, 0
-    if _big_endian_32(source, 0) != 0 or _big_endian_32(source, 4) != pixels * element_bytes:
-        return WRONG_SIZE, 0
-    block_bytes = _big_endian_32(source, 8)
-    if block_bytes == 0:
-        # The filter leaves the field empty when its default of 8 kB, rounded to whole pixels, was used.
-        block_bytes = 8192
-    block_pixels = block_bytes // element_bytes
-    if block_bytes > MAX_BLOCK_BYTES or block_pixels < 8 or block_pixels % 8 != 0:
-        return BAD_BLOCK_SIZE, 0
-    return OK, block_pixels
-
-
-@numba.njit(nogil=True, cache=True)
 def chunk_events(
     source: np.ndarray,
     pixels: int,
     element_bytes: int,
     good: np.ndarray,
     limit: int,
-    block: np.ndarray,
+    scratch: np.ndarray,
     pixel: np.ndarray,
     count: np.ndarray,
     saturated_pixel: np.ndarray,
@@ -205,43 +158,38 @@ def chunk_events(
         Bit i of word w is set when pixel 64 w + i is good.
     limit : int
         A count of at least this is saturation, not photons.
-    block : ndarray, shape (MAX_BLOCK_BYTES / 8,), uint64
-        Scratch.
+    scratch : ndarray, shape (MAX_BLOCK_BYTES + 2 MARGIN,), uint8
+        Room for one decoded block; starts at a multiple of 8 bytes.
     pixel, count, saturated_pixel : ndarray, shape (pixels,), uint32
         Filled from the start; pixels ascend.
     """
-    status, block_pixels = _check_header(source, pixels, element_bytes)
+    status, block_pixels = check_header(source, 0, source.size, pixels, element_bytes)
     if status != OK:
         return status, 0, 0
-    planes = block.view(np.uint8)
-    bits = 8 * element_bytes
+    edges = np.empty(-(-(pixels // 8 * 8) // block_pixels) + 1, np.int64)
+    status = block_edges(source, 0, source.size, pixels, element_bytes, block_pixels, edges)
+    if status != OK:
+        return status, 0, 0
+    planes = scratch.view(np.uint64)[MARGIN // 8 :]
     outputs = (pixel, count, saturated_pixel)
     filled = (0, 0)
-    at = _HEADER_BYTES
-    first = 0
-    while pixels - first >= 8:
+    for block in range(edges.size - 1):
+        first = block * block_pixels
         size = min(block_pixels, (pixels - first) // 8 * 8)
-        if source.size - at < 4:
-            return SHORT_CHUNK, 0, 0
-        stop = at + 4 + _big_endian_32(source, at)
-        if stop > source.size:
-            return SHORT_CHUNK, 0, 0
         in_words = size % 64 == 0 and first % 64 == 0
         plane_bytes = size >> 3 if in_words else 0
-        written = lz4_decode_planes(source, at + 4, stop, planes, size * element_bytes, plane_bytes)
+        at, stop = edges[block] + 4, edges[block + 1]
+        written = lz4_decode_planes(source, at, stop, scratch, size * element_bytes, plane_bytes)
         if written == DAMAGED:
             return BAD_LZ4, 0, 0
+        bits = 8 * element_bytes
         if in_words:
             whole = written // plane_bytes
-            filled = _events_of_planes(block, whole, bits, size >> 6, first, good, limit, filled, outputs)
+            filled = _events_of_planes(planes, whole, bits, size >> 6, first, good, limit, filled, outputs)
         else:
-            filled = _events_of_bytes(planes, bits, size, first, good, limit, filled, outputs)
-        at = stop
-        first += size
-    left = pixels - first
-    if source.size - at != left * element_bytes:
-        return SHORT_CHUNK if source.size - at < left * element_bytes else TRAILING_BYTES, 0, 0
-    filled = _events_of_plain(source, at, element_bytes, left, first, good, limit, filled, outputs)
+            filled = _events_of_bytes(scratch[MARGIN:], bits, size, first, good, limit, filled, outputs)
+    first, at = pixels // 8 * 8, edges[edges.size - 1]
+    filled = _events_of_plain(source, at, element_bytes, pixels % 8, first, good, limit, filled, outputs)
     return OK, filled[0], filled[1]
 
 

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.detector import bitshuffle_lz4 as kernels
+from backend.detector.bitshuffle_chunk import MAX_BLOCK_BYTES, OK, REASONS
+from backend.detector.lz4_blocks import MARGIN
 from backend.frames import FrameBatch
 from backend.photon_events import EventBatch, distinct_pixels
 
 
 @dataclass(slots=True)
 class _Buffers:
-    block: np.ndarray
+    scratch: np.ndarray
     pixel: np.ndarray
     count: np.ndarray
     saturated: np.ndarray
@@ -97,7 +99,7 @@ class EventDecoder:
         buffers: _Buffers | None = getattr(self._local, "buffers", None)
         if buffers is None:
             buffers = _Buffers(
-                np.empty(kernels.MAX_BLOCK_BYTES // 8, np.uint64),
+                np.empty(MAX_BLOCK_BYTES + 2 * MARGIN, np.uint8),
                 np.empty(self._pixels, np.uint32),
                 np.empty(self._pixels, np.uint32),
                 np.empty(self._pixels, np.uint32),
@@ -113,7 +115,7 @@ class EventDecoder:
             self._dtype.itemsize,
             self._good,
             self._limit,
-            room.block,
+            room.scratch,
             room.pixel,
             room.count,
             room.saturated,
@@ -148,8 +150,8 @@ def _gather(batch: FrameBatch, decoded: Sequence[_Decoded | None], refusal: str)
     for number, frame in zip(batch.frame_numbers.tolist(), decoded, strict=True):
         if frame is None:
             set_aside.append((number, refusal))
-        elif frame.status != kernels.OK:
-            set_aside.append((number, f"frame {number} in {batch.source}: {kernels.REASONS[frame.status]}"))
+        elif frame.status != OK:
+            set_aside.append((number, f"frame {number} in {batch.source}: {REASONS[frame.status]}"))
         else:
             usable.append(frame)
             numbers.append(number)

@@ -1,7 +1,9 @@
 """LZ4 block decoding that stops early when the rest of a block only repeats.
 
 The bit planes of a sparse frame end in many equal planes: all zero, or all with the same bits of gap pixels. LZ4 codes
-them as one long back reference. Writing them out would cost more than all the photons.
+them as one long back reference. Writing them out would cost more than all the photons. What is left are short
+literals and short runs of zeros, so copies are done in whole machine words that may write a little too far: the target
+has a margin on both sides for that.
 
 Every read is checked against the end of the data and every write against the end of the target.
 """
@@ -11,9 +13,18 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from backend.detector.machine_intrinsics import copy_bytes, fill_bytes
+from backend.machine_intrinsics import (
+    copy_8_bytes,
+    copy_16_bytes,
+    copy_32_bytes,
+    copy_bytes,
+    load_64,
+    store_64,
+    zero_32_bytes,
+)
 
 DAMAGED = -1
+MARGIN = 64
 
 
 @numba.njit(nogil=True, cache=True)
@@ -31,32 +42,41 @@ def _long_length(source: np.ndarray, at: int, stop: int, length: int) -> tuple[i
 
 @numba.njit(nogil=True, cache=True)
 def _copy_match(target: np.ndarray, to: int, distance: int, length: int) -> None:
-    """Repeat the last ``distance`` bytes before ``to`` until ``length`` bytes are written."""
-    start = to - distance
-    if distance == 1:
-        fill_bytes(target, to, target[start], length)
-        return
-    # What is already repeated may be copied too, so each copy is as long as all before it and none overlaps.
+    """Repeat the last ``distance`` bytes before ``to``; writes up to 31 bytes more than ``length``."""
     done = 0
+    if distance >= 32:
+        while done < length:
+            copy_32_bytes(target, to + done, target, to - distance + done)
+            done += 32
+        return
+    if distance >= 8:
+        while done < length:
+            copy_8_bytes(target, to + done, target, to - distance + done)
+            done += 8
+        return
+    pattern = load_64(target, to - 8) >> np.uint64(64 - 8 * distance)
+    if pattern == np.uint64(0):
+        while done < length:
+            zero_32_bytes(target, to + done)
+            done += 32
+        return
+    filled = distance
+    while filled < 8:
+        pattern |= pattern << np.uint64(8 * filled)
+        filled *= 2
+    # The pattern begins anew at every multiple of the distance.
+    step = 8 // distance * distance
     while done < length:
-        piece = min(distance + done, length - done)
-        copy_bytes(target, to + done, target, start, piece)
-        done += piece
+        store_64(target, to + done, pattern)
+        done += step
 
 
 @numba.njit(nogil=True, cache=True)
 def _ends_as_it_repeats(
-    source: np.ndarray,
-    at: int,
-    stop: int,
-    target: np.ndarray,
-    out: int,
-    distance: int,
-    matched: int,
-    size: int,
+    source: np.ndarray, at: int, stop: int, target: np.ndarray, out: int, distance: int, matched: int, end: int
 ) -> bool:
     """True when the last literals of the block, after a match of ``matched`` bytes, go on with its repetition."""
-    literals = size - out - matched
+    literals = end - out - matched
     if literals >= 15 or stop - at != literals + 1 or np.int64(source[at]) >> 4 != literals:
         return False
     for i in range(literals):
@@ -69,15 +89,19 @@ def _ends_as_it_repeats(
 def lz4_decode_planes(
     source: np.ndarray, start: int, stop: int, target: np.ndarray, size: int, plane_bytes: int
 ) -> int:
-    """Decode ``source[start:stop]`` into ``target[:size]``; return how many bytes were written, or DAMAGED.
+    """Decode ``source[start:stop]`` into ``target[MARGIN:MARGIN + size]``; return how many bytes, or DAMAGED.
 
     Fewer than ``size`` bytes, always whole planes, mean that all further planes equal the last one written. With
     ``plane_bytes`` of 0 everything is written.
 
-    source, target : ndarray, uint8. The LZ4 block format (sequences of literals and back references).
+    source : ndarray, shape (byte,), uint8
+        The LZ4 block format (sequences of literals and back references).
+    target : ndarray, shape (at least size + 2 MARGIN,), uint8
+        The margins may be overwritten.
     """
     at = start
-    out = 0
+    out = MARGIN
+    end = MARGIN + size
     while at < stop:
         token = np.int64(source[at])
         at += 1
@@ -86,13 +110,16 @@ def lz4_decode_planes(
             literals, at = _long_length(source, at, stop, literals)
             if at < 0:
                 return DAMAGED
-        if literals > stop - at or literals > size - out:
+        if literals > stop - at or literals > end - out:
             return DAMAGED
-        copy_bytes(target, out, source, at, literals)
+        if literals <= 16 and at + 16 <= source.size:
+            copy_16_bytes(target, out, source, at)
+        else:
+            copy_bytes(target, out, source, at, literals)
         at += literals
         out += literals
         if at == stop:
-            return size if out == size else DAMAGED
+            return size if out == end else DAMAGED
         if stop - at < 2:
             return DAMAGED
         distance = np.int64(source[at]) | (np.int64(source[at + 1]) << 8)
@@ -103,21 +130,16 @@ def lz4_decode_planes(
             if at < 0:
                 return DAMAGED
         length += 4
-        if distance == 0 or distance > out or length > size - out:
+        if distance == 0 or distance > out - MARGIN or length > end - out:
             return DAMAGED
-        if length > plane_bytes > 0 and plane_bytes % distance == 0:
+        # Only the last match of a block can be the one; divisions are slow.
+        if length > plane_bytes > 0 and end - out - length < 16 and plane_bytes % distance == 0:
             # From out - distance on the bytes repeat, so the first whole plane after that equals all that follow.
-            needed = (-(-(out - distance) // plane_bytes) + 1) * plane_bytes
-            if needed < size and _ends_as_it_repeats(source, at, stop, target, out, distance, length, size):
-                if needed > out:
-                    _copy_match(target, out, distance, needed - out)
+            needed = (-(-(out - MARGIN - distance) // plane_bytes) + 1) * plane_bytes
+            if needed < size and _ends_as_it_repeats(source, at, stop, target, out, distance, length, end):
+                if needed > out - MARGIN:
+                    _copy_match(target, out, distance, needed + MARGIN - out)
                 return needed
         _copy_match(target, out, distance, length)
         out += length
     return DAMAGED
-
-
-@numba.njit(nogil=True, cache=True)
-def lz4_decode_block(source: np.ndarray, start: int, stop: int, target: np.ndarray, size: int) -> bool:
-    """Decode ``source[start:stop]`` into ``target[:size]``; True when exactly ``size`` bytes came out."""
-    return lz4_decode_planes(source, start, stop, target, size, 0) == size

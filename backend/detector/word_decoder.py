@@ -1,0 +1,260 @@
+"""From frames as they were stored to photon words, shared out over threads by pieces of the detector."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from backend.detector import word_kernels as kernels
+from backend.detector.bitshuffle_chunk import (
+    BAD_BLOCK_SIZE,
+    MAX_BLOCK_BYTES,
+    OK,
+    REASONS,
+    WRONG_SIZE,
+    block_edges,
+    blocks_of,
+    check_header,
+)
+from backend.detector.event_decoder import mask_words
+from backend.detector.lz4_blocks import MARGIN
+from backend.frames import FrameBatch
+from backend.photon_words import PhotonWords, PixelOrder
+
+_SHARES = 16
+_PLAIN_PIXELS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedFrames:
+    """What became of the frames of a batch.
+
+    Attributes
+    ----------
+    usable : ndarray, shape (frame,), bool
+        Frames whose photons are in the words.
+    set_aside : tuple of (int, str)
+        Frame number and reason of each of the others.
+    saturated : ndarray, shape (pixel,), uint8
+        1 where a good pixel reached the detector's limit in some frame; it gave no photons then.
+    """
+
+    usable: np.ndarray
+    set_aside: tuple[tuple[int, str], ...]
+    saturated: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Frames of a piece: their bytes, where each frame starts (one more at the end), its bit, and its status."""
+
+    source: np.ndarray
+    starts: np.ndarray
+    bits: np.ndarray
+    status: np.ndarray
+
+
+@dataclass(slots=True)
+class _Room:
+    """Scratch of one thread: one decoded block and the rows of it."""
+
+    block: np.ndarray
+    rows: np.ndarray
+
+
+class WordDecoder:
+    """Decodes the frames of one series into photon words.
+
+    Parameters
+    ----------
+    good : ndarray, shape (y, x), bool
+        Pixels that may give photons.
+    order : PixelOrder
+        Places of the pixels in the words.
+    dtype : numpy dtype
+        Pixel type as stored; its maximum is never a count.
+    saturation_value : int or None
+        Largest trustworthy count, from the detector; larger counts are saturation.
+    pool : Executor or None
+        Threads that share the work; ``None`` = the calling thread alone.
+    """
+
+    def __init__(
+        self,
+        good: np.ndarray,
+        order: PixelOrder,
+        dtype: np.dtype,
+        saturation_value: int | None = None,
+        pool: Executor | None = None,
+    ) -> None:
+        self._shape_yx = good.shape
+        self._dtype = np.dtype(dtype)
+        self._frame_pixels = good.size
+        type_maximum = int(np.iinfo(self._dtype).max)
+        limit = min(type_maximum, saturation_value + 1) if saturation_value else type_maximum
+        # Room behind the last word, because eight words are read at once.
+        words = np.concatenate([mask_words(good), np.zeros(8, np.uint64)])
+        self._pixels = (words, order.position_of_pixel, limit)
+        self._pool = pool
+        self._rooms = threading.local()
+        self._source = np.zeros(0, np.uint8)
+
+    def decode(self, batch: FrameBatch, first_bit: int, words: PhotonWords) -> DecodedFrames:
+        """Write the frames of a batch into the bits of the word from ``first_bit`` on; all must fit into it.
+
+        The bit of a frame that cannot be used stays empty.
+        """
+        saturated = np.zeros(self._frame_pixels, np.uint8)
+        number = len(batch.chunks)
+        if batch.shape_yx != self._shape_yx or np.dtype(batch.dtype) != self._dtype:
+            reason = (
+                f"frames of {batch.source} are {batch.shape_yx[0]}x{batch.shape_yx[1]} {np.dtype(batch.dtype).name}, "
+                f"the series began with {self._shape_yx[0]}x{self._shape_yx[1]} {self._dtype.name}"
+            )
+            return DecodedFrames(
+                np.zeros(number, bool), tuple((int(n), reason) for n in batch.frame_numbers), saturated
+            )
+        stored = self._stored(batch, first_bit)
+        target = (words.now, words.many_now, saturated)
+        fresh = words.begin_writing()
+        put = self._put_plain if batch.codec == "raw" else self._put_bitshuffle_lz4
+        words.note_planes(put(stored, fresh, target))
+        bad = np.flatnonzero(stored.status != OK)
+        if bad.size:
+            words.forget(sum(1 << (first_bit + int(index)) for index in bad))
+        set_aside = tuple(
+            (int(batch.frame_numbers[index]), self._reason(batch, index, int(stored.status[index])))
+            for index in bad
+        )
+        return DecodedFrames(stored.status == OK, set_aside, saturated)
+
+    def _reason(self, batch: FrameBatch, index: int, status: int) -> str:
+        return f"frame {batch.frame_numbers[index]} in {batch.source}: {REASONS[status]}"
+
+    def _stored(self, batch: FrameBatch, first_bit: int) -> _Stored:
+        """All chunks one behind the other, in memory that is used again and again."""
+        sizes = [len(chunk) for chunk in batch.chunks]
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        if starts[-1] + MARGIN > self._source.size:
+            self._source = np.zeros(2 * starts[-1] + MARGIN, np.uint8)
+        for start, chunk in zip(starts.tolist(), batch.chunks, strict=False):
+            self._source[start : start + len(chunk)] = np.frombuffer(chunk, np.uint8)
+        number = len(batch.chunks)
+        return _Stored(self._source, starts, np.arange(first_bit, first_bit + number), np.zeros(number, np.int64))
+
+    def _room(self, pixels: int) -> _Room:
+        """Scratch of this thread for blocks of this many pixels."""
+        room: _Room | None = getattr(self._rooms, "room", None)
+        size = kernels.rows_size(pixels)
+        if room is None or room.rows.size < size:
+            block = np.zeros(MAX_BLOCK_BYTES + 2 * MARGIN, np.uint8)
+            room = self._rooms.room = _Room(block, np.zeros(size, np.uint64))
+        return room
+
+    def _share_out(self, pieces: int, status: np.ndarray, work: Callable[[range, np.ndarray], int]) -> int:
+        """Do ``work`` on ranges of pieces, each with a status of its own, and gather; returns the planes in use."""
+        edges = np.unique(np.linspace(0, pieces, (1 if self._pool is None else _SHARES) + 1).astype(int)).tolist()
+        ranges = [range(first, last) for first, last in itertools.pairwise(edges)]
+        found = [status.copy() for _ in ranges]
+        run = map if self._pool is None else self._pool.map
+        planes = max(run(work, ranges, found), default=1)
+        for part in found:
+            np.maximum(status, part, out=status)
+        return planes
+
+    def _put_plain(self, stored: _Stored, fresh: bool, target: kernels.Words) -> int:
+        frame_bytes = self._frame_pixels * self._dtype.itemsize
+        stored.status[np.diff(stored.starts) != frame_bytes] = WRONG_SIZE
+
+        def work(pieces: range, status: np.ndarray) -> int:
+            planes = 1
+            for piece in pieces:
+                first = piece * _PLAIN_PIXELS
+                size = min(_PLAIN_PIXELS, self._frame_pixels - first)
+                starts = stored.starts[:-1] + first * self._dtype.itemsize
+                planes = max(planes, self._put_pixels(stored, starts, first, size, fresh, target, status))
+            return planes
+
+        return self._share_out(-(-self._frame_pixels // _PLAIN_PIXELS), stored.status, work)
+
+    def _put_pixels(
+        self,
+        stored: _Stored,
+        starts: np.ndarray,
+        first: int,
+        size: int,
+        fresh: bool,
+        target: kernels.Words,
+        status: np.ndarray,
+    ) -> int:
+        rows = self._room(size).rows
+        return kernels.put_plain(
+            stored.source,
+            starts,
+            stored.bits,
+            first,
+            size,
+            self._dtype.itemsize,
+            fresh,
+            self._pixels,
+            rows,
+            target,
+            status,
+        )
+
+    def _put_bitshuffle_lz4(self, stored: _Stored, fresh: bool, target: kernels.Words) -> int:
+        block_pixels = np.zeros(stored.bits.size, np.int64)
+        for frame in range(stored.bits.size):
+            start, stop = stored.starts[frame], stored.starts[frame + 1]
+            stored.status[frame], block_pixels[frame] = check_header(
+                stored.source, start, stop, self._frame_pixels, self._dtype.itemsize
+            )
+        usable = block_pixels[stored.status == OK]
+        if usable.size:
+            # All frames of a series have blocks of one size; another one is an error, not worth a case of its own.
+            stored.status[(stored.status == OK) & (block_pixels != usable[0])] = BAD_BLOCK_SIZE
+            return self._put_blocks(stored, int(usable[0]), fresh, target)
+        if fresh:
+            target[0][0] = 0
+        return 1
+
+    def _put_blocks(self, stored: _Stored, block_pixels: int, fresh: bool, target: kernels.Words) -> int:
+        blocks = blocks_of(self._frame_pixels, block_pixels)
+        edges = np.zeros((stored.bits.size, blocks + 1), np.int64)
+        for frame in np.flatnonzero(stored.status == OK):
+            start, stop = stored.starts[frame], stored.starts[frame + 1]
+            stored.status[frame] = block_edges(
+                stored.source, start, stop, self._frame_pixels, self._dtype.itemsize, block_pixels, edges[frame]
+            )
+
+        def work(pieces: range, status: np.ndarray) -> int:
+            room = self._room(block_pixels)
+            return kernels.put_blocks(
+                stored.source,
+                edges,
+                stored.bits,
+                (pieces.start, pieces.stop),
+                block_pixels,
+                self._frame_pixels,
+                self._dtype.itemsize,
+                fresh,
+                self._pixels,
+                room.block,
+                room.rows,
+                target,
+                status,
+            )
+
+        planes = self._share_out(blocks, stored.status, work)
+        left = self._frame_pixels % 8
+        if left:
+            first = self._frame_pixels - left
+            behind = self._put_pixels(stored, edges[:, -1], first, left, fresh, target, stored.status)
+            planes = max(planes, behind)
+        return planes

@@ -1,0 +1,224 @@
+"""Machine instructions that numba does not offer by itself. None checks its arguments: the callers do.
+
+Vectors are written in the compiler's own language, so the same code becomes AVX-512, AVX2 or SSE, whatever there is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+
+@intrinsic
+def count_trailing_zeros(typing_context: Any, word: Any) -> Any:
+    """Position of the lowest set bit of a uint64 as int64; undefined for 0 (test before)."""
+    if word != types.uint64:
+        raise TypeError("count_trailing_zeros takes a uint64")
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic
+def count_set_bits(typing_context: Any, word: Any) -> Any:
+    """Number of set bits of a uint64 as int64."""
+    if word != types.uint64:
+        raise TypeError("count_set_bits takes a uint64")
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic
+def add_product_32(typing_context: Any, total: Any, first: Any, second: Any) -> Any:
+    """``total + first * second`` for an int32 and two uint8 or uint16, in 32 bits.
+
+    Numba would widen to 64 bits, and so halve what fits into a vector. The caller sees to it that nothing overflows.
+    """
+    signature = types.int32(types.int32, first, second)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide = ir.IntType(32)
+        product = builder.mul(builder.zext(arguments[1], wide), builder.zext(arguments[2], wide))
+        return builder.add(arguments[0], product)
+
+    return signature, generate
+
+
+def _byte_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.gep(data, [index])
+
+
+@intrinsic
+def copy_bytes(typing_context: Any, target: Any, to: Any, source: Any, at: Any, length: Any) -> Any:
+    """``target[to:to + length] = source[at:at + length]`` for contiguous uint8 arrays; the parts must not overlap."""
+    signature = types.void(target, types.int64, source, types.int64, types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte = ir.IntType(8).as_pointer()
+        copy = builder.module.declare_intrinsic("llvm.memcpy", [byte, byte, ir.IntType(64)])
+        builder.call(
+            copy,
+            [
+                _byte_pointer(context, builder, signature.args[0], arguments[0], arguments[1]),
+                _byte_pointer(context, builder, signature.args[2], arguments[2], arguments[3]),
+                arguments[4],
+                ir.Constant(ir.IntType(1), 0),
+            ],
+        )
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _copy_of(bits: int) -> Any:
+    """An intrinsic that copies one machine word or vector of this many bits."""
+
+    @intrinsic
+    def copy_word(typing_context: Any, target: Any, to: Any, source: Any, at: Any) -> Any:
+        signature = types.void(target, types.int64, source, types.int64)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            pointer = ir.VectorType(ir.IntType(8), bits // 8).as_pointer()
+            read = _byte_pointer(context, builder, signature.args[2], arguments[2], arguments[3])
+            write = _byte_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
+            loaded = builder.load(builder.bitcast(read, pointer))
+            loaded.align = 1
+            builder.store(loaded, builder.bitcast(write, pointer)).align = 1
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return copy_word
+
+
+# ``target[to:to + n] = source[at:at + n]`` for contiguous uint8 arrays, read wholly before it is written.
+copy_8_bytes = _copy_of(64)
+copy_16_bytes = _copy_of(128)
+copy_32_bytes = _copy_of(256)
+
+
+@intrinsic
+def load_64(typing_context: Any, source: Any, at: Any) -> Any:
+    """``source[at:at + 8]`` of a contiguous uint8 array as a little-endian uint64."""
+    signature = types.uint64(source, types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        read = _byte_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
+        loaded = builder.load(builder.bitcast(read, ir.IntType(64).as_pointer()))
+        loaded.align = 1
+        return loaded
+
+    return signature, generate
+
+
+@intrinsic
+def store_64(typing_context: Any, target: Any, to: Any, word: Any) -> Any:
+    """``target[to:to + 8] = word`` for a contiguous uint8 array and a little-endian uint64."""
+    signature = types.void(target, types.int64, types.uint64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        write = _byte_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
+        builder.store(arguments[2], builder.bitcast(write, ir.IntType(64).as_pointer())).align = 1
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def zero_32_bytes(typing_context: Any, target: Any, to: Any) -> Any:
+    """``target[to:to + 32] = 0`` for a contiguous uint8 array."""
+    signature = types.void(target, types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector = ir.VectorType(ir.IntType(8), 32)
+        write = _byte_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
+        builder.store(ir.Constant(vector, [0] * 32), builder.bitcast(write, vector.as_pointer())).align = 1
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+# Eight 64-bit words at a time; arrays are flat uint64, indices count words.
+_EIGHT = ir.VectorType(ir.IntType(64), 8)
+
+
+def _eight_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    return builder.bitcast(_byte_pointer(context, builder, array_type, array, index), _EIGHT.as_pointer())
+
+
+def _load_eight(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    loaded = builder.load(_eight_pointer(context, builder, array_type, array, index))
+    loaded.align = 8
+    return loaded
+
+
+def _store_eight(context: Any, builder: Any, array_type: Any, array: Any, index: Any, value: Any) -> None:
+    builder.store(value, _eight_pointer(context, builder, array_type, array, index)).align = 8
+
+
+def _splat_eight(builder: Any, word: Any) -> Any:
+    first = builder.insert_element(ir.Constant(_EIGHT, ir.Undefined), word, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), 8), [0] * 8))
+
+
+@intrinsic
+def store_common_bits(
+    typing_context: Any, target: Any, to: Any, first: Any, at_first: Any, second: Any, at_second: Any
+) -> Any:
+    """``target[to:to + 8] = first[...] & second[...]``; returns a word with bit i set when the i-th is not zero."""
+    signature = types.uint64(target, types.int64, first, types.int64, second, types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        left = _load_eight(context, builder, signature.args[2], arguments[2], arguments[3])
+        right = _load_eight(context, builder, signature.args[4], arguments[4], arguments[5])
+        common = builder.and_(left, right)
+        _store_eight(context, builder, signature.args[0], arguments[0], arguments[1], common)
+        return _non_zero(builder, common)
+
+    return signature, generate
+
+
+@intrinsic
+def common_bits(typing_context: Any, first: Any, at_first: Any, second: Any, at_second: Any) -> Any:
+    """A word with bit i set when ``first[at_first + i] & second[at_second + i]`` is not zero, i = 0..7."""
+    signature = types.uint64(first, types.int64, second, types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        left = _load_eight(context, builder, signature.args[0], arguments[0], arguments[1])
+        right = _load_eight(context, builder, signature.args[2], arguments[2], arguments[3])
+        return _non_zero(builder, builder.and_(left, right))
+
+    return signature, generate
+
+
+def _non_zero(builder: Any, value: Any) -> Any:
+    lanes = builder.icmp_unsigned("!=", value, ir.Constant(_EIGHT, [0] * 8))
+    return builder.zext(builder.bitcast(lanes, ir.IntType(8)), ir.IntType(64))
+
+
+@intrinsic
+def exchange_bits(typing_context: Any, words: Any, first: Any, second: Any, shift: Any, mask: Any) -> Any:
+    """Exchange the bits ``mask << shift`` of ``words[first:first + 8]`` with the bits ``mask`` of those at ``second``."""
+    signature = types.void(words, types.int64, types.int64, types.uint64, types.uint64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, first, second, shift, mask = arguments
+        kind = signature.args[0]
+        shifts, masks = _splat_eight(builder, shift), _splat_eight(builder, mask)
+        low = _load_eight(context, builder, kind, array, first)
+        high = _load_eight(context, builder, kind, array, second)
+        changed = builder.and_(builder.xor(builder.lshr(low, shifts), high), masks)
+        _store_eight(context, builder, kind, array, first, builder.xor(low, builder.shl(changed, shifts)))
+        _store_eight(context, builder, kind, array, second, builder.xor(high, changed))
+        return context.get_dummy_value()
+
+    return signature, generate
