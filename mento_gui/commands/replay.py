@@ -106,18 +106,23 @@ class _Printer:
         import msgspec
 
         if self._as_json:
-            fits = []
+            fits, law = [], None
             result = run.analysis.g2()
             if result is not None and run.analysis.rings is not None:
                 q_inv_nm = run.analysis.rings.partition.q_inv_nm.tolist()
-                found = run.analysis.fits(result)
-                fits = [
-                    {"q_inv_nm": q, "fit": msgspec.to_builtins(fit)}
-                    for q, fit in zip(q_inv_nm, found, strict=True)
-                ]
+                found = run.analysis.fitted(result)
+                if found is not None:
+                    law = msgspec.to_builtins(found.law)
+                    fits = [
+                        {"q_inv_nm": q, "fit": msgspec.to_builtins(fit), "reason": reason}
+                        for q, fit, reason in zip(
+                            q_inv_nm, found.rings.fits, found.rings.reasons, strict=True
+                        )
+                    ]
             row = msgspec.to_builtins(run.row())
             aside = len(run.analysis.set_aside)
-            click.echo(json.dumps({"event": "summary", **row, "frames_set_aside": aside, "fits": fits}))
+            summary = {"event": "summary", **row, "frames_set_aside": aside, "fits": fits, "rate_law": law}
+            click.echo(json.dumps(summary))
         else:
             click.echo(
                 f"{run.info.name}: {run.verdict.state}. {run.verdict.why} "

@@ -149,7 +149,9 @@ def test_replay_prints_each_change_and_a_summary(raw: Path, settings_file: Path)
     assert (second["frames"], second["verdict"], second["frames_set_aside"]) == (40, "TOO EARLY", 0)
     fits = first["fits"]
     assert isinstance(fits, list) and len(fits) == 5
-    assert {"q_inv_nm", "fit"} == set(fits[0])
+    assert {"q_inv_nm", "fit", "reason"} == set(fits[0])
+    assert all((entry["fit"] is None) == bool(entry["reason"]) for entry in fits)
+    assert "rate_law" in first
 
 
 def test_replay_in_words_gives_the_same_verdicts_at_any_speed(raw: Path, settings_file: Path) -> None:
