@@ -15,7 +15,7 @@ from backend.correlation.kww_fit import FittedRings, fit_all_rings
 from backend.frames import SeriesEnded
 from backend.publish.status import status_of
 from backend.series_run import SeriesRun
-from backend.snapshot import G2Part, Snapshot
+from backend.snapshot import G2Part, Snapshot, decode_snapshot, encode_snapshot
 from backend.snapshot_composer import SnapshotComposer
 
 FRAMES = speckle_frames(150, seed=9)
@@ -96,6 +96,12 @@ def test_the_status_gives_the_rate_law_and_why_a_ring_has_no_fit() -> None:
     assert status["fit_reasons"] == list(g2_in(snapshot).fit_reasons)
     law = g2_in(snapshot).rate_law
     assert law is not None
+    travelled = g2_in(decode_snapshot(encode_snapshot(snapshot)))
+    assert (travelled.rate_law, travelled.fit_reasons, travelled.fit_frames) == (
+        law,
+        g2_in(snapshot).fit_reasons,
+        150,
+    )
     assert status["rate_law"]["q_power"] == law.q_power
     # One rate for all rings: it does not go with q, and the law of diffusion has to say so.
     assert abs(law.q_power) < 4 * law.q_power_err
