@@ -7,6 +7,8 @@ import struct
 import numpy as np
 
 from backend.photon_events import RingPartition
+from backend.photon_words import PLANES
+from backend.pixel_order import PixelOrder
 
 
 def lz4_literals(data: bytes) -> bytes:
@@ -37,6 +39,22 @@ def literal_chunk(frame: np.ndarray, block_pixels: int, block_field: int | None 
         parts += [struct.pack(">I", len(data)), data]
         first += size
     return b"".join([*parts, flat[first:].tobytes()])
+
+
+def photon_words(counts: np.ndarray, order: PixelOrder, first_bit: int = 0) -> np.ndarray:
+    """Words, shape (PLANES, position), uint64, of frames, shape (frame, pixel), that stand from ``first_bit`` on."""
+    words = np.zeros((PLANES, order.positions), np.uint64)
+    bit = np.arange(first_bit, first_bit + len(counts), dtype=np.uint64)[:, None]
+    for plane in range(PLANES):
+        bits = (counts.astype(np.uint64) >> np.uint64(plane)) & np.uint64(1)
+        words[plane, order.position_of_pixel] = np.bitwise_or.reduce(bits << bit, axis=0)
+    return words
+
+
+def frames_of_words(words: np.ndarray) -> np.ndarray:
+    """Bits of words, shape (..., word), as 0 and 1: shape (..., word, 64), int64."""
+    bits = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), bitorder="little")
+    return bits.reshape(*words.shape, 64).astype(np.int64)
 
 
 def multitau_sums(
