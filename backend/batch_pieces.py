@@ -15,8 +15,14 @@ def part_of(batch: FrameBatch, first: int, last: int | None = None) -> FrameBatc
     return replace(batch, frame_numbers=batch.frame_numbers[part], chunks=batch.chunks[part])
 
 
-def pieces_within_windows(batch: FrameBatch, frames_per_window: int) -> list[FrameBatch]:
-    """The batch, cut wherever the next frame lies in another window."""
-    edges = np.flatnonzero(np.diff(batch.frame_numbers // frames_per_window)) + 1
+def chosen_from(batch: FrameBatch, positions: list[int]) -> FrameBatch:
+    """The frames at these positions."""
+    chunks = tuple(batch.chunks[position] for position in positions)
+    return replace(batch, frame_numbers=batch.frame_numbers[positions], chunks=chunks)
+
+
+def pieces_within(batch: FrameBatch, frames: int) -> list[FrameBatch]:
+    """The batch, cut wherever the next frame lies in another of the intervals of ``frames`` frames."""
+    edges = np.flatnonzero(np.diff(batch.frame_numbers // frames)) + 1
     bounds = [0, *edges.tolist(), len(batch.chunks)]
     return [part_of(batch, first, last) for first, last in zip(bounds, bounds[1:], strict=False)]

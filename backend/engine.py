@@ -207,24 +207,25 @@ class Engine:
 
     def _add_frames(self, run: SeriesRun, batch: FrameBatch) -> None:
         planned = run.analysis.plan is not None
-        aside = len(run.analysis.set_aside)
+        aside = run.analysis.set_aside.number
         self._store_verdicts(run, run.add(batch))
         self._composer.frames_arrived(time.time())
         if not planned and run.analysis.plan is not None:
             for number, notice in enumerate(run.analysis.plan.notices):
                 self._board.post(f"series-{run.info.name}-{number}", "warning", notice, at=time.time())
-        self._tell_set_aside(run, run.analysis.set_aside[aside:])
+        if run.analysis.set_aside.number > aside:
+            self._tell_set_aside(run)
 
-    def _tell_set_aside(self, run: SeriesRun, new: list[tuple[int, str]]) -> None:
-        if new:
-            self._board.post(
-                f"set-aside-{run.info.name}",
-                "warning",
-                f"{len(run.analysis.set_aside)} frames of {run.info.name} are set aside; the last: {new[-1][1]}.",
-                "All other frames are used.",
-                "If it goes on, check the detector and the file writer.",
-                at=time.time(),
-            )
+    def _tell_set_aside(self, run: SeriesRun) -> None:
+        aside = run.analysis.set_aside
+        self._board.post(
+            f"set-aside-{run.info.name}",
+            "warning",
+            f"{aside.number} frames of {run.info.name} are set aside; the last: {aside.last_reason}.",
+            "All other frames are used.",
+            "If it goes on, check the detector and the file writer.",
+            at=time.time(),
+        )
 
     def _end_series(self, run: SeriesRun, event: SeriesEnded) -> None:
         self._store_verdicts(run, run.end(event))

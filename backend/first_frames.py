@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from backend.correlation.intensity import RadialIntensity
 from backend.correlation.multitau import MultiTau
 from backend.correlation.speckle_size import SpeckleSize
 from backend.detector.event_decoder import EventDecoder
@@ -15,6 +16,8 @@ from backend.detector.q_rings import partition_into_rings
 from backend.errors import FeedbackError, GeometryError, SettingsError
 from backend.frames import FrameBatch, SeriesInfo
 from backend.photon_events import EventBatch, RingPartition, distinct_pixels
+from backend.photon_words import HIGHEST_COUNT, PhotonWords
+from backend.pixel_order import TILE_PIXELS, order_pixels
 from backend.settings import Settings
 
 _UNKNOWN_SPECKLE_AREA_PX = 9.0
@@ -26,7 +29,8 @@ class SeriesPlan:
     """How the rest of a series is analysed.
 
     ``partition`` and ``geometry`` are ``None``, and ``no_rings`` says why, when there are no q rings.
-    ``speckle_area_px`` is the area of one speckle in pixels. ``notices`` are sentences for the user.
+    ``speckle_area_px`` is the area of one speckle in pixels; ``gradient``, shape (ring,), the slope of I(q) within
+    rings at the start as :meth:`RadialIntensity.gradient` gives it. ``notices`` are sentences for the user.
     """
 
     mask: PixelMask
@@ -34,6 +38,7 @@ class SeriesPlan:
     partition: RingPartition | None
     no_rings: FeedbackError | None
     speckle_area_px: float
+    gradient: np.ndarray | None
     notices: tuple[str, ...]
 
 
@@ -64,17 +69,19 @@ def plan_series(info: SeriesInfo, settings: Settings, batches: list[FrameBatch])
         mask = _without_hot_pixels(mask, events, groups, settings.mask.hot_pixel_tail)
     partition = None
     area = _UNKNOWN_SPECKLE_AREA_PX
+    gradient = None
     if geometry is not None:
         try:
             partition = partition_into_rings(
                 geometry, mask.good, settings.rings, _mean_image(events, mask.good)
             )
             area = _speckle_area(events, partition)
+            gradient = _gradient(events, partition)
         except GeometryError as error:
             no_rings = error
     if mask.hot:
         notices.append(f"{mask.hot} hot pixels were found in the first frames and are left out.")
-    return SeriesPlan(mask, geometry, partition, no_rings, area, tuple(notices))
+    return SeriesPlan(mask, geometry, partition, no_rings, area, gradient, tuple(notices))
 
 
 def _decode(info: SeriesInfo, good: np.ndarray, batches: list[FrameBatch]) -> list[EventBatch]:
@@ -149,15 +156,20 @@ def _speckle_area(events: list[EventBatch], partition: RingPartition) -> float:
     """Area of a speckle, or a cautious large one when the first frames hold too few photons to measure it."""
     good = partition.cell_of_pixel >= 0
     size = SpeckleSize(partition)
-    # Only the contrast is wanted; two lags are the fewest.
-    contrast = MultiTau(partition, lags_per_level=2)
+    order = order_pixels(partition.cell_of_pixel, partition.rings * partition.sectors, TILE_PIXELS)
+    words = PhotonWords(order)
+    frames = 0
     for batch in events:
         for index in range(len(batch.frame_numbers)):
             pixel, count = batch.frame(index)
-            inside = good[pixel]
+            inside = good[pixel] & (count <= HIGHEST_COUNT)
             pixel, count = pixel[inside], count[inside]
             size.add(pixel, count)
-            contrast.add(pixel, count)
+            words.put(frames, pixel, count)
+            frames += 1
+    # Only the contrast is wanted; two lags are the fewest.
+    contrast = MultiTau(partition, order, lags_per_level=2)
+    contrast.add(words, frames)
     result = contrast.result()
     value, error = result.g2[:, 0] - 1, result.g2_err[:, 0]
     usable = np.isfinite(value) & np.isfinite(error) & (error > 0)
@@ -168,3 +180,13 @@ def _speckle_area(events: list[EventBatch], partition: RingPartition) -> float:
     if mean * np.sqrt(weight.sum()) < _SIGNIFICANT:
         return _UNKNOWN_SPECKLE_AREA_PX
     return size.area_px(mean)
+
+
+def _gradient(events: list[EventBatch], partition: RingPartition) -> np.ndarray:
+    """Slope of I(q) within rings in the first frames; the damage verdict starts with it."""
+    intensity = RadialIntensity(partition, 1)
+    for batch in events:
+        fine = partition.fine_of_pixel[batch.pixel]
+        counts = np.bincount(fine[fine >= 0], batch.count[fine >= 0], partition.fine_rings)
+        intensity.add([], len(batch.frame_numbers), counts.astype(np.int64))
+    return intensity.gradient()

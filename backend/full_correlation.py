@@ -58,7 +58,7 @@ def correlate_series(
                 if mask_file is not None:
                     # A mask that was asked for by name must be used or refused.
                     load_mask_file(mask_file, event.info.detector.shape_yx)
-                run = SeriesRun(event.info, settings)
+                run = SeriesRun(event.info, settings, keep_frames=True)
             elif run is not None and isinstance(event, FrameBatch):
                 run.add(event)
                 progress(run.analysis.frames, run.info.expected_frames)
@@ -85,11 +85,16 @@ def result_of(run: SeriesRun) -> CorrelationResult:
     analysis = run.analysis
     result = analysis.g2()
     plan = analysis.plan
-    if plan is None or result is None or analysis.rings is None or plan.geometry is None:
+    record = analysis.record
+    sums = analysis.sums
+    if plan is None or sums is None or plan.geometry is None or record is None:
         raise _not_correlated(run)
-    rings = analysis.rings
+    if result is None or sums.rings is None:
+        raise _not_correlated(run)
+    rings = sums.rings
     shape = run.info.detector.shape_yx
-    counts = analysis.image.counts.reshape(shape) / max(analysis.image.frames, 1)
+    image = sums.image
+    counts = image.counts.reshape(shape) / max(image.frames, 1)
     return CorrelationResult(
         series=run.info.name,
         sample=run.info.sample,
@@ -104,8 +109,8 @@ def result_of(run: SeriesRun) -> CorrelationResult:
         fine_q_inv_nm=rings.partition.fine_q_inv_nm,
         fine_intensity=rings.radial.whole(),
         fine_ring_map=rings.partition.fine_ring_map(),
-        ring_counts=np.array(rings.ring_counts, np.int64),
-        frame_numbers=np.array(analysis.frame_numbers, np.int64),
+        ring_counts=np.concatenate(record.ring_counts),
+        frame_numbers=np.concatenate(record.numbers),
         ring_pixels=rings.partition.ring_pixels,
         mean_image=np.where(plan.mask.good, counts, np.nan).astype(np.float32),
         contrast=result.g2[:, 0] - 1,
@@ -145,6 +150,6 @@ def _geometry_values(geometry: Geometry) -> dict[str, float]:
 
 def _notices(run: SeriesRun, plan: SeriesPlan) -> tuple[str, ...]:
     set_aside = run.analysis.set_aside
-    if not set_aside:
+    if not set_aside.number:
         return plan.notices
-    return (*plan.notices, f"{len(set_aside)} frames are set aside; the last: {set_aside[-1][1]}.")
+    return (*plan.notices, f"{set_aside.number} frames are set aside; the last: {set_aside.last_reason}.")

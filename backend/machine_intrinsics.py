@@ -207,7 +207,7 @@ def _non_zero(builder: Any, value: Any) -> Any:
 
 @intrinsic
 def exchange_bits(typing_context: Any, words: Any, first: Any, second: Any, shift: Any, mask: Any) -> Any:
-    """Exchange the bits ``mask << shift`` of ``words[first:first + 8]`` with the bits ``mask`` of those at ``second``."""
+    """Exchange bits ``mask << shift`` of ``words[first:first + 8]`` with bits ``mask`` of those at ``second``."""
     signature = types.void(words, types.int64, types.int64, types.uint64, types.uint64)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

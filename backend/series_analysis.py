@@ -2,108 +2,36 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
-from backend.batch_pieces import part_of
-from backend.correlation.intensity import MeanImage, RadialIntensity, TotalTrace
+from backend.batch_pieces import chosen_from, part_of
 from backend.correlation.lag_covariance import RingStatistics
-from backend.correlation.multitau import MultiTau, MultiTauResult
-from backend.correlation.two_time import TwoTime
+from backend.correlation.multitau import MultiTauResult
 from backend.damage.assessment import Assessment
-from backend.damage.damage_detector import DamageDetector
-from backend.detector.event_decoder import EventDecoder
 from backend.first_frames import SeriesPlan, plan_series
 from backend.frames import FrameBatch, SeriesInfo
-from backend.photon_events import EventBatch, RingPartition
 from backend.ring_fits import FinishedFits, RingFits
+from backend.series_accumulators import RingAccumulators, SeriesAccumulators
+from backend.set_aside import SetAside
 from backend.settings import Settings
 from backend.snapshot import RingFit
 
 _FIRST_FRAMES = 20
-_SHOWN_FRAMES = 50
 _LONGEST_GAP = 100_000
-DAMAGE_LAGS = (1, 2, 4, 8, 16)
 
 
-_NO_EVENTS = (np.empty(0, np.uint32), np.empty(0, np.uint32))
+@dataclass(slots=True)
+class FrameRecord:
+    """What is kept of every single frame when a result file is to be written; about 250 bytes per frame."""
 
-
-@dataclass(frozen=True, slots=True)
-class SeriesFrame:
-    """One frame in its place in the series; a missing one has no events."""
-
-    number: int
-    events: tuple[np.ndarray, np.ndarray]
-    missing: bool
-
-
-class RingAccumulators:
-    """Everything that is summed per q ring."""
-
-    def __init__(
-        self,
-        partition: RingPartition,
-        plan: SeriesPlan,
-        info: SeriesInfo,
-        settings: Settings,
-        pool: ThreadPoolExecutor,
-    ) -> None:
-        self._pool = pool
-        self.partition = partition
-        self.multitau = MultiTau(partition, settings.correlation.lags_per_level, DAMAGE_LAGS, pool)
-        self.two_time = TwoTime(partition, settings.two_time.max_bins, settings.two_time.pixels_per_ring)
-        self.radial = RadialIntensity(partition, _SHOWN_FRAMES)
-        self.ring_counts: list[np.ndarray] = []
-        self._damage_columns = np.searchsorted(self.multitau.frame_lags, DAMAGE_LAGS)
-        self._frame_time_s = info.frame_time_s or 1.0
-        self._transmission = 1.0 if info.transmission is None else info.transmission
-        self._settings = settings
-        self._info = info
-        self._speckles = partition.ring_pixels / plan.speckle_area_px
-        self.damage: DamageDetector | None = None
-
-    def start_damage(self, gradient: np.ndarray) -> None:
-        """Begin the damage verdict; ``gradient``, shape (ring,), is the slope of I(q) within rings at the start."""
-        self.damage = DamageDetector(
-            self._settings.damage,
-            self.partition.q_inv_nm,
-            self.partition.ring_pixels,
-            self._speckles,
-            np.array(DAMAGE_LAGS),
-            self._frame_time_s,
-            self._info.expected_frames,
-            gradient,
-        )
-
-    def add(self, frames: list[SeriesFrame]) -> tuple[np.ndarray, np.ndarray]:
-        """Add frames; return their ring counts and their lagged products for the damage detector.
-
-        ring_counts : shape (frame, ring); lagged_products : shape (frame, ring, lag), lags as in DAMAGE_LAGS.
-        """
-        two_time = self._pool.submit(self._add_to_two_time, frames)
-        radial = self._pool.submit(self._add_to_radial, frames)
-        counts, products = self.multitau.add_frames([frame.events for frame in frames])
-        two_time.result()
-        radial.result()
-        self.ring_counts.extend(row for row, frame in zip(counts, frames, strict=True) if not frame.missing)
-        return counts, products[:, :, self._damage_columns]
-
-    def _add_to_two_time(self, frames: list[SeriesFrame]) -> None:
-        for frame in frames:
-            self.two_time.add(*frame.events)
-
-    def _add_to_radial(self, frames: list[SeriesFrame]) -> None:
-        for frame in frames:
-            if not frame.missing:
-                self.radial.add(frame.number, *frame.events)
-
-    def dose_s(self, frame: int) -> float:
-        """Exposure up to the end of a frame, weighted by the transmission of the absorbers; seconds."""
-        return (frame + 1) * self._frame_time_s * self._transmission
+    numbers: list[np.ndarray]
+    ring_counts: list[np.ndarray]
 
 
 class SeriesAnalysis:
@@ -112,41 +40,50 @@ class SeriesAnalysis:
     The first frames are kept until there are enough to find gaps, hot pixels and the beam stop; from then on every
     frame is worked off as it comes. Missing frames and frames that cannot be decoded count as empty ones, so time
     stays right.
+
+    Parameters
+    ----------
+    info, settings : SeriesInfo, Settings
+    keep_frames : bool
+        True to keep the ring sums of every frame: memory then grows with the series.
     """
 
-    def __init__(self, info: SeriesInfo, settings: Settings) -> None:
+    def __init__(self, info: SeriesInfo, settings: Settings, keep_frames: bool = False) -> None:
         self.info = info
         self.settings = settings
         self.plan: SeriesPlan | None = None
-        self.rings: RingAccumulators | None = None
-        self.image = MeanImage(info.detector.shape_yx[0] * info.detector.shape_yx[1])
-        self.trace = TotalTrace(1)
-        self.frame_numbers: list[int] = []
-        self.photons = 0
+        self.sums: SeriesAccumulators | None = None
+        self.frames = 0
+        self.record = FrameRecord([], []) if keep_frames else None
         # Flat, true where a pixel was saturated in some frame; an overexposed frame has millions of them.
-        self.saturated = np.zeros(self.image.counts.size, bool)
+        self.saturated = np.zeros(info.detector.shape_yx[0] * info.detector.shape_yx[1], bool)
         # Pixels that were saturated in the newest frames: one flash must not condemn the whole series.
-        self.saturated_now = np.empty(0, np.uint32)
-        self.set_aside: list[tuple[int, str]] = []
+        self.saturated_now = np.empty(0, np.int64)
+        self.set_aside = SetAside()
         self.frames_missing = 0
         self._waiting: list[FrameBatch] = []
         self._waiting_frames = 0
-        self._decoder: EventDecoder | None = None
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="correlate")
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="analyse")
         self._next_frame = 0
         self._ring_fits: RingFits | None = None
         self._ended = False
 
     @property
-    def frames(self) -> int:
-        """Frames analysed so far."""
-        return len(self.frame_numbers)
+    def rings(self) -> RingAccumulators | None:
+        """Sums per q ring; ``None`` before the first frames are planned, and without rings."""
+        return None if self.sums is None else self.sums.rings
+
+    @property
+    def photons(self) -> int:
+        """Photons in all good pixels and frames."""
+        return 0 if self.sums is None else self.sums.photons
 
     @property
     def frames_per_window(self) -> int:
         """Frames between two damage assessments."""
-        damage = None if self.rings is None else self.rings.damage
-        return self.settings.damage.window_frames if damage is None else damage.frames_per_window
+        if self.rings is None:
+            return self.settings.damage.window_frames
+        return self.rings.damage.frames_per_window
 
     @property
     def frames_waiting(self) -> int:
@@ -170,8 +107,6 @@ class SeriesAnalysis:
     def finish(self) -> list[Assessment]:
         """No more frames will come: work off what was kept, end the threads."""
         said = self._begin() if self.plan is None and self._waiting else []
-        if self._decoder is not None:
-            self._decoder.close()
         self._pool.shutdown(wait=True)
         if self._ring_fits is not None:
             self._ring_fits.close()
@@ -180,69 +115,73 @@ class SeriesAnalysis:
 
     def _begin(self) -> list[Assessment]:
         self.plan = plan_series(self.info, self.settings, self._waiting)
-        good = self.plan.mask.good
-        self._decoder = EventDecoder(good, self.info.detector.dtype, self.info.detector.saturation_value)
-        self.trace = TotalTrace(int(np.count_nonzero(good)))
+        self.sums = SeriesAccumulators(self.plan, self.info, self.settings, self._pool)
         if self.plan.partition is not None:
-            self.rings = RingAccumulators(
-                self.plan.partition, self.plan, self.info, self.settings, self._pool
-            )
             self._ring_fits = RingFits(
                 self.info.frame_time_s or 1.0, self.plan.partition.q_inv_nm, self.settings.correlation
             )
         first, self._waiting = self._waiting, []
         self._waiting_frames = 0
-        events = [self._decoder.decode(batch) for batch in first]
-        if self.rings is not None:
-            # The I(q) of the first frames is needed before the verdict begins.
-            preview = RadialIntensity(self.rings.partition, _SHOWN_FRAMES)
-            for batch_events in events:
-                for index, frame in enumerate(batch_events.frame_numbers.tolist()):
-                    preview.add(frame, *batch_events.frame(index))
-            self.rings.start_damage(preview.gradient())
-        return [assessment for batch_events in events for assessment in self._accumulate(batch_events)]
+        return [assessment for batch in first for assessment in self._work_off(batch)]
 
     def _work_off(self, batch: FrameBatch) -> list[Assessment]:
-        if self._decoder is None:
+        if self.sums is None or self._ended:
             raise RuntimeError("frames were added to a series that has ended")
-        return self._accumulate(self._decoder.decode(batch))
-
-    def _accumulate(self, events: EventBatch) -> list[Assessment]:
-        self.set_aside.extend(events.set_aside)
-        self.saturated[events.saturated_pixel] = True
-        self.saturated_now = events.saturated_pixel
-        frames: list[SeriesFrame] = []
-        for index, number in enumerate(events.frame_numbers.tolist()):
-            if number < self._next_frame:
-                self.set_aside.append((number, f"frame {number} came twice; the first one counts"))
-            elif number - self._next_frame > _LONGEST_GAP:
-                before = self._next_frame - 1
-                self.set_aside.append((number, f"frame {number} follows frame {before}: not believed"))
-            else:
-                absent = range(self._next_frame, number)
-                frames.extend(SeriesFrame(gap, _NO_EVENTS, missing=True) for gap in absent)
-                frames.append(SeriesFrame(number, events.frame(index), missing=False))
-                self._next_frame = number + 1
-        return self._add_frames(frames) if frames else []
-
-    def _add_frames(self, frames: list[SeriesFrame]) -> list[Assessment]:
-        image = self._pool.submit(self._add_to_image, [frame for frame in frames if not frame.missing])
         said: list[Assessment] = []
-        if self.rings is not None and self.rings.damage is not None:
-            counts, products = self.rings.add(frames)
-            dose = np.array([self.rings.dose_s(frame.number) for frame in frames])
-            said = self.rings.damage.add(counts, products, dose)
-        image.result()
-        self.frames_missing += sum(frame.missing for frame in frames)
+        for piece in self._in_order(batch):
+            gap = int(piece.frame_numbers[0]) - self._next_frame
+            said += self._skip(self.sums, gap)
+            said += self._add(self.sums, piece)
         return said
 
-    def _add_to_image(self, frames: list[SeriesFrame]) -> None:
-        for frame in frames:
-            photons = int(frame.events[1].sum())
-            self.image.add(*frame.events)
-            self.trace.add(frame.number, photons)
-            self.frame_numbers.append(frame.number)
-            self.photons += photons
+    def _in_order(self, batch: FrameBatch) -> Iterator[FrameBatch]:
+        """Runs of consecutive frames; what came twice or cannot be believed is set aside."""
+        wanted: list[int] = []
+        expected = self._next_frame
+        for index, number in enumerate(batch.frame_numbers.tolist()):
+            if number < expected:
+                self.set_aside.add(f"frame {number} came twice; the first one counts")
+            elif number - expected > _LONGEST_GAP:
+                self.set_aside.add(f"frame {number} follows frame {expected - 1}: not believed")
+            else:
+                wanted.append(index)
+                expected = number + 1
+        numbers = batch.frame_numbers[wanted]
+        edges = [0, *(np.flatnonzero(np.diff(numbers) != 1) + 1).tolist(), len(wanted)]
+        for first, last in itertools.pairwise(edges):
+            if last > first:
+                yield chosen_from(batch, wanted[first:last])
+
+    def _skip(self, sums: SeriesAccumulators, frames: int) -> list[Assessment]:
+        """Frames that never came."""
+        said: list[Assessment] = []
+        self.frames_missing += frames
+        while frames > 0:
+            piece = min(frames, sums.frames_to_word_end)
+            said += sums.skip(self._next_frame, piece)
+            self._next_frame += piece
+            frames -= piece
+        return said
+
+    def _add(self, sums: SeriesAccumulators, batch: FrameBatch) -> list[Assessment]:
+        said: list[Assessment] = []
+        while len(batch.chunks):
+            room = sums.frames_to_word_end
+            piece, batch = part_of(batch, 0, room), part_of(batch, room)
+            decoded, ring_counts, found = sums.add(piece)
+            said += found
+            self._next_frame += len(piece.chunks)
+            for _, reason in decoded.set_aside:
+                self.set_aside.add(reason)
+            usable = int(np.count_nonzero(decoded.usable))
+            self.frames += usable
+            self.frames_missing += len(piece.chunks) - usable
+            self.saturated_now = np.flatnonzero(decoded.saturated)
+            self.saturated[self.saturated_now] = True
+            if self.record is not None and ring_counts is not None:
+                self.record.numbers.append(piece.frame_numbers[decoded.usable])
+                self.record.ring_counts.append(ring_counts[decoded.usable])
+        return said
 
     def g2(self) -> MultiTauResult | None:
         """g2 of everything so far, corrected for the slope of I(q) across rings."""

@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 
-from backend.batch_pieces import pieces_within_windows
+from backend.batch_pieces import pieces_within
 from backend.damage.assessment import Assessment
 from backend.damage.verdict import verdict_of
 from backend.frames import FrameBatch, SeriesEnded, SeriesInfo
+from backend.photon_words import WORD_FRAMES
 from backend.series_analysis import SeriesAnalysis
 from backend.settings import Settings
 from backend.snapshot import RunRow, Verdict, VerdictState
@@ -17,6 +18,7 @@ from backend.snapshot import RunRow, Verdict, VerdictState
 _SATURATED_FRACTION = 1e-3
 _LEAST_CONTRAST = 0.002
 _SIGNIFICANT = 3.0
+_SLOW_FRAME_S = 0.05
 
 
 class SeriesRun:
@@ -34,9 +36,9 @@ class SeriesRun:
         Most frames that came from one file so far: the next ones are there when the next file is.
     """
 
-    def __init__(self, info: SeriesInfo, settings: Settings) -> None:
+    def __init__(self, info: SeriesInfo, settings: Settings, keep_frames: bool = False) -> None:
         self.info = info
-        self.analysis = SeriesAnalysis(info, settings)
+        self.analysis = SeriesAnalysis(info, settings, keep_frames)
         self.status = "running"
         self.end_reason = ""
         self.frames_per_file = 0
@@ -55,9 +57,23 @@ class SeriesRun:
         self._frames_of_file = len(batch.chunks) + (self._frames_of_file if batch.source == self._file else 0)
         self._file = batch.source
         self.frames_per_file = max(self.frames_per_file, self._frames_of_file)
-        # Judged at the end of each window, not of each batch: the same frames always give the same verdicts.
-        pieces = pieces_within_windows(batch, self.analysis.frames_per_window)
-        return [change for piece in pieces for change in self._judge(self.analysis.add(piece))]
+        changes: list[Verdict] = []
+        for piece in pieces_within(batch, WORD_FRAMES):
+            if self._judged_by_window(piece):
+                for window in pieces_within(piece, self.analysis.frames_per_window):
+                    changes += self._judge(self.analysis.add(window))
+            else:
+                changes += self._judge(self.analysis.add(piece))
+        return changes
+
+    def _judged_by_window(self, piece: FrameBatch) -> bool:
+        """Whether frames are worked off window by window, so that the first word comes early.
+
+        Fast series are judged word by word of 64 frames after their first word. Never by batches: the same frames
+        always give the same verdicts.
+        """
+        slow = (self.info.frame_time_s or 1.0) >= _SLOW_FRAME_S
+        return slow or int(piece.frame_numbers[0]) < WORD_FRAMES
 
     def end(self, event: SeriesEnded) -> list[Verdict]:
         """The series is over; returns as :meth:`add`."""
@@ -101,10 +117,10 @@ class SeriesRun:
     def _bad_data(self) -> Verdict | None:
         """Reasons why the whole measurement is useless, worst first."""
         plan = self.analysis.plan
-        if self.analysis.set_aside and self.analysis.frames == 0:
+        aside = self.analysis.set_aside
+        if aside.number and self.analysis.frames == 0:
             return self._bad(
-                f"No frame can be used, {len(self.analysis.set_aside)} are set aside: "
-                f"{self.analysis.set_aside[-1][1]}.",
+                f"No frame can be used, {aside.number} are set aside: {aside.last_reason}.",
                 "Check the detector and the file writer.",
             )
         if plan is None:

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from backend.beamtime.metadata import Beamtime
+from backend.correlation.intensity import MeanImage
 from backend.first_frames import SeriesPlan
 from backend.frames import SeriesInfo
 from backend.preview_image import PreviewImage
@@ -187,7 +188,7 @@ class SnapshotComposer:
             frames=analysis.frames + analysis.frames_waiting,
             expected_frames=run.info.expected_frames,
             frame_time_s=run.info.frame_time_s,
-            frames_set_aside=len(analysis.set_aside),
+            frames_set_aside=analysis.set_aside.number,
             frames_missing=analysis.frames_missing,
             started_at=None if run.info.started_at is None else run.info.started_at.timestamp(),
             last_frame_at=self._measured_until or self._last_frame_at,
@@ -244,11 +245,11 @@ class SnapshotComposer:
         self._parts_of = (run.analysis.frames, 0 if g2 is None else g2.fit_frames)
         self._parts_made_at = time.monotonic()
 
-    def _image(self, analysis: SeriesAnalysis, plan: SeriesPlan) -> ImagePart:
+    def _image(self, analysis: SeriesAnalysis, plan: SeriesPlan, image: MeanImage) -> ImagePart:
         if self._preview is None:
             self._preview = PreviewImage(plan, self._settings.publish.image_max_pixels)
         saturated = np.flatnonzero(analysis.saturated)
-        return self._preview.part(analysis.image.counts, analysis.image.frames, saturated)
+        return self._preview.part(image.counts, image.frames, saturated)
 
     def _make_parts(self, run: SeriesRun) -> tuple[dict[str, Any], dict[str, str]]:
         analysis = run.analysis
@@ -258,8 +259,8 @@ class SnapshotComposer:
         if analysis.plan is not None and analysis.plan.no_rings is not None:
             reason = analysis.plan.no_rings.what
         makers: dict[str, Callable[[], Any]] = {}
-        if analysis.plan is not None:
-            makers["image"] = partial(self._image, analysis, analysis.plan)
+        if analysis.plan is not None and analysis.sums is not None:
+            makers["image"] = partial(self._image, analysis, analysis.plan, analysis.sums.image)
         if result is not None:
             makers |= {
                 "g2": lambda: g2_part(analysis, result),

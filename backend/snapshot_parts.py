@@ -9,7 +9,8 @@ import numpy as np
 from backend.correlation.kww_fit import kww
 from backend.correlation.multitau import MultiTauResult
 from backend.damage.verdict import percent
-from backend.series_analysis import RingAccumulators, SeriesAnalysis
+from backend.series_accumulators import RingAccumulators, SeriesAccumulators
+from backend.series_analysis import SeriesAnalysis
 from backend.snapshot import G2Part, IntensityPart, RingFit, TrendPart, TwoTimePart
 
 _FIT_POINTS = 60
@@ -49,10 +50,10 @@ def _fit_curve(fit: RingFit | None, lag_s: np.ndarray) -> np.ndarray:
 
 def intensity_part(analysis: SeriesAnalysis, result: MultiTauResult) -> IntensityPart:
     """I(q) at the start and now, I(t), speckle contrast of single frames."""
-    rings = _rings_of(analysis)
+    sums, rings = _sums_of(analysis), _rings_of(analysis)
     first, first_frames = rings.radial.first()
     now, now_frames = rings.radial.newest()
-    frame, photons = analysis.trace.result()
+    frame, photons = sums.trace.result()
     return IntensityPart(
         q_inv_nm=rings.partition.fine_q_inv_nm,
         first=first,
@@ -90,7 +91,7 @@ def two_time_part(analysis: SeriesAnalysis, ring: int, result: MultiTauResult) -
 def trend_part(analysis: SeriesAnalysis) -> TrendPart | None:
     """The damage indicator window by window, or ``None`` before the first verdict."""
     rings = _rings_of(analysis)
-    said = [] if rings.damage is None else [a for a in rings.damage.assessments if a.effects]
+    said = [assessment for assessment in rings.damage.assessments if assessment.effects]
     if not said:
         return None
     newest = said[-1]
@@ -129,3 +130,9 @@ def _rings_of(analysis: SeriesAnalysis) -> RingAccumulators:
     if analysis.rings is None:
         raise ValueError("the series has no q rings")
     return analysis.rings
+
+
+def _sums_of(analysis: SeriesAnalysis) -> SeriesAccumulators:
+    if analysis.sums is None:
+        raise ValueError("the series has no frames yet")
+    return analysis.sums

@@ -11,9 +11,8 @@ from backend.batch_pieces import part_of
 from backend.frames import FrameBatch, Source, SourceEvent, SourceNotice
 
 _QUEUED_EVENTS = 16
-# A bright frame of a large detector takes half a second to work off; whoever takes events must be able to do something
-# else in between.
-_FRAMES_AT_ONCE = 4
+# Whoever takes events must be able to do something else in between; as many as the engine likes to have at once.
+_FRAMES_AT_ONCE = 64
 _IDLE_S = 0.05
 _AFTER_FAULT_S = 1.0
 _log = logging.getLogger(__name__)

@@ -6,14 +6,17 @@ one while no sum exceeds 255, then two, then four; a level is widened before a s
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from backend.machine_intrinsics import add_product_32, count_set_bits
-from backend.photon_words import PhotonWords, PixelOrder
-
-_RUN = 1024
-"""Products of two bytes that fit into a sum of 31 bits many times over."""
+from backend.correlation.count_kernels import (
+    add_byte_products,
+    add_count_products,
+    add_samples,
+    bits_in_use,
+    samples_of_words,
+)
+from backend.photon_words import PhotonWords
+from backend.pixel_order import PixelOrder
 
 WIDTHS = (np.uint8, np.uint16, np.uint32)
 
@@ -23,7 +26,9 @@ def width_for(highest: int) -> type:
     for width in WIDTHS:
         if highest <= np.iinfo(width).max:
             return width
-    raise OverflowError(f"a pixel collected {highest} photons in one sample of a multi-tau level; 4294967295 fit")
+    raise OverflowError(
+        f"a pixel collected {highest} photons in one sample of a multi-tau level; 4294967295 fit"
+    )
 
 
 class CountLevel:
@@ -70,9 +75,7 @@ class CountLevel:
         """Add one sample per mask (frames of the word) for a range of segments; returns products and highest count."""
         begin, end = self._order.positions_of(share)
         slots = np.arange(self.filled, self.filled + masks.size) % len(self._samples)
-        samples_of_words(
-            begin, end, words.now, words.many_now, words.planes, masks, self._samples, slots
-        )
+        samples_of_words(begin, end, words.now, words.many_now, words.planes, masks, self._samples, slots)
         return self._products(masks.size, share)
 
     def add_sums(self, below: CountLevel, new: int, share: tuple[int, int]) -> tuple[np.ndarray, int]:
@@ -104,141 +107,13 @@ class CountLevel:
             highest = max(highest, upper_bound(self.sample(index)[here]))
             reached = self._lags[self._lags <= index]
             earlier = (index - reached) % len(self._samples)
-            multiply(*share, self._order.segments, self._samples, index % len(self._samples), earlier, products)
+            multiply(
+                *share, self._order.segments, self._samples, index % len(self._samples), earlier, products
+            )
         return products, highest
-
-
-@numba.njit(nogil=True, cache=True)
-def _count_bits(words: np.ndarray, mask: np.uint64, sample: np.ndarray) -> None:
-    for i in range(words.size):
-        sample[i] = count_set_bits(words[i] & mask)
-
-
-@numba.njit(nogil=True, cache=True)
-def _flagged(begin: int, flags: np.ndarray, found: np.ndarray) -> int:
-    """Positions, counted from ``begin`` on, whose flag is set; returns how many."""
-    eights = flags.view(np.uint64)
-    number = 0
-    for eight in range(eights.size):
-        if eights[eight] != np.uint64(0):
-            for i in range(8 * eight, 8 * eight + 8):
-                found[number] = begin + i
-                number += flags[i]
-    return number
-
-
-@numba.njit(nogil=True, cache=True)
-def _add_higher_planes(
-    position: np.ndarray, words: np.ndarray, planes: int, mask: np.uint64, sample: np.ndarray
-) -> None:
-    for i in range(position.size):
-        total = np.int64(sample[position[i]])
-        for plane in range(1, planes):
-            total += count_set_bits(words[plane, position[i]] & mask) << plane
-        sample[position[i]] = total
-
-
-@numba.njit(nogil=True, cache=True)
-def samples_of_words(
-    begin: int,
-    end: int,
-    words: np.ndarray,
-    many: np.ndarray,
-    planes: int,
-    masks: np.ndarray,
-    samples: np.ndarray,
-    slots: np.ndarray,
-) -> None:
-    """Set ``samples[slots[i], begin:end]`` to the photons of the frames in ``masks[i]``."""
-    found = np.empty(_RUN + 1, np.int64)
-    for first in range(begin, end, _RUN):
-        last = min(first + _RUN, end)
-        position = found[: _flagged(first, many[first:last], found)]
-        for i in range(masks.size):
-            sample = samples[slots[i]]
-            _count_bits(words[0, first:last], masks[i], sample[first:last])
-            _add_higher_planes(position, words, planes, masks[i], sample)
-
-
-@numba.njit(nogil=True, cache=True)
-def add_samples(first: np.ndarray, second: np.ndarray, total: np.ndarray) -> None:
-    """Set ``total`` to the sum of two samples."""
-    for i in range(total.size):
-        total[i] = first[i] + second[i]
-
-
-@numba.njit(nogil=True, cache=True)
-def _bits_in_use(words: np.ndarray) -> np.uint64:
-    used = np.uint64(0)
-    for i in range(words.size):
-        used |= words[i]
-    return used
 
 
 def upper_bound(sample: np.ndarray) -> int:
     """A number that no count of the sample exceeds, less than twice the highest; the size fills whole words."""
-    lanes = np.array([_bits_in_use(sample.view(np.uint64))]).view(sample.dtype)
+    lanes = np.array([bits_in_use(sample.view(np.uint64))]).view(sample.dtype)
     return (1 << int(np.bitwise_or.reduce(lanes)).bit_length()) - 1
-
-
-@numba.njit(nogil=True, cache=True)
-def _product_of_bytes(first: np.ndarray, second: np.ndarray) -> int:
-    total = np.int32(0)
-    for i in range(first.size):
-        total = add_product_32(total, first[i], second[i])
-    return np.int64(total)
-
-
-@numba.njit(nogil=True, cache=True)
-def _product_of_counts(first: np.ndarray, second: np.ndarray) -> int:
-    total = np.uint64(0)
-    for i in range(first.size):
-        total += np.uint64(first[i]) * np.uint64(second[i])
-    return np.int64(total)
-
-
-@numba.njit(nogil=True, cache=True)
-def add_byte_products(
-    first: int,
-    last: int,
-    segments: tuple[np.ndarray, np.ndarray, np.ndarray],
-    samples: np.ndarray,
-    slot: int,
-    earlier: np.ndarray,
-    sums: np.ndarray,
-) -> None:
-    """Add sum over pixels of the product of a uint8 sample with earlier ones, for a range of segments.
-
-    samples : ndarray, shape (slot, position)
-    earlier : ndarray, shape (lag,), int64
-        Slots of the earlier samples.
-    sums : ndarray, shape (lag, cell), int64
-    """
-    for segment in range(first, last):
-        cell = segments[2][segment]
-        if cell < sums.shape[1]:
-            for begin in range(segments[0][segment], segments[1][segment], _RUN):
-                end = min(begin + _RUN, segments[1][segment])
-                for row in range(earlier.size):
-                    past = samples[earlier[row], begin:end]
-                    sums[row, cell] += _product_of_bytes(samples[slot, begin:end], past)
-
-
-@numba.njit(nogil=True, cache=True)
-def add_count_products(
-    first: int,
-    last: int,
-    segments: tuple[np.ndarray, np.ndarray, np.ndarray],
-    samples: np.ndarray,
-    slot: int,
-    earlier: np.ndarray,
-    sums: np.ndarray,
-) -> None:
-    """As :func:`add_byte_products` for wider counts."""
-    for segment in range(first, last):
-        cell = segments[2][segment]
-        if cell < sums.shape[1]:
-            begin, end = segments[0][segment], segments[1][segment]
-            for row in range(earlier.size):
-                past = samples[earlier[row], begin:end]
-                sums[row, cell] += _product_of_counts(samples[slot, begin:end], past)

@@ -3,33 +3,118 @@
 from __future__ import annotations
 
 from collections import deque
+from concurrent.futures import Executor
 
+import numba
 import numpy as np
 
-from backend.correlation import event_kernels as kernels
+from backend.correlation.word_products import LONGEST_RUN, count_by_frame, in_frame_order
+from backend.machine_intrinsics import count_set_bits
 from backend.photon_events import RingPartition
+from backend.photon_words import PhotonWords
+from backend.pixel_order import PixelOrder
 
 _LONGEST_TRACE = 2000
 _PARABOLA = 3
+_SHARES = 16
 
 
 class MeanImage:
-    """Sum of all frames, photon by photon.
+    """Sum of all frames, and of every piece of them on the fine rings.
 
     Parameters
     ----------
-    pixels : int
-        Pixels of the detector.
+    order : PixelOrder
+        Places of the pixels in the words.
+    fine_of_pixel : ndarray, shape (pixel,), int16
+        Fine ring of each pixel, negative outside.
+    fine_rings : int
+        Number of fine rings.
+    pool : Executor or None
+        Threads that share the work.
     """
 
-    def __init__(self, pixels: int) -> None:
-        self.counts = np.zeros(pixels, np.int64)
+    def __init__(
+        self, order: PixelOrder, fine_of_pixel: np.ndarray, fine_rings: int, pool: Executor | None = None
+    ) -> None:
+        self._order = order
+        self._pool = pool
+        self._shares = [order.positions_of(share) for share in order.shares(_SHARES)]
+        self._counts = np.zeros(order.positions, np.int64)
+        # Pixels outside all rings are counted in one row more, so that nobody has to ask.
+        self._fine_of_position = np.full(order.positions, fine_rings, np.int16)
+        self._fine_of_position[order.position_of_pixel] = np.where(
+            fine_of_pixel < 0, fine_rings, fine_of_pixel
+        )
+        self._fine_rings = fine_rings
         self.frames = 0
 
-    def add(self, pixel: np.ndarray, count: np.ndarray) -> None:
-        """Add one frame."""
-        kernels.add_to_image(pixel, count, self.counts)
-        self.frames += 1
+    @property
+    def counts(self) -> np.ndarray:
+        """Photons per flat detector pixel, int64."""
+        return self._order.to_pixels(self._counts)
+
+    def add(self, words: PhotonWords, mask: int, frames: int) -> np.ndarray:
+        """Add the frames of the word that ``mask`` has a bit for; returns their photons per fine ring, int64."""
+
+        def work(share: tuple[int, int]) -> np.ndarray:
+            fine = np.zeros(self._fine_rings + 1, np.int64)
+            now, many = words.now, words.many_now
+            _add_counts(
+                *share, now, many, words.planes, np.uint64(mask), self._counts, self._fine_of_position, fine
+            )
+            return fine
+
+        self.frames += frames
+        parts = map(work, self._shares) if self._pool is None else self._pool.map(work, self._shares)
+        return np.sum(list(parts), axis=0)[: self._fine_rings]
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_counts(
+    begin: int,
+    end: int,
+    words: np.ndarray,
+    many: np.ndarray,
+    planes: int,
+    mask: np.uint64,
+    image: np.ndarray,
+    fine_of_position: np.ndarray,
+    fine: np.ndarray,
+) -> None:
+    total = np.int64(0)
+    ring = np.int64(fine_of_position[begin])
+    for position in range(begin, end):
+        found = count_set_bits(words[0, position] & mask)
+        if many[position]:
+            for plane in range(1, planes):
+                found += count_set_bits(words[plane, position] & mask) << plane
+        image[position] += found
+        # Neighbours are mostly of one ring.
+        if fine_of_position[position] != ring:
+            fine[ring] += total
+            total = np.int64(0)
+            ring = np.int64(fine_of_position[position])
+        total += found
+    fine[ring] += total
+
+
+def photons_per_frame(words: PhotonWords, first: int, last: int) -> np.ndarray:
+    """Photons of each of the frames ``first`` to ``last`` (excluded) of the word, over all pixels; int64."""
+    counts = np.zeros(64, np.int64)
+    for plane in range(words.planes):
+        _add_photons(words.now[plane], plane, counts)
+    return in_frame_order(counts)[first:last]
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_photons(words: np.ndarray, weight: int, counts: np.ndarray) -> None:
+    counters = np.zeros(8, np.uint64)
+    for begin in range(0, words.size, LONGEST_RUN):
+        count_by_frame(words[begin : begin + LONGEST_RUN], counters)
+        values = counters.view(np.uint8)
+        for i in range(64):
+            counts[i] += np.int64(values[i]) << weight
 
 
 class TotalTrace:
@@ -80,30 +165,34 @@ class RadialIntensity:
     partition : RingPartition
         Fine rings.
     span_frames : int
-        Frames that "first" and "newest" mean.
+        Fewest frames that "first" and "newest" mean; whole pieces are taken.
     """
 
     def __init__(self, partition: RingPartition, span_frames: int) -> None:
         self._partition = partition
         self._span_frames = span_frames
         self._first = np.zeros(partition.fine_rings, np.int64)
-        self._newest: deque[tuple[int, np.ndarray]] = deque(maxlen=span_frames)
         self._first_numbers: list[int] = []
+        self._newest: deque[tuple[list[int], np.ndarray]] = deque()
         self.total = np.zeros(partition.fine_rings, np.int64)
         self.frames = 0
 
-    def add(self, frame_number: int, pixel: np.ndarray, count: np.ndarray) -> None:
-        """Add one frame. Frames without a single photon (no beam) do not count as first or newest."""
-        counts = np.zeros(self._partition.fine_rings, np.int64)
-        kernels.add_counts(pixel, count, self._partition.fine_of_pixel, counts, np.zeros_like(counts))
+    def add(self, frame_numbers: list[int], frames: int, counts: np.ndarray) -> None:
+        """Add ``frames`` frames by their photons per fine ring, shape (fine ring,).
+
+        frame_numbers : those of the frames that had photons; frames without beam count neither as first nor as newest.
+        """
         self.total += counts
-        self.frames += 1
-        if not counts.any():
+        self.frames += frames
+        if not frame_numbers:
             return
         if len(self._first_numbers) < self._span_frames:
             self._first += counts
-            self._first_numbers.append(frame_number)
-        self._newest.append((frame_number, counts))
+            self._first_numbers.extend(frame_numbers)
+        self._newest.append((frame_numbers, counts))
+        held = sum(len(numbers) for numbers, _ in self._newest)
+        while held - len(self._newest[0][0]) >= self._span_frames:
+            held -= len(self._newest.popleft()[0])
 
     def first(self) -> tuple[np.ndarray, tuple[int, int]]:
         """Photons per pixel and frame, shape (fine ring,), of the first frames; their first and last number."""
@@ -111,7 +200,7 @@ class RadialIntensity:
 
     def newest(self) -> tuple[np.ndarray, tuple[int, int]]:
         """The same of the newest frames."""
-        numbers = [number for number, _ in self._newest]
+        numbers = [number for numbers, _ in self._newest for number in numbers]
         counts = sum((counts for _, counts in self._newest), np.zeros(self._partition.fine_rings, np.int64))
         return self._per_pixel(counts, len(numbers)), _span(numbers)
 

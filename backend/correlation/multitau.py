@@ -13,9 +13,11 @@ jackknife: shot noise, speckle and their correlation between lags are all in it.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,10 +26,13 @@ from backend.correlation.ring_sums import RingSums
 from backend.correlation.word_correlation import Lags, Room, Sums, correlate_words, new_room, new_sums
 from backend.correlation.word_products import in_frame_order
 from backend.photon_events import RingPartition
-from backend.photon_words import WORD_FRAMES, PhotonWords, PixelOrder
+from backend.photon_words import WORD_FRAMES, PhotonWords
+from backend.pixel_order import PixelOrder
 
 _SHARES = 16
 _MOST_WORD_LEVELS = 4
+
+_Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +134,9 @@ class MultiTau:
         self._rooms = threading.local()
         self._shares = order.shares(_SHARES)
         self._sums = new_sums(self._word_levels, self._lags(0, 0), 0)
-        self._ring_sums = RingSums(partition.rings * (partition.sectors + 1), self._frame_lags, self._level_lags)
+        self._ring_sums = RingSums(
+            partition.rings * (partition.sectors + 1), self._frame_lags, self._level_lags
+        )
         self._count_levels: list[CountLevel] = []
         self._photons = np.zeros(partition.rings * partition.sectors, np.int64)
         self.frames = 0
@@ -160,7 +167,7 @@ class MultiTau:
             raise ValueError(f"{frames} frames after {first} do not fit into a word of {WORD_FRAMES}")
         lags = self._lags(first, last)
         new = new_sums(self._word_levels, lags, len(self._kept_lags))
-        for part in self._share_out(partial(self._correlate, words, lags), self._shares):
+        for part in self._share_out(partial(self._correlate, words, lags)):
             for total, share in zip(new, part, strict=True):
                 total += share
         for name in ("products", "squares", "occurrences"):
@@ -168,15 +175,13 @@ class MultiTau:
         self.frames += frames
         told = self._told(new, first, last)
         self._photons += told.cell_counts.sum(axis=0)
-        sums = _leave_one_out(
-            told.cell_counts.reshape(-1, self._partition.rings, self._partition.sectors)
-        )
+        sums = _leave_one_out(told.cell_counts.reshape(-1, self._partition.rings, self._partition.sectors))
         self._ring_sums.add(sums.reshape(frames, -1))
         self._add_counts(words, first, last)
         return told
 
-    def _share_out(self, work, shares):  # type: ignore[no-untyped-def]
-        return map(work, shares) if self._pool is None else self._pool.map(work, shares)
+    def _share_out(self, work: Callable[[tuple[int, int]], _Part]) -> Iterable[_Part]:
+        return map(work, self._shares) if self._pool is None else self._pool.map(work, self._shares)
 
     def _correlate(self, words: PhotonWords, lags: Lags, share: tuple[int, int]) -> Sums:
         room: Room | None = getattr(self._rooms, "room", None)
@@ -205,7 +210,9 @@ class MultiTau:
         while new:
             if number == len(self._count_levels):
                 cells = self._partition.rings * self._partition.sectors
-                self._count_levels.append(CountLevel(self._order, self._level_lags, cells, WORD_FRAMES // width))
+                self._count_levels.append(
+                    CountLevel(self._order, self._level_lags, cells, WORD_FRAMES // width)
+                )
             level = self._count_levels[number]
             if number == 0:
                 level.make_room(width * ((1 << words.planes) - 1))
@@ -214,7 +221,7 @@ class MultiTau:
                 below = self._count_levels[number - 1]
                 level.make_room(2 * below.highest)
                 work = partial(level.add_sums, below, new)
-            level.take(new, list(self._share_out(work, self._shares)))
+            level.take(new, list(self._share_out(work)))
             new = level.filled // 2 - (level.filled - new) // 2
             number += 1
 

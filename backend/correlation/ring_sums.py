@@ -86,6 +86,8 @@ def _add_products(
                 break
             slot = (filled - lags[row]) % slots
             for column in range(sums.shape[1]):
-                normaliser[row, column] += np.float64(sums[sample, column]) * np.float64(history[slot, column])
+                normaliser[row, column] += np.float64(sums[sample, column]) * np.float64(
+                    history[slot, column]
+                )
         history[filled % slots] = sums[sample]
         filled += 1

@@ -15,12 +15,14 @@ import numpy as np
 from backend.correlation import word_products as products
 from backend.correlation.word_products import DIGIT_PLANES, LONGEST_RUN
 from backend.machine_intrinsics import common_bits
-from backend.photon_words import LONGEST_SEGMENT, PLANES
+from backend.photon_word_kernels import LONGEST_SEGMENT
+from backend.photon_words import PLANES
 
 VALUES = 8
 """Counts 0 to 6 and, as the last, 7 and more are told apart."""
 
 _WORTH_THE_WHILE = 48
+_ALL_FRAMES = ~np.uint64(0)
 
 
 class Sums(NamedTuple):
@@ -203,8 +205,10 @@ def _sum_quadruples(run: int, planes: int, room: Room) -> None:
 @numba.njit(nogil=True, cache=True)
 def _products_of_bytes(run: int, row: int, past_row: int, back: int, mask: np.uint64, room: Room) -> int:
     """Sum of products of one row of byte sums with another ``back`` bytes ago."""
-    current, past = room.current[:run], room.past[:run]
-    products.keep(room.sums_now[row, :run], mask, current)
+    current, past = room.sums_now[row, :run], room.past[:run]
+    if mask != _ALL_FRAMES:
+        products.keep(current, mask, room.current[:run])
+        current = room.current[:run]
     products.shift_back(room.sums_now[past_row, :run], room.sums_before[past_row, :run], 8 * back, past)
     return products.byte_products(current.view(np.uint8), past.view(np.uint8))
 
@@ -328,32 +332,37 @@ def _add_rests(
 
 
 @numba.njit(nogil=True, cache=True)
-def _active(begin: int, end: int, words: np.ndarray, many: np.ndarray, mask: np.uint64, found: np.ndarray) -> int:
-    """Positions with new photons; returns how many. Without a branch, as nobody can guess where photons are."""
-    number = 0
-    flags = many.view(np.uint64)
+def _sort_out(
+    begin: int,
+    end: int,
+    words: np.ndarray,
+    many: np.ndarray,
+    many_before: np.ndarray,
+    mask: np.uint64,
+    single: np.ndarray,
+    several: np.ndarray,
+) -> tuple[int, int]:
+    """Positions with new photons: those with one plane only, and those with several; returns how many of each.
+
+    Within eight positions without a branch, as nobody can guess where photons are.
+    """
+    singles = severals = 0
+    flags, flags_before = many.view(np.uint64), many_before.view(np.uint64)
     # Segments begin at multiples of 8, and positions up to the next multiple belong to no pixel, so hold nothing.
     for first in range(begin, end, 8):
-        if flags[first >> 3] == np.uint64(0) and not common_bits(words, first, words, first):
+        if (flags[first >> 3] | flags_before[first >> 3]) == np.uint64(0):
+            if common_bits(words, first, words, first):
+                for position in range(first, first + 8):
+                    single[singles] = position
+                    singles += (words[position] & mask) != np.uint64(0)
             continue
         for position in range(first, first + 8):
-            found[number] = position
-            number += ((words[position] & mask) | np.uint64(many[position])) != np.uint64(0)
-    return number
-
-
-@numba.njit(nogil=True, cache=True)
-def _sort_out(
-    active: np.ndarray, many: np.ndarray, many_before: np.ndarray, single: np.ndarray, several: np.ndarray
-) -> tuple[int, int]:
-    """Positions with one plane only, and those with several; returns how many of each."""
-    singles = severals = 0
-    for position in active:
-        multiple = (many[position] | many_before[position]) != 0
-        single[singles] = position
-        several[severals] = position
-        singles += not multiple
-        severals += multiple
+            multiple = (many[position] | many_before[position]) != 0
+            active = ((words[position] & mask) | np.uint64(many[position])) != np.uint64(0)
+            single[singles] = position
+            several[severals] = position
+            singles += active & (not multiple)
+            severals += active & multiple
     return singles, severals
 
 
@@ -386,15 +395,14 @@ def correlate_words(
     for mask in lags.masks:
         any_new |= mask
     # One more than there can be: the next place is written to before it is known whether it is taken.
-    active = np.empty(LONGEST_SEGMENT + 1, np.int64)
     kinds = np.empty((2, LONGEST_SEGMENT + 1), np.int64)
     rests = np.empty((2, (last - first) * _WORTH_THE_WHILE), np.int64)
     cell_of_rest = np.empty_like(rests)
     number = np.zeros(2, np.int64)
     for segment in range(first, last):
         cell = segments[2][segment]
-        found = _active(segments[0][segment], segments[1][segment], now[0], many[0], any_new, active)
-        sizes = _sort_out(active[:found], many[0], many[1], kinds[0], kinds[1])
+        begin, end = segments[0][segment], segments[1][segment]
+        sizes = _sort_out(begin, end, now[0], many[0], many[1], any_new, kinds[0], kinds[1])
         for kind in range(2):
             size = sizes[kind]
             if size >= _WORTH_THE_WHILE:

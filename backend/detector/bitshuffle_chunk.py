@@ -42,7 +42,9 @@ def _big_endian_32(source: np.ndarray, at: int) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def check_header(source: np.ndarray, start: int, stop: int, pixels: int, element_bytes: int) -> tuple[int, int]:
+def check_header(
+    source: np.ndarray, start: int, stop: int, pixels: int, element_bytes: int
+) -> tuple[int, int]:
     """Status and pixels per block of the chunk ``source[start:stop]``, uint8."""
     if stop - start < _HEADER_BYTES:
         return SHORT_CHUNK, 0
@@ -60,7 +62,13 @@ def check_header(source: np.ndarray, start: int, stop: int, pixels: int, element
 
 @numba.njit(nogil=True, cache=True)
 def block_edges(
-    source: np.ndarray, start: int, stop: int, pixels: int, element_bytes: int, block_pixels: int, edges: np.ndarray
+    source: np.ndarray,
+    start: int,
+    stop: int,
+    pixels: int,
+    element_bytes: int,
+    block_pixels: int,
+    edges: np.ndarray,
 ) -> int:
     """Fill ``edges``, shape (block + 1,), int64: where each block's length stands, and the pixels behind the last.
 

@@ -73,7 +73,14 @@ def _copy_match(target: np.ndarray, to: int, distance: int, length: int) -> None
 
 @numba.njit(nogil=True, cache=True)
 def _ends_as_it_repeats(
-    source: np.ndarray, at: int, stop: int, target: np.ndarray, out: int, distance: int, matched: int, end: int
+    source: np.ndarray,
+    at: int,
+    stop: int,
+    target: np.ndarray,
+    out: int,
+    distance: int,
+    matched: int,
+    end: int,
 ) -> bool:
     """True when the last literals of the block, after a match of ``matched`` bytes, go on with its repetition."""
     literals = end - out - matched

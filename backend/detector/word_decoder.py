@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -25,7 +24,8 @@ from backend.detector.bitshuffle_chunk import (
 from backend.detector.event_decoder import mask_words
 from backend.detector.lz4_blocks import MARGIN
 from backend.frames import FrameBatch
-from backend.photon_words import PhotonWords, PixelOrder
+from backend.photon_words import PhotonWords
+from backend.pixel_order import PixelOrder
 
 _SHARES = 16
 _PLAIN_PIXELS = 4096
@@ -120,7 +120,7 @@ class WordDecoder:
             return DecodedFrames(
                 np.zeros(number, bool), tuple((int(n), reason) for n in batch.frame_numbers), saturated
             )
-        stored = self._stored(batch, first_bit)
+        stored = self._stored(batch.chunks, np.arange(first_bit, first_bit + number))
         target = (words.now, words.many_now, saturated)
         fresh = words.begin_writing()
         put = self._put_plain if batch.codec == "raw" else self._put_bitshuffle_lz4
@@ -128,8 +128,12 @@ class WordDecoder:
         bad = np.flatnonzero(stored.status != OK)
         if bad.size:
             words.forget(sum(1 << (first_bit + int(index)) for index in bad))
+            # They may have marked pixels as saturated before they were found out: the good ones are asked alone.
+            saturated[:] = 0
+            good = np.flatnonzero(stored.status == OK)
+            put(self._stored([batch.chunks[index] for index in good], stored.bits[good]), False, target)
         set_aside = tuple(
-            (int(batch.frame_numbers[index]), self._reason(batch, index, int(stored.status[index])))
+            (int(batch.frame_numbers[index]), self._reason(batch, int(index), int(stored.status[index])))
             for index in bad
         )
         return DecodedFrames(stored.status == OK, set_aside, saturated)
@@ -137,16 +141,14 @@ class WordDecoder:
     def _reason(self, batch: FrameBatch, index: int, status: int) -> str:
         return f"frame {batch.frame_numbers[index]} in {batch.source}: {REASONS[status]}"
 
-    def _stored(self, batch: FrameBatch, first_bit: int) -> _Stored:
+    def _stored(self, chunks: Sequence[bytes], bits: np.ndarray) -> _Stored:
         """All chunks one behind the other, in memory that is used again and again."""
-        sizes = [len(chunk) for chunk in batch.chunks]
-        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        starts = np.concatenate([[0], np.cumsum([len(chunk) for chunk in chunks])]).astype(np.int64)
         if starts[-1] + MARGIN > self._source.size:
             self._source = np.zeros(2 * starts[-1] + MARGIN, np.uint8)
-        for start, chunk in zip(starts.tolist(), batch.chunks, strict=False):
+        for start, chunk in zip(starts.tolist(), chunks, strict=False):
             self._source[start : start + len(chunk)] = np.frombuffer(chunk, np.uint8)
-        number = len(batch.chunks)
-        return _Stored(self._source, starts, np.arange(first_bit, first_bit + number), np.zeros(number, np.int64))
+        return _Stored(self._source, starts, bits, np.zeros(bits.size, np.int64))
 
     def _room(self, pixels: int) -> _Room:
         """Scratch of this thread for blocks of this many pixels."""
@@ -159,7 +161,9 @@ class WordDecoder:
 
     def _share_out(self, pieces: int, status: np.ndarray, work: Callable[[range, np.ndarray], int]) -> int:
         """Do ``work`` on ranges of pieces, each with a status of its own, and gather; returns the planes in use."""
-        edges = np.unique(np.linspace(0, pieces, (1 if self._pool is None else _SHARES) + 1).astype(int)).tolist()
+        edges = np.unique(
+            np.linspace(0, pieces, (1 if self._pool is None else _SHARES) + 1).astype(int)
+        ).tolist()
         ranges = [range(first, last) for first, last in itertools.pairwise(edges)]
         found = [status.copy() for _ in ranges]
         run = map if self._pool is None else self._pool.map
@@ -218,8 +222,10 @@ class WordDecoder:
         usable = block_pixels[stored.status == OK]
         if usable.size:
             # All frames of a series have blocks of one size; another one is an error, not worth a case of its own.
-            stored.status[(stored.status == OK) & (block_pixels != usable[0])] = BAD_BLOCK_SIZE
-            return self._put_blocks(stored, int(usable[0]), fresh, target)
+            sizes, number = np.unique(usable, return_counts=True)
+            common = int(sizes[number.argmax()])
+            stored.status[(stored.status == OK) & (block_pixels != common)] = BAD_BLOCK_SIZE
+            return self._put_blocks(stored, common, fresh, target)
         if fresh:
             target[0][0] = 0
         return 1
@@ -230,7 +236,13 @@ class WordDecoder:
         for frame in np.flatnonzero(stored.status == OK):
             start, stop = stored.starts[frame], stored.starts[frame + 1]
             stored.status[frame] = block_edges(
-                stored.source, start, stop, self._frame_pixels, self._dtype.itemsize, block_pixels, edges[frame]
+                stored.source,
+                start,
+                stop,
+                self._frame_pixels,
+                self._dtype.itemsize,
+                block_pixels,
+                edges[frame],
             )
 
         def work(pieces: range, status: np.ndarray) -> int:

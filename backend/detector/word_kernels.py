@@ -44,7 +44,14 @@ def _open_planes(rows: np.ndarray, plane_words: int, opened: int, wanted: int) -
 
 @numba.njit(nogil=True, cache=True)
 def _row_of_value(
-    value: int, inside: int, pixel: int, bit: int, limit: int, rows: np.ndarray, plane_words: int, words: Words
+    value: int,
+    inside: int,
+    pixel: int,
+    bit: int,
+    limit: int,
+    rows: np.ndarray,
+    plane_words: int,
+    words: Words,
 ) -> int:
     """Write one count into the rows; returns the number of planes it takes, or -1 for too bright."""
     if value >= limit:

@@ -120,7 +120,7 @@ class _Printer:
                         )
                     ]
             row = msgspec.to_builtins(run.row())
-            aside = len(run.analysis.set_aside)
+            aside = run.analysis.set_aside.number
             summary = {"event": "summary", **row, "frames_set_aside": aside, "fits": fits, "rate_law": law}
             click.echo(json.dumps(summary))
         else:
@@ -132,7 +132,8 @@ class _Printer:
     def oddities(self, run: SeriesRun) -> None:
         """What was odd in the description or the first frames, and the first frame that could not be used."""
         plan = run.analysis.plan
-        aside = [reason for _, reason in run.analysis.set_aside[:1]]
+        first_reason = run.analysis.set_aside.first_reason
+        aside = [first_reason] if first_reason else []
         for words in (*(run.info.notices if plan is None else plan.notices), *aside):
             click.echo(f"{run.info.name}: {words}", err=True)
 

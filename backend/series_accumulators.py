@@ -1,0 +1,147 @@
+"""Everything that is summed up over the frames of a series, in one pass over the photon words."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from backend.correlation.intensity import MeanImage, RadialIntensity, TotalTrace, photons_per_frame
+from backend.correlation.multitau import MultiTau, NewFrames
+from backend.correlation.two_time import TwoTime
+from backend.damage.assessment import Assessment
+from backend.damage.damage_detector import DamageDetector
+from backend.detector.word_decoder import DecodedFrames, WordDecoder
+from backend.first_frames import SeriesPlan
+from backend.frames import FrameBatch, SeriesInfo
+from backend.photon_events import RingPartition
+from backend.photon_words import WORD_FRAMES, PhotonWords
+from backend.pixel_order import TILE_PIXELS, PixelOrder, order_pixels
+from backend.settings import Settings
+
+_SHOWN_FRAMES = 50
+DAMAGE_LAGS = (1, 2, 4, 8, 16)
+
+
+class RingAccumulators:
+    """Everything that is summed per q ring."""
+
+    def __init__(
+        self,
+        partition: RingPartition,
+        plan: SeriesPlan,
+        info: SeriesInfo,
+        settings: Settings,
+        order: PixelOrder,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self.partition = partition
+        self.multitau = MultiTau(partition, order, settings.correlation.lags_per_level, DAMAGE_LAGS, pool)
+        self.two_time = TwoTime(
+            partition, order, settings.two_time.max_bins, settings.two_time.pixels_per_ring
+        )
+        self.radial = RadialIntensity(partition, _SHOWN_FRAMES)
+        frame_time_s = info.frame_time_s or 1.0
+        self._dose_s_per_frame = frame_time_s * (1.0 if info.transmission is None else info.transmission)
+        self.damage = DamageDetector(
+            settings.damage,
+            partition.q_inv_nm,
+            partition.ring_pixels,
+            partition.ring_pixels / plan.speckle_area_px,
+            np.array(DAMAGE_LAGS),
+            frame_time_s,
+            info.expected_frames,
+            plan.gradient,
+        )
+
+    def add(self, words: PhotonWords, first_number: int, frames: int) -> tuple[NewFrames, list[Assessment]]:
+        """Add the newest frames of the word; returns their sums, and the damage assessments they complete."""
+        new = self.multitau.add(words, frames)
+        self.two_time.add(words, frames)
+        # Exposure up to the end of each frame, weighted by the transmission of the absorbers.
+        dose_s = np.arange(first_number + 1, first_number + frames + 1) * self._dose_s_per_frame
+        return new, self.damage.add(new.ring_counts, new.lagged_products, dose_s)
+
+
+class SeriesAccumulators:
+    """Takes the frames of one series in order, as they were stored.
+
+    Attributes
+    ----------
+    rings : RingAccumulators or None
+        ``None`` when the detector has no q rings.
+    image, trace : MeanImage, TotalTrace
+        Of all good pixels.
+    """
+
+    def __init__(
+        self, plan: SeriesPlan, info: SeriesInfo, settings: Settings, pool: ThreadPoolExecutor
+    ) -> None:
+        good = plan.mask.good
+        partition = plan.partition
+        outside = np.full(good.size, -1, np.int16)
+        cell_of_pixel = outside if partition is None else partition.cell_of_pixel
+        cells = 0 if partition is None else partition.rings * partition.sectors
+        order = order_pixels(cell_of_pixel, cells, TILE_PIXELS)
+        self._words = PhotonWords(order)
+        self._decoder = WordDecoder(good, order, info.detector.dtype, info.detector.saturation_value, pool)
+        self.rings = (
+            None if partition is None else RingAccumulators(partition, plan, info, settings, order, pool)
+        )
+        if partition is None:
+            self.image = MeanImage(order, outside, 0, pool)
+        else:
+            self.image = MeanImage(order, partition.fine_of_pixel, partition.fine_rings, pool)
+        self.trace = TotalTrace(int(np.count_nonzero(good)))
+        self.photons = 0
+        self.frames = 0
+
+    @property
+    def frames_to_word_end(self) -> int:
+        """Frames that still fit into the current word."""
+        return WORD_FRAMES - self.frames % WORD_FRAMES
+
+    def add(self, batch: FrameBatch) -> tuple[DecodedFrames, np.ndarray | None, list[Assessment]]:
+        """Add consecutive frames, not beyond the end of the word.
+
+        Returns
+        -------
+        decoded : DecodedFrames
+            Which frames could be used; the others count as missing.
+        ring_counts : ndarray or None, shape (frame, ring)
+            Photons per ring.
+        said : list of Assessment
+        """
+        first = self.frames % WORD_FRAMES
+        decoded = self._decoder.decode(batch, first, self._words)
+        ring_counts, said = self._add_up(int(batch.frame_numbers[0]), decoded.usable)
+        return decoded, ring_counts, said
+
+    def skip(self, first_number: int, frames: int) -> list[Assessment]:
+        """Frames that never came, not beyond the end of the word."""
+        return self._add_up(first_number, np.zeros(frames, bool))[1]
+
+    def _add_up(self, first_number: int, usable: np.ndarray) -> tuple[np.ndarray | None, list[Assessment]]:
+        words, frames = self._words, usable.size
+        words.settle()
+        first = self.frames % WORD_FRAMES
+        mask = (1 << (first + frames)) - (1 << first)
+        present = int(np.count_nonzero(usable))
+        fine_counts = self.image.add(words, mask, present)
+        ring_counts: np.ndarray | None = None
+        said: list[Assessment] = []
+        if self.rings is None:
+            photons = photons_per_frame(words, first, first + frames)
+        else:
+            new, said = self.rings.add(words, first_number, frames)
+            ring_counts = new.ring_counts
+            photons = ring_counts.sum(axis=1) + new.outside_counts
+            bright = np.flatnonzero(new.ring_counts.any(axis=1)) + first_number
+            self.rings.radial.add(bright.tolist(), present, fine_counts)
+        for index in np.flatnonzero(usable).tolist():
+            self.trace.add(first_number + index, int(photons[index]))
+        self.photons += int(photons.sum())
+        self.frames += frames
+        if self.frames % WORD_FRAMES == 0:
+            words.turn()
+        return ring_counts, said
