@@ -25,6 +25,16 @@ def count_trailing_zeros(typing_context: Any, word: Any) -> Any:
 
 
 @intrinsic
+def address_as_pointer(typing_context: Any, address: Any) -> Any:
+    """An int64 address as a pointer for ``numba.carray``; whoever calls keeps the memory alive."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
+
+    return types.voidptr(types.int64), generate
+
+
+@intrinsic
 def count_set_bits(typing_context: Any, word: Any) -> Any:
     """Number of set bits of a uint64 as int64."""
     if word != types.uint64:

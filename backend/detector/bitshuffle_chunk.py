@@ -42,15 +42,13 @@ def _big_endian_32(source: np.ndarray, at: int) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def check_header(
-    source: np.ndarray, start: int, stop: int, pixels: int, element_bytes: int
-) -> tuple[int, int]:
-    """Status and pixels per block of the chunk ``source[start:stop]``, uint8."""
-    if stop - start < _HEADER_BYTES:
+def check_header(source: np.ndarray, pixels: int, element_bytes: int) -> tuple[int, int]:
+    """Status and pixels per block of a chunk, uint8."""
+    if source.size < _HEADER_BYTES:
         return SHORT_CHUNK, 0
-    if _big_endian_32(source, start) != 0 or _big_endian_32(source, start + 4) != pixels * element_bytes:
+    if _big_endian_32(source, 0) != 0 or _big_endian_32(source, 4) != pixels * element_bytes:
         return WRONG_SIZE, 0
-    block_bytes = _big_endian_32(source, start + 8)
+    block_bytes = _big_endian_32(source, 8)
     if block_bytes == 0:
         # The filter leaves the field empty when its default of 8 kB, rounded to whole pixels, was used.
         block_bytes = 8192
@@ -61,33 +59,25 @@ def check_header(
 
 
 @numba.njit(nogil=True, cache=True)
-def block_edges(
-    source: np.ndarray,
-    start: int,
-    stop: int,
-    pixels: int,
-    element_bytes: int,
-    block_pixels: int,
-    edges: np.ndarray,
-) -> int:
+def block_edges(source: np.ndarray, pixels: int, element_bytes: int, edges: np.ndarray) -> int:
     """Fill ``edges``, shape (block + 1,), int64: where each block's length stands, and the pixels behind the last.
 
-    Returns a status. Every block lies within ``source[start:stop]`` when it is OK.
+    Returns a status. Every block lies within the chunk ``source``, uint8, when it is OK.
     """
-    at = start + _HEADER_BYTES
+    at = _HEADER_BYTES
     blocks = edges.size - 1
     for block in range(blocks):
         edges[block] = at
-        if stop - at < 4:
+        if source.size - at < 4:
             return SHORT_CHUNK
         at += 4 + _big_endian_32(source, at)
-        if at > stop:
+        if at > source.size:
             return SHORT_CHUNK
     edges[blocks] = at
     left = pixels % 8 * element_bytes
-    if stop - at == left:
+    if source.size - at == left:
         return OK
-    return SHORT_CHUNK if stop - at < left else TRAILING_BYTES
+    return SHORT_CHUNK if source.size - at < left else TRAILING_BYTES
 
 
 def blocks_of(pixels: int, block_pixels: int) -> int:

@@ -163,11 +163,11 @@ def chunk_events(
     pixel, count, saturated_pixel : ndarray, shape (pixels,), uint32
         Filled from the start; pixels ascend.
     """
-    status, block_pixels = check_header(source, 0, source.size, pixels, element_bytes)
+    status, block_pixels = check_header(source, pixels, element_bytes)
     if status != OK:
         return status, 0, 0
     edges = np.empty(-(-(pixels // 8 * 8) // block_pixels) + 1, np.int64)
-    status = block_edges(source, 0, source.size, pixels, element_bytes, block_pixels, edges)
+    status = block_edges(source, pixels, element_bytes, edges)
     if status != OK:
         return status, 0, 0
     planes = scratch.view(np.uint64)[MARGIN // 8 :]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -12,12 +13,10 @@ import numpy as np
 
 from backend.detector import word_kernels as kernels
 from backend.detector.bitshuffle_chunk import (
-    BAD_BLOCK_SIZE,
     MAX_BLOCK_BYTES,
     OK,
     REASONS,
     WRONG_SIZE,
-    block_edges,
     blocks_of,
     check_header,
 )
@@ -52,10 +51,10 @@ class DecodedFrames:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """Frames of a piece: their bytes, where each frame starts (one more at the end), its bit, and its status."""
+    """Frames of a piece: their bytes (held here as long as kernels have the addresses), bits and status."""
 
-    source: np.ndarray
-    starts: np.ndarray
+    held: list[np.ndarray]
+    chunks: kernels.Chunks
     bits: np.ndarray
     status: np.ndarray
 
@@ -103,7 +102,6 @@ class WordDecoder:
         self._pixels = (words, order.position_of_pixel, limit)
         self._pool = pool
         self._rooms = threading.local()
-        self._source = np.zeros(0, np.uint8)
 
     def decode(self, batch: FrameBatch, first_bit: int, words: PhotonWords) -> DecodedFrames:
         """Write the frames of a batch into the bits of the word from ``first_bit`` on; all must fit into it.
@@ -142,13 +140,10 @@ class WordDecoder:
         return f"frame {batch.frame_numbers[index]} in {batch.source}: {REASONS[status]}"
 
     def _stored(self, chunks: Sequence[bytes], bits: np.ndarray) -> _Stored:
-        """All chunks one behind the other, in memory that is used again and again."""
-        starts = np.concatenate([[0], np.cumsum([len(chunk) for chunk in chunks])]).astype(np.int64)
-        if starts[-1] + MARGIN > self._source.size:
-            self._source = np.zeros(2 * starts[-1] + MARGIN, np.uint8)
-        for start, chunk in zip(starts.tolist(), chunks, strict=False):
-            self._source[start : start + len(chunk)] = np.frombuffer(chunk, np.uint8)
-        return _Stored(self._source, starts, bits, np.zeros(bits.size, np.int64))
+        parts = [np.frombuffer(chunk, np.uint8) for chunk in chunks]
+        address = np.array([part.ctypes.data for part in parts], np.int64)
+        sizes = np.array([part.size for part in parts], np.int64)
+        return _Stored(parts, (address, sizes), bits, np.zeros(bits.size, np.int64))
 
     def _room(self, pixels: int) -> _Room:
         """Scratch of this thread for blocks of this many pixels."""
@@ -174,14 +169,14 @@ class WordDecoder:
 
     def _put_plain(self, stored: _Stored, fresh: bool, target: kernels.Words) -> int:
         frame_bytes = self._frame_pixels * self._dtype.itemsize
-        stored.status[np.diff(stored.starts) != frame_bytes] = WRONG_SIZE
+        stored.status[stored.chunks[1] != frame_bytes] = WRONG_SIZE
 
         def work(pieces: range, status: np.ndarray) -> int:
             planes = 1
             for piece in pieces:
                 first = piece * _PLAIN_PIXELS
                 size = min(_PLAIN_PIXELS, self._frame_pixels - first)
-                starts = stored.starts[:-1] + first * self._dtype.itemsize
+                starts = np.full(stored.bits.size, first * self._dtype.itemsize)
                 planes = max(planes, self._put_pixels(stored, starts, first, size, fresh, target, status))
             return planes
 
@@ -199,7 +194,7 @@ class WordDecoder:
     ) -> int:
         rows = self._room(size).rows
         return kernels.put_plain(
-            stored.source,
+            stored.chunks,
             starts,
             stored.bits,
             first,
@@ -213,19 +208,12 @@ class WordDecoder:
         )
 
     def _put_bitshuffle_lz4(self, stored: _Stored, fresh: bool, target: kernels.Words) -> int:
-        block_pixels = np.zeros(stored.bits.size, np.int64)
-        for frame in range(stored.bits.size):
-            start, stop = stored.starts[frame], stored.starts[frame + 1]
-            stored.status[frame], block_pixels[frame] = check_header(
-                stored.source, start, stop, self._frame_pixels, self._dtype.itemsize
-            )
-        usable = block_pixels[stored.status == OK]
-        if usable.size:
-            # All frames of a series have blocks of one size; another one is an error, not worth a case of its own.
-            sizes, number = np.unique(usable, return_counts=True)
-            common = int(sizes[number.argmax()])
-            stored.status[(stored.status == OK) & (block_pixels != common)] = BAD_BLOCK_SIZE
-            return self._put_blocks(stored, common, fresh, target)
+        # All frames of a series have blocks of one size; the one that most have is right.
+        headers = [check_header(chunk, self._frame_pixels, self._dtype.itemsize) for chunk in stored.held]
+        found = [block_pixels for status, block_pixels in headers if status == OK]
+        if found:
+            return self._put_blocks(stored, statistics.mode(found), fresh, target)
+        stored.status[:] = [status for status, _ in headers]
         if fresh:
             target[0][0] = 0
         return 1
@@ -233,28 +221,22 @@ class WordDecoder:
     def _put_blocks(self, stored: _Stored, block_pixels: int, fresh: bool, target: kernels.Words) -> int:
         blocks = blocks_of(self._frame_pixels, block_pixels)
         edges = np.zeros((stored.bits.size, blocks + 1), np.int64)
-        for frame in np.flatnonzero(stored.status == OK):
-            start, stop = stored.starts[frame], stored.starts[frame + 1]
-            stored.status[frame] = block_edges(
-                stored.source,
-                start,
-                stop,
-                self._frame_pixels,
-                self._dtype.itemsize,
-                block_pixels,
-                edges[frame],
-            )
+        sizes = (block_pixels, self._frame_pixels, self._dtype.itemsize)
+
+        def index(frames: range, status: np.ndarray) -> int:
+            kernels.index_chunks(stored.chunks, (frames.start, frames.stop), *sizes, edges, status)
+            return 1
+
+        self._share_out(stored.bits.size, stored.status, index)
 
         def work(pieces: range, status: np.ndarray) -> int:
             room = self._room(block_pixels)
             return kernels.put_blocks(
-                stored.source,
+                stored.chunks,
                 edges,
                 stored.bits,
                 (pieces.start, pieces.stop),
-                block_pixels,
-                self._frame_pixels,
-                self._dtype.itemsize,
+                *sizes,
                 fresh,
                 self._pixels,
                 room.block,

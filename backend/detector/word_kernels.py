@@ -12,9 +12,16 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from backend.detector.bitshuffle_chunk import BAD_LZ4, OK, TOO_BRIGHT
+from backend.detector.bitshuffle_chunk import (
+    BAD_BLOCK_SIZE,
+    BAD_LZ4,
+    OK,
+    TOO_BRIGHT,
+    block_edges,
+    check_header,
+)
 from backend.detector.lz4_blocks import DAMAGED, MARGIN, lz4_decode_planes
-from backend.machine_intrinsics import common_bits, exchange_bits, store_common_bits
+from backend.machine_intrinsics import address_as_pointer, common_bits, exchange_bits, store_common_bits
 from backend.photon_words import HIGHEST_COUNT, PLANES
 
 GROUP_PIXELS = 512
@@ -23,8 +30,41 @@ _GROUP_WORDS = 64 * 8
 Pixels = tuple[np.ndarray, np.ndarray, int]
 """Good pixels as bits, shape (ceil(pixel / 64),), uint64; position of each pixel; smallest count that is saturation."""
 
+Chunks = tuple[np.ndarray, np.ndarray]
+"""Address and number of bytes of each stored frame, int64; whoever calls keeps them alive."""
+
 Words = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Words, shape (plane, position), uint64; many flags, shape (position,), uint8; saturated, shape (pixel,), uint8."""
+
+
+@numba.njit(nogil=True, cache=True)
+def _bytes_of(chunks: Chunks, frame: int) -> np.ndarray:
+    return numba.carray(address_as_pointer(chunks[0][frame]), chunks[1][frame], np.uint8)
+
+
+@numba.njit(nogil=True, cache=True)
+def index_chunks(
+    chunks: Chunks,
+    frames: tuple[int, int],
+    block_pixels: int,
+    frame_pixels: int,
+    element_bytes: int,
+    edges: np.ndarray,
+    status: np.ndarray,
+) -> None:
+    """Fill the edges of the blocks of some frames, and set the status of those that cannot be used.
+
+    edges : ndarray, shape (frame, block + 1), int64
+        As :func:`backend.detector.bitshuffle_chunk.block_edges` fills it.
+    """
+    for frame in range(frames[0], frames[1]):
+        chunk = _bytes_of(chunks, frame)
+        status[frame], found = check_header(chunk, frame_pixels, element_bytes)
+        if status[frame] == OK and found != block_pixels:
+            # All frames of a series have blocks of one size; another one is an error, not worth a case of its own.
+            status[frame] = BAD_BLOCK_SIZE
+        if status[frame] == OK:
+            status[frame] = block_edges(chunk, frame_pixels, element_bytes, edges[frame])
 
 
 @numba.njit(nogil=True, cache=True)
@@ -237,7 +277,7 @@ def _safe_planes(limit: int) -> int:
 
 @numba.njit(nogil=True, cache=True)
 def put_blocks(
-    source: np.ndarray,
+    chunks: Chunks,
     edges: np.ndarray,
     frame_bits: np.ndarray,
     blocks: tuple[int, int],
@@ -255,10 +295,8 @@ def put_blocks(
 
     Parameters
     ----------
-    source : ndarray, shape (byte,), uint8
-        All chunks.
     edges : ndarray, shape (frame, block + 1), int64
-        As :func:`backend.detector.bitshuffle_chunk.block_edges` fills it.
+        As :func:`index_chunks` fills it.
     frame_bits : ndarray, shape (frame,), int64
         Bit of the words that stands for each frame.
     blocks : tuple of int
@@ -287,6 +325,7 @@ def put_blocks(
         for frame in range(frame_bits.size):
             if status[frame] != OK:
                 continue
+            source = _bytes_of(chunks, frame)
             start, stop = edges[frame, block] + 4, edges[frame, block + 1]
             done = lz4_decode_planes(source, start, stop, scratch, size * element_bytes, plane_bytes)
             if done == DAMAGED:
@@ -320,7 +359,7 @@ def _clear_row(rows: np.ndarray, size: int, opened: int, bit: int) -> None:
 
 @numba.njit(nogil=True, cache=True)
 def put_plain(
-    source: np.ndarray,
+    chunks: Chunks,
     starts: np.ndarray,
     frame_bits: np.ndarray,
     first: int,
@@ -335,13 +374,14 @@ def put_plain(
     """As :func:`put_blocks` for ``size`` pixels that are stored as they are, little-endian.
 
     starts : ndarray, shape (frame,), int64
-        Byte of ``source`` at which pixel ``first`` of each frame stands.
+        Byte at which pixel ``first`` of each frame stands; all ``size`` pixels must be there where the status is OK.
     """
     good, _, limit = pixels
     plane_words = (-(-size // GROUP_PIXELS)) * _GROUP_WORDS
     _open_planes(rows, plane_words, 0, PLANES)
     used = 1
     for frame in range(frame_bits.size):
+        source = _bytes_of(chunks, frame)
         for inside in range(size if status[frame] == OK else 0):
             if not _is_good(good, first + inside):
                 continue
