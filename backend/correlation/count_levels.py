@@ -57,8 +57,8 @@ class CountLevel:
     def __init__(self, order: PixelOrder, lags: np.ndarray, cells: int, most_new: int) -> None:
         self._order = order
         self._lags = lags
-        # The level above sums up pairs only after all new samples have been added here.
-        self._samples = np.zeros((max(int(lags[-1]), most_new) + 1, order.positions), np.uint8)
+        # All new samples are written before the first of them is multiplied with the earliest one that it needs.
+        self._samples = np.zeros((int(lags[-1]) + most_new, order.positions), np.uint8)
         self.products = np.zeros((lags.size, cells), np.int64)
         self.filled = 0
         self.highest = 0

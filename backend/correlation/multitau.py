@@ -210,9 +210,8 @@ class MultiTau:
         while new:
             if number == len(self._count_levels):
                 cells = self._partition.rings * self._partition.sectors
-                self._count_levels.append(
-                    CountLevel(self._order, self._level_lags, cells, WORD_FRAMES // width)
-                )
+                most_new = max(1, WORD_FRAMES // width >> number)
+                self._count_levels.append(CountLevel(self._order, self._level_lags, cells, most_new))
             level = self._count_levels[number]
             if number == 0:
                 level.make_room(width * ((1 << words.planes) - 1))

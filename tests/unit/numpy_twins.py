@@ -57,26 +57,58 @@ def frames_of_words(words: np.ndarray) -> np.ndarray:
     return bits.reshape(*words.shape, 64).astype(np.int64)
 
 
+def cell_sums(values: np.ndarray, cell_of_pixel: np.ndarray, cells: int) -> np.ndarray:
+    """Sums over the pixels (last axis) of each cell and, as the last, of the pixels in none; shape (..., cell + 1)."""
+    group = np.where(cell_of_pixel < 0, cells, cell_of_pixel)
+    return np.stack([values[..., group == cell].sum(axis=-1) for cell in range(cells + 1)], axis=-1)
+
+
+def ring_cells(partition: RingPartition) -> np.ndarray:
+    """Ring of each pixel, -1 for none."""
+    return np.where(partition.cell_of_pixel >= 0, partition.cell_of_pixel // partition.sectors, -1)
+
+
+def lagged_products(movie: np.ndarray, partition: RingPartition, lags: tuple[int, ...]) -> np.ndarray:
+    """Sum over pixels of I(t) I(t - lag), zero before the first frame; shape (frame, ring, lag), int64."""
+    products = np.zeros((len(movie), partition.rings, len(lags)), np.int64)
+    counts = movie.astype(np.int64)
+    for column, lag in enumerate(lags):
+        found = cell_sums(counts[lag:] * counts[:-lag], ring_cells(partition), partition.rings)
+        products[lag:, :, column] = found[:, :-1]
+    return products
+
+
+def occurrences(movie: np.ndarray, partition: RingPartition, values: int) -> np.ndarray:
+    """How often a pixel of each ring had 0, 1, 2 ... photons in a frame, the last value and more together."""
+    found = np.minimum(movie, values - 1)
+    rings = ring_cells(partition)
+    counts = [
+        [np.count_nonzero(found[:, rings == r] == n) for n in range(values)] for r in range(partition.rings)
+    ]
+    return np.array(counts)
+
+
 def multitau_sums(
-    movie: np.ndarray, partition: RingPartition, lags_per_level: int
+    movie: np.ndarray, cell_of_pixel: np.ndarray, cells: int, lags_per_level: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lags, products and normalisers of a whole movie, shape (frame, pixel): (lag, ring) of exact integers."""
-    ring = np.where(partition.cell_of_pixel >= 0, partition.cell_of_pixel // partition.sectors, -1)
-    masks = [ring == number for number in range(partition.rings)]
+    """Lags, products and normalisers of a whole movie, shape (frame, pixel): (lag, cell) of exact integers.
+
+    Lag 0 has n (n - 1) for products and normalisers; sums of cells are Python integers, which do not overflow.
+    """
     level = movie.astype(np.int64)
-    lags, products, normalisers = [0], [], []
-    products.append([int((level[:, m] * (level[:, m] - 1)).sum()) for m in masks])
-    sums = [level[:, m].sum(axis=1) for m in masks]
-    normalisers.append([int((s * (s - 1)).sum()) for s in sums])
+    sums = cell_sums(level, cell_of_pixel, cells)[:, :-1].astype(object)
+    lags = [0]
+    products = [cell_sums(level * (level - 1), cell_of_pixel, cells)[:, :-1].sum(axis=0)]
+    normalisers = [(sums * (sums - 1)).sum(axis=0)]
     first, unit = 1, 1
     while len(level) > first:
-        sums = [level[:, m].sum(axis=1) for m in masks]
         for lag in range(first, min(lags_per_level, len(level) - 1) + 1):
             lags.append(lag * unit)
-            products.append([int((level[:-lag, m] * level[lag:, m]).sum()) for m in masks])
-            normalisers.append([int((s[:-lag] * s[lag:]).sum()) for s in sums])
+            products.append(cell_sums(level[:-lag] * level[lag:], cell_of_pixel, cells)[:, :-1].sum(axis=0))
+            normalisers.append((sums[:-lag] * sums[lag:]).sum(axis=0))
         pairs = len(level) // 2
         level = level[: 2 * pairs].reshape(pairs, 2, -1).sum(axis=1)
+        sums = sums[: 2 * pairs].reshape(pairs, 2, -1).sum(axis=1)
         unit *= 2
         first = lags_per_level // 2 + 1
     return np.array(lags), np.array(products), np.array(normalisers)
