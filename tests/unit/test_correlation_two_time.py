@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import numpy_twins
 import pytest
-from speckle_movie import SpeckleMovie, block_partition, events_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from speckle_movie import SpeckleMovie, block_partition
+from word_movies import order_of, pieces, put_frames
 
 from backend.correlation.two_time import TwoTime
 from backend.photon_events import RingPartition
+from backend.photon_words import WORD_FRAMES, PhotonWords
 
 PARTITION = block_partition((16, 15), rings=2, sectors=5, unused=11)
 
@@ -19,12 +25,36 @@ def ring_pixels(partition: RingPartition, ring: int) -> np.ndarray:
 
 
 def accumulate(
-    movie: np.ndarray, max_bins: int, pixels_per_ring: int = 10**6, partition: RingPartition = PARTITION
+    movie: np.ndarray,
+    max_bins: int,
+    pixels_per_ring: int = 10**6,
+    partition: RingPartition = PARTITION,
+    longest_pieces: tuple[int, ...] = (WORD_FRAMES,),
+    asked_rings: tuple[int, ...] = (),
 ) -> TwoTime:
-    two_time = TwoTime(partition, max_bins, pixels_per_ring)
-    for frame in movie:
-        two_time.add(*events_of(frame))
+    """The movie in pieces; after each, maps of some rings are asked for."""
+    order = order_of(partition)
+    words = PhotonWords(order)
+    two_time = TwoTime(partition, order, max_bins, pixels_per_ring)
+    for piece in pieces(len(movie), longest_pieces):
+        put_frames(words, movie, piece)
+        two_time.add(words, piece.stop - piece.start)
+        for ring in asked_rings:
+            two_time.result(ring)
     return two_time
+
+
+def exact_map(movie: np.ndarray, pixels: np.ndarray, frames_per_bin: int) -> np.ndarray:
+    """The map of the chosen pixels of a movie, shape (frame, y, x), from exact integers, as float32."""
+    bins = len(movie) // frames_per_bin
+    flat = movie.reshape(len(movie), movie[0].size if len(movie) else 240)[:, pixels].astype(np.int64)
+    binned = flat[: bins * frames_per_bin].reshape(bins, frames_per_bin, pixels.size).sum(axis=1)
+    sums = binned.sum(axis=1).astype(np.float64)
+    normaliser = sums[:, None] * sums
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = np.where(normaliser > 0, float(pixels.size) * (binned @ binned.T) / normaliser, np.nan)
+    np.fill_diagonal(values, np.nan)
+    return values.astype(np.float32)
 
 
 @pytest.mark.parametrize(
@@ -41,16 +71,49 @@ def test_equal_to_numpy_also_after_bins_were_summed(frames: int, frames_per_bin:
         np.testing.assert_allclose(two_time.result(ring), twin.astype(np.float32), rtol=1e-6)
 
 
-def test_asking_for_changing_rings_in_between_changes_nothing() -> None:
-    movie = np.random.default_rng(9).poisson(0.5, (75, 16, 15)).astype(np.uint32)
-    asked = TwoTime(PARTITION, 32, 10**6)
-    for number, frame in enumerate(movie):
-        asked.add(*events_of(frame))
-        if number % 3 == 0:
-            asked.result(number % 2)
-    once = accumulate(movie, 32)
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    frames=st.integers(0, 700),
+    mean=st.sampled_from([0.003, 0.1, 3.0, 5000.0]),
+    max_bins=st.sampled_from([32, 33, 64, 100, 130, 200]),
+    longest_pieces=st.lists(st.integers(1, WORD_FRAMES), min_size=1, max_size=4).map(tuple),
+    asked_rings=st.sampled_from([(), (0,), (1,), (0, 1)]),
+)
+def test_exact_for_any_movie_pieces_and_questions(
+    seed: int,
+    frames: int,
+    mean: float,
+    max_bins: int,
+    longest_pieces: tuple[int, ...],
+    asked_rings: tuple[int, ...],
+) -> None:
+    generator = np.random.default_rng(seed)
+    movie = generator.poisson(mean, (frames, 16, 15)) * (generator.random((frames, 1, 1)) > 0.1)
+    movie = np.minimum(movie, 65535).astype(np.uint32)
+    two_time = accumulate(movie, max_bins, longest_pieces=longest_pieces, asked_rings=asked_rings)
     for ring in range(2):
-        assert np.array_equal(asked.result(ring), once.result(ring), equal_nan=True)
+        expected = exact_map(movie, ring_pixels(PARTITION, ring), two_time.frames_per_bin)
+        assert len(expected) < max_bins
+        assert np.array_equal(two_time.result(ring), expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("mean", [0.02, 40.0])
+def test_exact_when_a_bin_is_longer_than_a_word(mean: float) -> None:
+    movie = np.random.default_rng(7).poisson(mean, (4500, 16, 15)).astype(np.uint32)
+    for frames in (2047, 2048, 2100, 4096 + 63, 4500):
+        two_time = accumulate(movie[:frames], 32, longest_pieces=(17, 64), asked_rings=(1,))
+        assert two_time.frames_per_bin > WORD_FRAMES or frames < 2048
+        expected = exact_map(movie[:frames], ring_pixels(PARTITION, 1), two_time.frames_per_bin)
+        assert np.array_equal(two_time.result(1), expected, equal_nan=True)
+
+
+def test_frames_beyond_the_word_are_refused() -> None:
+    order = order_of(PARTITION)
+    two_time = TwoTime(PARTITION, order, 32, 1000)
+    two_time.add(PhotonWords(order), 60)
+    with pytest.raises(ValueError, match="do not fit"):
+        two_time.add(PhotonWords(order), 5)
 
 
 def test_the_diagonal_and_dark_frames_are_nan_and_nothing_else_is() -> None:
@@ -69,29 +132,24 @@ def test_the_gradient_factor_divides() -> None:
     np.testing.assert_allclose(two_time.result(1, gradient=1.25)[0, 1], 0.8)
 
 
-def test_the_map_never_grows_beyond_its_bins() -> None:
-    two_time = TwoTime(PARTITION, 32, 1000)
+def test_the_map_and_the_memory_stay_bounded() -> None:
     generator = np.random.default_rng(1)
-    for _ in range(1500):
-        two_time.add(*events_of(generator.poisson(0.3, (16, 15))))
-        assert two_time.result(0).shape[0] < 32
-    assert two_time.frames_per_bin == 64
-
-
-def test_memory_stays_bounded() -> None:
-    import tracemalloc
-
-    generator = np.random.default_rng(2)
-    frames = [events_of(frame) for frame in generator.poisson(0.5, (50, 16, 15))]
-    two_time = TwoTime(PARTITION, 64, 1000)
+    order = order_of(PARTITION)
+    words = PhotonWords(order)
+    put_frames(words, generator.poisson(0.3, (WORD_FRAMES, 16, 15)), slice(0, WORD_FRAMES))
+    two_time = TwoTime(PARTITION, order, 32, 1000)
     tracemalloc.start()
     sizes = []
     for number in range(4000):
-        two_time.add(*frames[number % 50])
-        if number in (999, 3999):
+        # The same word over and over, as if it had been turned and filled again.
+        two_time.add(words, WORD_FRAMES)
+        assert two_time.result(0).shape[0] < 32
+        if number in (499, 3999):
             sizes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
-    assert sizes[1] < 1.2 * sizes[0] + 50_000
+    assert two_time.frames_per_bin == 8192
+    # Photons of a bin have three more binary digits.
+    assert sizes[1] < sizes[0] + 3 * (240 + 32 * 8) * 8 + 20_000
 
 
 def test_only_so_many_pixels_per_ring_are_used() -> None:
@@ -110,7 +168,7 @@ def test_decay_along_the_anti_diagonal_is_that_of_the_speckle() -> None:
     maps = []
     for seed in range(8):
         movie = SpeckleMovie(np.full((60, 60), 0.5), 0.05, 2, np.random.default_rng(seed))
-        maps.append(accumulate(list(movie.frames(30)), 64, partition=partition).result(0))
+        maps.append(accumulate(np.array(list(movie.frames(30))), 64, partition=partition).result(0))
     for lag in (1, 5, 20):
         values = np.array([np.mean(np.diagonal(values, lag)) for values in maps])
         error = values.std(ddof=1) / np.sqrt(len(values))
