@@ -21,11 +21,20 @@ from backend.detector.bitshuffle_chunk import (
     check_header,
 )
 from backend.detector.lz4_blocks import DAMAGED, MARGIN, lz4_decode_planes
-from backend.machine_intrinsics import address_as_pointer, common_bits, exchange_bits, store_common_bits
+from backend.machine_intrinsics import (
+    address_as_pointer,
+    common_bits,
+    count_set_bits,
+    count_trailing_zeros,
+    exchange_bits,
+    prefetch,
+    store_common_bits,
+)
 from backend.photon_words import HIGHEST_COUNT, PLANES
 
 GROUP_PIXELS = 512
 _GROUP_WORDS = 64 * 8
+_FRAMES_AHEAD = 3
 
 Pixels = tuple[np.ndarray, np.ndarray, int]
 """Good pixels as bits, shape (ceil(pixel / 64),), uint64; position of each pixel; smallest count that is saturation."""
@@ -40,6 +49,15 @@ Words = tuple[np.ndarray, np.ndarray, np.ndarray]
 @numba.njit(nogil=True, cache=True)
 def _bytes_of(chunks: Chunks, frame: int) -> np.ndarray:
     return numba.carray(address_as_pointer(chunks[0][frame]), chunks[1][frame], np.uint8)
+
+
+@numba.njit(nogil=True, cache=True)
+def _fetch_ahead(chunks: Chunks, edges: np.ndarray, frame: int, block: int) -> None:
+    """The same block of the next frames lies far away in memory: ask for it early."""
+    if frame < edges.shape[0]:
+        address = chunks[0][frame] + edges[frame, block]
+        prefetch(address)
+        prefetch(address + 64)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -248,6 +266,34 @@ def _write_higher_plane(
 
 
 @numba.njit(nogil=True, cache=True)
+def _is_sparse(rows: np.ndarray) -> bool:
+    """True when writing bit by bit is less work than turning the rows."""
+    total = np.int64(0)
+    for i in range(rows.size):
+        total += count_set_bits(rows[i])
+    return 8 * total < rows.size
+
+
+@numba.njit(nogil=True, cache=True)
+def _write_bits(
+    rows: np.ndarray, start: int, position: np.ndarray, row_of_words: np.ndarray, many: np.ndarray
+) -> None:
+    """As :func:`_write_higher_plane`, from a group whose rows have not been turned."""
+    for frame in range(64):
+        at = start + 8 * frame
+        used = common_bits(rows, at, rows, at)
+        while used != np.uint64(0):
+            word = count_trailing_zeros(used)
+            used &= used - np.uint64(1)
+            left = rows[at + word]
+            while left != np.uint64(0):
+                place = position[(word << 6) + count_trailing_zeros(left)]
+                left &= left - np.uint64(1)
+                row_of_words[place] |= np.uint64(1) << np.uint64(frame)
+                many[place] = 1
+
+
+@numba.njit(nogil=True, cache=True)
 def _write_columns(
     rows: np.ndarray, opened: int, first: int, size: int, fresh: bool, pixels: Pixels, words: Words
 ) -> None:
@@ -262,8 +308,11 @@ def _write_columns(
         _write_first_plane(rows, start, position, fresh, now[0])
         for plane in range(1, opened):
             start += groups * _GROUP_WORDS
-            _transpose(rows, start)
-            _write_higher_plane(rows, start, position, now[plane], many)
+            if _is_sparse(rows[start : start + _GROUP_WORDS]):
+                _write_bits(rows, start, position, now[plane], many)
+            else:
+                _transpose(rows, start)
+                _write_higher_plane(rows, start, position, now[plane], many)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -325,6 +374,7 @@ def put_blocks(
         for frame in range(frame_bits.size):
             if status[frame] != OK:
                 continue
+            _fetch_ahead(chunks, edges, frame + _FRAMES_AHEAD, block)
             source = _bytes_of(chunks, frame)
             start, stop = edges[frame, block] + 4, edges[frame, block + 1]
             done = lz4_decode_planes(source, start, stop, scratch, size * element_bytes, plane_bytes)

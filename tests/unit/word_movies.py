@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import cycle
 
 import numpy as np
-from speckle_movie import events_of
+from speckle_movie import block_partition, events_of
 
 from backend.photon_events import RingPartition
-from backend.photon_words import WORD_FRAMES, PhotonWords
+from backend.photon_words import HIGHEST_COUNT, WORD_FRAMES, PhotonWords
 from backend.pixel_order import TILE_PIXELS, PixelOrder, order_pixels
 
 
@@ -35,3 +36,19 @@ def put_frames(words: PhotonWords, movie: np.ndarray, piece: slice) -> None:
         if number and number % WORD_FRAMES == 0:
             words.turn()
         words.put(number % WORD_FRAMES, *events_of(movie[number]))
+
+
+def random_partition(
+    generator: np.random.Generator, shape_yx: tuple[int, int], rings: int, sectors: int
+) -> RingPartition:
+    """Every pixel in any cell or none; cells may be empty."""
+    plain = block_partition(shape_yx, rings, sectors)
+    cell = generator.integers(-1, rings * sectors, shape_yx[0] * shape_yx[1]).astype(np.int16)
+    pixels = np.bincount(cell[cell >= 0], minlength=rings * sectors).reshape(rings, sectors)
+    return replace(plain, cell_of_pixel=cell, cell_pixels=pixels)
+
+
+def random_counts(generator: np.random.Generator, frames: int, pixels: int, mean: float) -> np.ndarray:
+    """Photons of pixels of which some are much brighter than others; up to HIGHEST_COUNT; uint32."""
+    brightness = generator.choice([0.2, 1.0, 3.0], pixels)
+    return np.minimum(generator.poisson(mean * brightness, (frames, pixels)), HIGHEST_COUNT).astype(np.uint32)
