@@ -1,143 +1,243 @@
-"""Multi-tau g2 equals a plain numpy computation, whatever the occupancy, and jackknife means leave one out."""
+"""Multi-tau g2 equals a plain numpy computation, however frames come in pieces, and jackknife means leave one out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 import numpy as np
 import numpy_twins
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from speckle_movie import SpeckleMovie, block_partition, events_of
+from speckle_movie import block_partition
+from word_movies import add_frames, correlate, order_of, random_counts, random_partition
 
 from backend.correlation.multitau import MultiTau, MultiTauResult, jackknife_error
+from backend.correlation.word_correlation import VALUES
 from backend.photon_events import RingPartition
+from backend.photon_words import WORD_FRAMES, PhotonWords
+
+CUTS = st.lists(st.integers(1, WORD_FRAMES), min_size=1, max_size=4)
+LAGS_PER_LEVEL = st.one_of(
+    st.sampled_from([2, 4, 8, 16]), st.integers(1, WORD_FRAMES // 2).map(lambda n: 2 * n)
+)
 
 
-def correlate(
-    movie: Iterable[np.ndarray], partition: RingPartition, lags: int = 8, **options: object
-) -> MultiTau:
-    multitau = MultiTau(partition, lags, **options)
-    for frame in movie:
-        multitau.add(*events_of(frame))
-    return multitau
+@pytest.fixture(scope="module")
+def pools() -> Iterator[list[Executor | None]]:
+    """One thread, two and five."""
+    with ThreadPoolExecutor(2) as two, ThreadPoolExecutor(5) as five:
+        yield [None, two, five]
 
 
-def twin_g2(movie: np.ndarray, partition: RingPartition, lags: int) -> tuple[np.ndarray, np.ndarray]:
-    lag_frames, products, normalisers = numpy_twins.multitau_sums(
-        movie.reshape(len(movie), partition.cell_of_pixel.size), partition, lags
-    )
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return lag_frames, (partition.ring_pixels * products / normalisers).T
+def twin_g2(
+    movie: np.ndarray, partition: RingPartition, lags: int, without: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lags and g2, shape (ring, lag); perhaps without one sector."""
+    ring = numpy_twins.ring_cells(partition)
+    pixels = partition.ring_pixels
+    if without is not None:
+        ring = np.where(partition.cell_of_pixel % partition.sectors == without, -1, ring)
+        pixels = pixels - partition.cell_pixels[:, without]
+    flat = movie.reshape(len(movie), -1)
+    lag_frames, products, normalisers = numpy_twins.multitau_sums(flat, ring, partition.rings, lags)
+    denominator = normalisers.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        g2 = pixels * products / np.where(denominator > 0, denominator, np.nan)
+    return lag_frames, g2.T
 
 
-def assert_equal_to_twin(movie: np.ndarray, partition: RingPartition, lags: int) -> MultiTauResult:
-    result = correlate(movie, partition, lags).result()
+def assert_equal_to_twin(
+    result: MultiTauResult, movie: np.ndarray, partition: RingPartition, lags: int
+) -> None:
     lag_frames, g2 = twin_g2(movie, partition, lags)
     assert np.array_equal(result.lag_frames, lag_frames)
-    np.testing.assert_allclose(result.g2, np.where(np.isfinite(g2), g2, np.nan), rtol=1e-12)
-    return result
+    np.testing.assert_allclose(result.g2, g2, rtol=1e-12)
 
 
-@pytest.mark.parametrize("mean", [0.003, 0.05, 0.6, 8.0])
+def assert_same(one: MultiTauResult, other: MultiTauResult) -> None:
+    """Bit for bit."""
+    assert np.array_equal(one.lag_frames, other.lag_frames)
+    assert np.array_equal(one.g2, other.g2, equal_nan=True)
+    assert np.array_equal(one.replicates, other.replicates, equal_nan=True)
+
+
+@pytest.mark.parametrize("mean", [0.003, 0.05, 0.6, 8.0, 300.0])
 @pytest.mark.parametrize("lags", [4, 8])
 def test_equal_to_numpy_from_sparse_to_dense(mean: float, lags: int) -> None:
     partition = block_partition((20, 18), rings=3, unused=37)
     movie = np.random.default_rng(1).poisson(mean, (150, 20, 18)).astype(np.uint32)
-    result = assert_equal_to_twin(movie, partition, lags)
+    result = correlate(movie, partition, lags).result()
+    assert_equal_to_twin(result, movie, partition, lags)
     assert result.lag_frames[-1] > 64
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    frames=st.integers(1, 300),
+    pixels=st.sampled_from([5, 96, 400]),
+    rings=st.integers(1, 3),
+    sectors=st.integers(1, 4),
+    mean=st.sampled_from([0.0, 0.02, 0.4, 30.0, 3000.0, 60_000.0]),
+    lags=LAGS_PER_LEVEL,
+    missing=st.sampled_from([0.0, 0.3, 0.95]),
+    longest=CUTS,
+    threads=st.integers(0, 2),
+    tile_pixels=st.sampled_from([64, 65536]),
+)
+def test_equal_to_numpy_and_bit_for_bit_the_same_for_any_cuts_and_threads(
+    pools: list[Executor | None],
+    seed: int,
+    frames: int,
+    pixels: int,
+    rings: int,
+    sectors: int,
+    mean: float,
+    lags: int,
+    missing: float,
+    longest: list[int],
+    threads: int,
+    tile_pixels: int,
+) -> None:
+    generator = np.random.default_rng(seed)
+    partition = random_partition(generator, (1, pixels), rings, sectors)
+    movie = random_counts(generator, frames, pixels, mean)
+    movie[generator.random(frames) < missing] = 0
+    whole = correlate(movie, partition, lags)
+    assert_equal_to_twin(whole.result(), movie, partition, lags)
+    sector = seed % sectors
+    np.testing.assert_allclose(
+        whole.result().replicates[sector], twin_g2(movie, partition, lags, sector)[1], rtol=1e-12
+    )
+    assert np.array_equal(whole.occurrences, numpy_twins.occurrences(movie, partition, VALUES))
+    cut = correlate(movie, partition, lags, longest, pool=pools[threads], tile_pixels=tile_pixels)
+    assert_same(cut.result(), whole.result())
+    assert np.array_equal(cut.occurrences, whole.occurrences)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(
-    st.integers(0, 2**32 - 1),
-    st.integers(0, 70),
-    st.sampled_from([0.0, 0.02, 0.4, 30.0]),
-    st.sampled_from([4, 6, 8]),
-    st.floats(0, 0.6),
+    seed=st.integers(0, 2**32 - 1),
+    frames=st.integers(1, 200),
+    mean=st.sampled_from([0.02, 1.0, 500.0]),
+    lags=LAGS_PER_LEVEL,
+    kept=st.lists(st.integers(1, WORD_FRAMES), unique=True, max_size=4),
+    longest=CUTS,
+    threads=st.integers(0, 2),
 )
-def test_equal_to_numpy_for_any_movie_with_missing_frames(
-    seed: int, frames: int, mean: float, lags: int, missing: float
+def test_counts_and_lagged_products_are_told_frame_by_frame(
+    pools: list[Executor | None],
+    seed: int,
+    frames: int,
+    mean: float,
+    lags: int,
+    kept: list[int],
+    longest: list[int],
+    threads: int,
 ) -> None:
     generator = np.random.default_rng(seed)
-    partition = block_partition((8, 12), rings=2, sectors=4, unused=5)
-    movie = generator.poisson(mean, (frames, 8, 12)).astype(np.uint32)
-    movie[generator.random(frames) < missing] = 0
-    assert_equal_to_twin(movie, partition, lags)
+    partition = random_partition(generator, (1, 300), 2, 3)
+    movie = random_counts(generator, frames, 300, mean)
+    order = order_of(partition)
+    multitau = MultiTau(partition, order, lags, tuple(kept), pools[threads])
+    cells = numpy_twins.cell_sums(movie.astype(np.int64), partition.cell_of_pixel, 6)
+    products = numpy_twins.lagged_products(movie, partition, tuple(kept))
+    for piece, told in add_frames(multitau, PhotonWords(order), movie, longest):
+        assert np.array_equal(told.cell_counts, cells[piece, :6])
+        assert np.array_equal(told.ring_counts, cells[piece, :6].reshape(-1, 2, 3).sum(axis=2))
+        assert np.array_equal(told.outside_counts, cells[piece, 6])
+        assert np.array_equal(told.lagged_products, products[piece])
+        assert multitau.frames == piece.stop
+    # Lags that are kept leave g2 alone.
+    assert_same(multitau.result(), correlate(movie, partition, lags).result())
+
+
+@pytest.mark.parametrize("lags", [2, 8, 62, 64])
+def test_counts_widen_from_bytes_to_32_bits_within_a_series(lags: int) -> None:
+    """Dim, brighter and very bright words: no sum of a higher level may be cut off."""
+    generator = np.random.default_rng(2)
+    partition = block_partition((8, 9), rings=2, sectors=3)
+    movie = np.concatenate(
+        [
+            random_counts(generator, WORD_FRAMES, 72, mean)
+            for mean in (0.1, 3.0, 40.0, 0.1, 20_000.0, 65_000.0, 1.0)
+        ]
+    )
+    for longest in ((WORD_FRAMES,), (7, 64, 33)):
+        result = correlate(movie, partition, lags, longest).result()
+        assert_equal_to_twin(result, movie, partition, lags)
+
+
+def test_long_series_reach_high_levels() -> None:
+    partition = block_partition((4, 5), rings=1, sectors=2)
+    movie = np.random.default_rng(3).poisson(3.0, (3000, 20)).astype(np.uint32)
+    result = correlate(movie, partition, 8, (64, 5, 40)).result()
+    assert_equal_to_twin(result, movie, partition, 8)
+    assert result.lag_frames[-1] == 8 * 256
 
 
 def test_integers_are_those_of_numpy_beyond_32_bits() -> None:
     partition = block_partition((6, 6), rings=1, sectors=2)
-    movie = np.random.default_rng(2).integers(60000, 65535, (70, 6, 6)).astype(np.uint32)
-    result = assert_equal_to_twin(movie, partition, 8)
+    movie = np.random.default_rng(2).integers(60000, 65535, (70, 6, 6), endpoint=True).astype(np.uint32)
+    result = correlate(movie, partition).result()
+    assert_equal_to_twin(result, movie, partition, 8)
     np.testing.assert_allclose(result.g2, 1.0, atol=0.01)
 
 
 def test_long_bright_series_do_not_overflow() -> None:
     """The product of two ring sums passes 64 bits long before the sums do."""
     partition = block_partition((40, 40), rings=1, sectors=4)
-    pixel = np.arange(1600, dtype=np.uint32)
-    count = np.full(1600, 50_000, np.uint32)
-    multitau = MultiTau(partition, 4)
-    for _ in range(400):
-        multitau.add(pixel, count)
-    np.testing.assert_allclose(multitau.result().g2[:, 1:], 1.0, rtol=1e-12)
+    result = correlate([np.full(1600, 50_000, np.uint32)] * 400, partition, 4).result()
+    np.testing.assert_allclose(result.g2[:, 1:], 1.0, rtol=1e-12)
 
 
 def test_asking_in_between_changes_nothing() -> None:
     partition = block_partition((10, 10), rings=2)
-    movie = np.random.default_rng(3).poisson(0.3, (60, 10, 10)).astype(np.uint32)
-    asked = MultiTau(partition)
-    for frame in movie:
-        asked.add(*events_of(frame))
-        asked.result()
-    once = correlate(movie, partition).result()
-    assert np.array_equal(asked.result().g2, once.g2, equal_nan=True)
-    assert np.array_equal(asked.result().replicates, once.replicates, equal_nan=True)
+    movie = np.random.default_rng(3).poisson(0.3, (200, 10, 10)).astype(np.uint32)
+    order = order_of(partition)
+    asked = MultiTau(partition, order)
+    for piece, _ in add_frames(asked, PhotonWords(order), movie, (20,)):
+        assert_same(asked.result(), correlate(movie[: piece.stop], partition).result())
 
 
-def test_extra_lags_are_returned_frame_by_frame_and_leave_g2_alone() -> None:
+def test_the_slope_of_the_intensity_divides_g2() -> None:
     partition = block_partition((10, 12), rings=2)
     movie = np.random.default_rng(4).poisson(0.5, (80, 10, 12)).astype(np.uint32)
-    multitau = MultiTau(partition, 4, extra_lags=(3, 16, 30))
-    assert multitau.frame_lags.tolist() == [1, 2, 3, 4, 16, 30]
-    ring = (partition.cell_of_pixel // partition.sectors).reshape(10, 12)
-    for t, frame in enumerate(movie):
-        counts, products = multitau.add(*events_of(frame))
-        assert counts.tolist() == [int(frame[ring == r].sum()) for r in range(2)]
-        for column, lag in enumerate(multitau.frame_lags):
-            expected = [
-                int((frame * movie[t - lag])[ring == r].astype(np.int64).sum()) if t >= lag else 0
-                for r in range(2)
-            ]
-            assert products[:, column].tolist() == expected
-    result, plain = multitau.result(), correlate(movie, partition, 4).result()
-    assert np.array_equal(result.lag_frames, plain.lag_frames)
-    assert np.array_equal(result.g2, plain.g2, equal_nan=True)
-
-
-def test_replicates_leave_one_sector_out() -> None:
-    partition = block_partition((12, 12), rings=2, sectors=4)
-    movie = np.random.default_rng(5).poisson(0.4, (40, 12, 12)).astype(np.uint32)
-    result = correlate(movie, partition).result()
-    for sector in range(4):
-        kept = (partition.cell_of_pixel % 4 != sector).reshape(12, 12)
-        cell = np.where(kept.ravel(), partition.cell_of_pixel, -1).astype(np.int16)
-        smaller = partition.cell_pixels.copy()
-        smaller[:, sector] = 0
-        fields = {name: getattr(partition, name) for name in partition.__dataclass_fields__}
-        part = RingPartition(**(fields | {"cell_of_pixel": cell, "cell_pixels": smaller}))
-        np.testing.assert_allclose(result.replicates[sector], correlate(movie, part).result().g2, rtol=1e-12)
+    multitau = correlate(movie, partition)
+    plain, corrected = multitau.result(), multitau.result(np.array([1.0, 1.25]))
+    np.testing.assert_allclose(corrected.g2, plain.g2 / np.array([[1.0], [1.25]]))
+    np.testing.assert_allclose(corrected.replicates, plain.replicates / np.array([[1.0], [1.25]]))
 
 
 def test_no_frames_and_one_frame() -> None:
     partition = block_partition((8, 8), rings=2)
-    empty = MultiTau(partition).result()
+    nothing = MultiTau(partition, order_of(partition))
+    empty = nothing.result()
     assert empty.lag_frames.tolist() == [0]
     assert np.all(np.isnan(empty.g2)) and np.all(np.isnan(empty.g2_err))
-    one = correlate(np.ones((1, 8, 8), np.uint32), partition).result()
-    assert one.lag_frames.tolist() == [0]
+    assert not nothing.occurrences.any()
+    one = correlate(np.ones((1, 8, 8), np.uint32), partition)
+    assert one.result().lag_frames.tolist() == [0]
+    assert one.result().g2.tolist() == [[0.0], [0.0]]
+    assert one.occurrences.tolist() == [[0, 32, 0, 0, 0, 0, 0, 0]] * 2
+
+
+def test_more_frames_than_fit_into_the_word_are_refused() -> None:
+    partition = block_partition((8, 8), rings=2)
+    order = order_of(partition)
+    multitau, words = MultiTau(partition, order), PhotonWords(order)
+    multitau.add(words, 60)
+    with pytest.raises(ValueError, match="5 frames after 60 do not fit"):
+        multitau.add(words, 5)
+
+
+@pytest.mark.parametrize(("lags", "kept"), [(0, ()), (1, ()), (66, ()), (8, (0,)), (8, (65,))])
+def test_lags_that_a_word_does_not_hold_are_refused(lags: int, kept: tuple[int, ...]) -> None:
+    partition = block_partition((8, 8), rings=2)
+    with pytest.raises(ValueError, match="between 1 and 64"):
+        MultiTau(partition, order_of(partition), lags, kept)
 
 
 def test_jackknife_error_of_a_mean_is_its_standard_error() -> None:
@@ -147,75 +247,3 @@ def test_jackknife_error_of_a_mean_is_its_standard_error() -> None:
     with_gap = np.concatenate([replicates, np.full((1, 3), np.nan)])
     np.testing.assert_allclose(jackknife_error(with_gap), jackknife_error(replicates))
     assert np.all(np.isnan(jackknife_error(replicates[:1])))
-
-
-CONTRAST = 0.25
-
-
-def movie_g2(
-    seed: int, mean: np.ndarray, rate: float, frames: int, i0_noise: float = 0.0, modes: int = 4
-) -> MultiTauResult:
-    movie = SpeckleMovie(mean, rate, modes, np.random.default_rng(seed))
-    return correlate(np.stack(list(movie.frames(frames, i0_noise))), PARTITION).result()
-
-
-PARTITION = block_partition((48, 48), rings=2, sectors=12)
-FLAT = np.full((48, 48), 0.3)
-
-
-@pytest.fixture(scope="module")
-def many_movies() -> list[MultiTauResult]:
-    return [movie_g2(seed, FLAT, 0.05, 128) for seed in range(30)]
-
-
-def expected_g2(lag_frames: np.ndarray, rate: float) -> np.ndarray:
-    """Siegert relation; a sum of b frames correlates by the square of sinh(b rate) / (b rate) more at long lags."""
-    level = np.where(lag_frames > 8, np.ceil(np.log2(np.maximum(lag_frames, 1) / 8)), 0)
-    width = 2.0**level
-    frame = np.arange(64)
-    bias = np.array(
-        [np.mean(np.exp(-2 * rate * (frame[: int(b), None] - frame[None, : int(b)]))) for b in width]
-    )
-    return 1 + CONTRAST * np.exp(-2 * rate * lag_frames) * np.where(lag_frames > 0, bias, 1.0)
-
-
-def test_g2_is_unbiased(many_movies: list[MultiTauResult]) -> None:
-    g2 = np.stack([result.g2 for result in many_movies])
-    error = g2.std(axis=0, ddof=1) / np.sqrt(len(g2))
-    pull = (g2.mean(axis=0) - expected_g2(many_movies[0].lag_frames, 0.05)) / error
-    assert np.all(np.abs(pull) < 4.0)
-    assert np.sqrt((pull**2).mean()) < 1.5
-
-
-def test_errors_of_g2_are_neither_too_small_nor_too_large(many_movies: list[MultiTauResult]) -> None:
-    truth = expected_g2(many_movies[0].lag_frames, 0.05)
-    pulls = np.stack([(result.g2 - truth) / result.g2_err for result in many_movies])
-    assert 0.8 < pulls.std() < 1.25
-    by_lag = pulls.std(axis=(0, 1))
-    assert np.all((by_lag > 0.65) & (by_lag < 1.5))
-
-
-def test_a_flickering_beam_leaves_the_baseline_at_one() -> None:
-    result = movie_g2(1, FLAT, 3.0, 200, i0_noise=0.5)
-    baseline = result.g2[:, 2:]
-    assert np.all(np.abs(baseline - 1) < 4.5 * result.g2_err[:, 2:])
-    assert abs(baseline.mean() - 1) < 0.004
-
-
-def test_static_speckle_keeps_its_contrast_at_all_lags() -> None:
-    g2 = np.stack([movie_g2(seed, FLAT, 0.0, 64).g2 for seed in range(12)])
-    mean, error = g2.mean(axis=(0, 1)), g2.std(axis=(0, 1)) / np.sqrt(24)
-    assert np.all(np.abs(mean - 1 - CONTRAST) < 4 * error)
-
-
-def test_contrast_of_single_frames_is_unbiased_at_low_counts() -> None:
-    """Dividing by n^2 instead of n (n - 1) would come out (1 + contrast) / n = 0.05 too low here."""
-    partition = block_partition((48, 48), rings=8, sectors=12)
-    movies = [
-        SpeckleMovie(np.full((48, 48), 0.1), 0.5, 2, np.random.default_rng(seed)).frames(300)
-        for seed in range(6)
-    ]
-    contrast = np.stack([correlate(list(movie), partition).result().g2[:, 0] - 1 for movie in movies])
-    error = contrast.std() / np.sqrt(contrast.size)
-    assert error < 0.012
-    assert abs(contrast.mean() - 0.5) < 3 * error

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from itertools import cycle
 
 import numpy as np
 from speckle_movie import block_partition, events_of
 
+from backend.correlation.multitau import MultiTau, NewFrames
 from backend.photon_events import RingPartition
 from backend.photon_words import HIGHEST_COUNT, WORD_FRAMES, PhotonWords
 from backend.pixel_order import TILE_PIXELS, PixelOrder, order_pixels
@@ -30,7 +32,7 @@ def pieces(frames: int, longest: Sequence[int] = (WORD_FRAMES,)) -> Iterator[sli
         first = last
 
 
-def put_frames(words: PhotonWords, movie: np.ndarray, piece: slice) -> None:
+def put_frames(words: PhotonWords, movie: Sequence[np.ndarray], piece: slice) -> None:
     """Write some frames of a movie; the word is turned before the first frame of the next."""
     for number in range(piece.start, piece.stop):
         if number and number % WORD_FRAMES == 0:
@@ -52,3 +54,33 @@ def random_counts(generator: np.random.Generator, frames: int, pixels: int, mean
     """Photons of pixels of which some are much brighter than others; up to HIGHEST_COUNT; uint32."""
     brightness = generator.choice([0.2, 1.0, 3.0], pixels)
     return np.minimum(generator.poisson(mean * brightness, (frames, pixels)), HIGHEST_COUNT).astype(np.uint32)
+
+
+def add_frames(
+    multitau: MultiTau,
+    words: PhotonWords,
+    movie: Sequence[np.ndarray],
+    longest: Sequence[int] = (WORD_FRAMES,),
+) -> Iterator[tuple[slice, NewFrames]]:
+    """Add a whole movie in pieces; tells what each piece added up to."""
+    for piece in pieces(len(movie), longest):
+        put_frames(words, movie, piece)
+        yield piece, multitau.add(words, piece.stop - piece.start)
+
+
+def correlate(
+    movie: Sequence[np.ndarray],
+    partition: RingPartition,
+    lags_per_level: int = 8,
+    longest: Sequence[int] = (WORD_FRAMES,),
+    *,
+    kept_lags: tuple[int, ...] = (),
+    pool: Executor | None = None,
+    tile_pixels: int = TILE_PIXELS,
+) -> MultiTau:
+    """A whole movie, frames of any shape, put into words and correlated."""
+    order = order_of(partition, tile_pixels)
+    multitau = MultiTau(partition, order, lags_per_level, kept_lags, pool)
+    for _ in add_frames(multitau, PhotonWords(order), movie, longest):
+        pass
+    return multitau
