@@ -2,22 +2,57 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
-from speckle_movie import block_partition, events_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy_twins import cell_sums
+from speckle_movie import block_partition
+from word_movies import correlate, order_of, pieces, put_frames, random_counts
 
-from backend.correlation.intensity import MeanImage, RadialIntensity, TotalTrace
-from backend.correlation.multitau import MultiTau
+from backend.correlation.intensity import MeanImage, RadialIntensity, TotalTrace, photons_per_frame
 from backend.photon_events import RingPartition
+from backend.photon_words import WORD_FRAMES, PhotonWords
 
 
-def test_mean_image_is_the_sum_of_all_frames() -> None:
-    movie = np.random.default_rng(1).poisson(0.3, (9, 5, 6)).astype(np.uint32)
-    image = MeanImage(30)
-    for frame in movie:
-        image.add(*events_of(frame))
-    assert image.frames == 9
-    assert np.array_equal(image.counts, movie.sum(axis=0).ravel())
+def frame_mask(piece: slice) -> int:
+    """Bits of the frames of a piece, which lie in one word."""
+    first = piece.start % WORD_FRAMES
+    return (1 << (first + piece.stop - piece.start)) - (1 << first)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    frames=st.integers(1, 150),
+    mean=st.sampled_from([0.02, 2.0, 3000.0]),
+    longest=st.lists(st.integers(1, WORD_FRAMES), min_size=1, max_size=3),
+    threads=st.integers(0, 3),
+    tile_pixels=st.sampled_from([64, 65536]),
+)
+def test_images_fine_rings_and_photons_are_sums_of_frames(
+    seed: int, frames: int, mean: float, longest: list[int], threads: int, tile_pixels: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    partition = block_partition((24, 30), rings=2, fine_per_ring=4, unused=50)
+    movie = random_counts(generator, frames, 720, mean)
+    order = order_of(partition, tile_pixels)
+    words = PhotonWords(order)
+    with ThreadPoolExecutor(max(threads, 1)) as threads_of_pool:
+        pool = threads_of_pool if threads else None
+        image = MeanImage(order, partition.fine_of_pixel, partition.fine_rings, pool)
+        for piece in pieces(frames, longest):
+            put_frames(words, movie, piece)
+            fine = image.add(words, frame_mask(piece), piece.stop - piece.start)
+            new = movie[piece].astype(np.int64)
+            assert np.array_equal(fine, cell_sums(new.sum(axis=0), partition.fine_of_pixel, 8)[:8])
+            first = piece.start % WORD_FRAMES
+            photons = photons_per_frame(words, first, first + len(new))
+            assert np.array_equal(photons, new.sum(axis=1))
+    assert image.frames == frames
+    assert np.array_equal(image.counts, movie.sum(axis=0, dtype=np.int64))
 
 
 @pytest.mark.parametrize("frames", [0, 1, 1999, 2000, 3999, 4000, 12345])
@@ -42,10 +77,19 @@ def test_the_trace_of_no_good_pixels_is_zero() -> None:
     assert trace.result()[1].tolist() == [0.0]
 
 
-def radial(partition: RingPartition, movie: np.ndarray, span: int, first_number: int = 0) -> RadialIntensity:
+def radial(
+    partition: RingPartition,
+    movie: np.ndarray,
+    span: int,
+    first_number: int = 0,
+    longest: tuple[int, ...] = (1,),
+) -> RadialIntensity:
     intensity = RadialIntensity(partition, span)
-    for number, frame in enumerate(movie):
-        intensity.add(first_number + number, *events_of(frame))
+    frames = movie.reshape(len(movie), partition.fine_of_pixel.size).astype(np.int64)
+    for piece in pieces(len(frames), longest):
+        fine = cell_sums(frames[piece].sum(axis=0), partition.fine_of_pixel, partition.fine_rings)[:-1]
+        bright = np.flatnonzero(frames[piece].any(axis=1)) + first_number + piece.start
+        intensity.add(bright.tolist(), piece.stop - piece.start, fine)
     return intensity
 
 
@@ -64,6 +108,13 @@ def test_first_newest_and_whole_curves() -> None:
     np.testing.assert_allclose(intensity.whole(), profile(movie))
     assert intensity.first()[1] == (100, 104)
     assert intensity.newest()[1] == (115, 119)
+    # Whole pieces of four frames: two of them hold at least five.
+    in_pieces = radial(partition, movie, 5, first_number=100, longest=(4,))
+    np.testing.assert_allclose(in_pieces.first()[0], profile(movie[:8]))
+    np.testing.assert_allclose(in_pieces.newest()[0], profile(movie[-8:]))
+    np.testing.assert_allclose(in_pieces.whole(), profile(movie))
+    assert in_pieces.first()[1] == (100, 107)
+    assert in_pieces.newest()[1] == (112, 119)
 
 
 def test_frames_without_beam_are_neither_first_nor_newest() -> None:
@@ -113,11 +164,8 @@ def test_a_steep_static_curve_without_speckle_has_g2_of_one() -> None:
     # Equal intensity within a fine ring, so that nothing but the correction itself is tested.
     mean = STEEP
     generator = np.random.default_rng(4)
-    multitau, intensity = MultiTau(SLOPE), RadialIntensity(SLOPE, 5)
-    for number in range(150):
-        events = events_of(generator.poisson(mean))
-        multitau.add(*events)
-        intensity.add(number, *events)
+    movie = generator.poisson(mean, (150, 48, 48))
+    multitau, intensity = correlate(movie, SLOPE), radial(SLOPE, movie, 5)
     uncorrected = multitau.result()
     result = multitau.result(intensity.gradient())
     assert uncorrected.g2[0].min() > 1.1
