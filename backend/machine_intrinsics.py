@@ -249,3 +249,57 @@ def exchange_bits(typing_context: Any, words: Any, first: Any, second: Any, shif
         return context.get_dummy_value()
 
     return signature, generate
+
+
+def _add_three(builder: Any, first: Any, second: Any, third: Any) -> tuple[Any, Any]:
+    """Sum and carry of three bits, for 512 places at once."""
+    odd = builder.xor(first, second)
+    carry = builder.or_(builder.and_(first, second), builder.and_(odd, third))
+    return builder.xor(odd, third), carry
+
+
+def _add_pairs(builder: Any, total: Any, values: list[Any]) -> tuple[Any, list[Any]]:
+    """Add an even number of bits to ``total``; returns it and the carries, half as many."""
+    carries = []
+    for first, second in zip(values[::2], values[1::2], strict=True):
+        total, carry = _add_three(builder, total, first, second)
+        carries.append(carry)
+    return total, carries
+
+
+@intrinsic
+def count_eight_rows(
+    typing_context: Any, counters: Any, to: Any, rows: Any, start: Any, numbers: Any, at: Any, carry: Any
+) -> Any:
+    """Count the bits of eight rows of 512 bits in 512 counters; returns 0 unless some counter overflows.
+
+    Row n is ``rows[start + 8 n:start + 8 n + 8]``; the numbers of the rows are ``numbers[at:at + 8]``, uint16. Bit k
+    of the counters is ``counters[to + 8 k:to + 8 k + 8]``, k = 0..7; what overflows them is left in ``carry[:8]``.
+    """
+    signature = types.uint64(counters, types.int64, rows, types.int64, numbers, types.int64, carry)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        counters, to, rows, start, numbers, at, carry = arguments
+        of_counters, of_rows, of_carry = (signature.args[i] for i in (0, 2, 6))
+        wide = ir.IntType(64)
+
+        def counter(plane: int) -> Any:
+            return builder.add(to, ir.Constant(wide, 8 * plane))
+
+        listed = context.make_array(signature.args[4])(context, builder, numbers).data
+        values = []
+        for i in range(8):
+            number = builder.load(builder.gep(listed, [builder.add(at, ir.Constant(wide, i))]))
+            place = builder.shl(builder.zext(number, wide), ir.Constant(wide, 3))
+            values.append(_load_eight(context, builder, of_rows, rows, builder.add(start, place)))
+        for plane in range(8):
+            held = _load_eight(context, builder, of_counters, counters, counter(plane))
+            if len(values) > 1:
+                held, values = _add_pairs(builder, held, values)
+            else:
+                held, values = builder.xor(held, values[0]), [builder.and_(held, values[0])]
+            _store_eight(context, builder, of_counters, counters, counter(plane), held)
+        _store_eight(context, builder, of_carry, carry, ir.Constant(wide, 0), values[0])
+        return _non_zero(builder, values[0])
+
+    return signature, generate

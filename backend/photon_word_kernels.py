@@ -65,6 +65,12 @@ def place(
 
 
 @numba.njit(nogil=True, cache=True)
+def flag_of(plane: int) -> np.uint8:
+    """Bit that says that a pixel has something in a plane above the first; the highest planes share one."""
+    return np.uint8(1 << min(plane, 7))
+
+
+@numba.njit(nogil=True, cache=True)
 def clear_higher_planes(words: np.ndarray, many: np.ndarray, planes: int) -> None:
     """Empty all planes but the first, where the flags say that they hold something, and the flags."""
     flags = many.view(np.uint64)
@@ -92,11 +98,11 @@ def put(bit: int, position: np.ndarray, count: np.ndarray, words: np.ndarray, ma
     here = np.uint64(1) << np.uint64(bit)
     for i in range(position.size):
         left = np.uint64(count[i])
-        if left > np.uint64(1):
-            many[position[i]] = 1
         plane = 0
         while left != np.uint64(0):
             if left & np.uint64(1):
                 words[plane, position[i]] |= here
+                if plane > 0:
+                    many[position[i]] |= flag_of(plane)
             left >>= np.uint64(1)
             plane += 1

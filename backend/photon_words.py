@@ -34,7 +34,7 @@ class PhotonWords:
     now, before : ndarray, shape (plane, position), uint64
         Counts in bits; bit 0 is the first frame of the word.
     many_now, many_before : ndarray, shape (position,), uint8
-        1 where any plane but the first has a bit.
+        Planes above the first in which a pixel has bits, as :func:`flag_of` tells them; 0 for most pixels.
     """
 
     def __init__(self, order: PixelOrder) -> None:

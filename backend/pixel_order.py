@@ -8,7 +8,7 @@ import numpy as np
 
 from backend.photon_word_kernels import count_segments, place
 
-TILE_PIXELS = 1 << 16
+TILE_PIXELS = 1 << 17
 """Pixels whose words fit into a fast cache together; a multiple of the pixels of a compressed block."""
 
 

@@ -26,7 +26,7 @@ def _flagged(begin: int, flags: np.ndarray, found: np.ndarray) -> int:
         if eights[eight] != np.uint64(0):
             for i in range(8 * eight, 8 * eight + 8):
                 found[number] = begin + i
-                number += flags[i]
+                number += flags[i] != 0
     return number
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 import numba
 import numpy as np
 
-from backend.correlation.word_products import LONGEST_RUN, count_by_frame, in_frame_order
+from backend.correlation.word_products import MOST_COUNTED, count_by_frame, in_frame_order
 from backend.machine_intrinsics import count_set_bits
 from backend.photon_events import RingPartition
 from backend.photon_words import PhotonWords
@@ -110,8 +110,8 @@ def photons_per_frame(words: PhotonWords, first: int, last: int) -> np.ndarray:
 @numba.njit(nogil=True, cache=True)
 def _add_photons(words: np.ndarray, weight: int, counts: np.ndarray) -> None:
     counters = np.zeros(8, np.uint64)
-    for begin in range(0, words.size, LONGEST_RUN):
-        count_by_frame(words[begin : begin + LONGEST_RUN], counters)
+    for begin in range(0, words.size, MOST_COUNTED):
+        count_by_frame(words[begin : begin + MOST_COUNTED], counters)
         values = counters.view(np.uint8)
         for i in range(64):
             counts[i] += np.int64(values[i]) << weight

@@ -10,13 +10,25 @@ bins that are new since it was asked for last.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import TypeVar
+
 import numpy as np
 
 from backend.correlation import two_time_kernels as kernels
-from backend.correlation.two_time_kernels import BLOCK_BINS
+from backend.correlation.two_time_kernels import BLOCK_BINS, GROUP_PIXELS, Bins
+from backend.correlation.two_time_products import columns, multiply_bins, normalise
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
+
+_SHARE_PIXELS = 64 * GROUP_PIXELS
+_BINS_AT_ONCE = 1024
+
+_Share = TypeVar("_Share")
+_Part = TypeVar("_Part")
 
 
 class TwoTime:
@@ -35,6 +47,8 @@ class TwoTime:
         Largest edge of a map (even); when it is reached, neighbouring bins are summed.
     pixels_per_ring : int
         At most this many pixels per ring are used, evenly spread, so that cost and memory stay bounded.
+    pool : Executor or None
+        Threads that share the work; ``None`` = the calling thread alone. The numbers do not depend on it.
 
     Attributes
     ----------
@@ -47,8 +61,14 @@ class TwoTime:
     """
 
     def __init__(
-        self, partition: RingPartition, order: PixelOrder, max_bins: int, pixels_per_ring: int
+        self,
+        partition: RingPartition,
+        order: PixelOrder,
+        max_bins: int,
+        pixels_per_ring: int,
+        pool: Executor | None = None,
     ) -> None:
+        self._pool = pool
         self._max_bins = max_bins // 2 * 2
         chosen = _chosen_pixels(partition, pixels_per_ring)
         # In the order of the words: the sum over pixels is the same, and memory is read in one direction.
@@ -59,11 +79,13 @@ class TwoTime:
         self.pixel_fraction = self._pixels / partition.ring_pixels
         blocks = -(-self._max_bins // BLOCK_BINS)
         self._bits = np.zeros((1, blocks, self._position.size), np.uint64)
+        self._several = np.zeros(self._position.size, np.uint8)
         self._planes = 0
         self._words: PhotonWords | None = None
+        self._begun: tuple[int, int] | None = None
         self.frames_per_bin = 1
         self.frames = 0
-        self._shown = _ShownRing(-1, 0, 0, blocks)
+        self._products: dict[int, _RingProducts] = {}
 
     def add(self, words: PhotonWords, frames: int) -> None:
         """Add the newest frames of the word; those before it in the word were added before.
@@ -74,18 +96,19 @@ class TwoTime:
         first = self.frames % WORD_FRAMES
         if first + frames > WORD_FRAMES:
             raise ValueError(f"{frames} frames after {first} do not fit into a word of {WORD_FRAMES}")
+        self._take_back()
         self._words = words
         self.frames += frames
         while self.frames // self.frames_per_bin >= self._max_bins:
             self._halve()
         if frames and self.frames % WORD_FRAMES == 0:
-            self._take(words, WORD_FRAMES, 0, self._position.size)
+            self._take(words, WORD_FRAMES, (0, self._position.size))
 
     def _halve(self) -> None:
         self._make_room(self._planes + 1)
-        self._planes = kernels.halve(self._bits, self._planes)
+        self._planes = kernels.halve((self._bits, self._several), self._planes)
         self.frames_per_bin *= 2
-        self._shown.known = 0
+        self._products.clear()
 
     def _make_room(self, planes: int) -> None:
         """Have at least this many planes; the system gives their memory when it is first touched."""
@@ -94,82 +117,117 @@ class TwoTime:
             wider[: self._planes] = self._bits[: self._planes]
             self._bits = wider
 
-    def _take(self, words: PhotonWords, frames: int, first_pixel: int, last_pixel: int) -> None:
-        """Add the first frames of the current word to the bins of some pixels.
-
-        Bins of up to 64 frames are written anew, so a word may be taken once more when it has more frames. Longer
-        bins are added to, so this must be done once, when the word is full.
-        """
+    def _place(self) -> tuple[int, int]:
+        """Block and bit of the first bin of the current word."""
         begin = (self.frames - 1) // WORD_FRAMES * WORD_FRAMES
-        block, bit = divmod(begin // self.frames_per_bin, BLOCK_BINS)
+        return divmod(begin // self.frames_per_bin, BLOCK_BINS)
+
+    def _take(self, words: PhotonWords, frames: int, pixels: tuple[int, int]) -> None:
+        """Add the first frames of the current word to the bins of some pixels."""
         level = min(self.frames_per_bin, WORD_FRAMES).bit_length() - 1
-        field = _mask(WORD_FRAMES >> level) << bit if self.frames_per_bin <= WORD_FRAMES else 0
         most = ((1 << words.planes) - 1) << level
         self._make_room(max(self._planes, most.bit_length()) + 1)
-        self._planes = kernels.take_words(
-            words.now,
-            words.planes,
+        take = partial(
+            kernels.take_words,
+            (words.now[: words.planes], words.many_now),
             np.uint64(_mask(frames)),
             self._position,
-            (first_pixel, last_pixel),
             level,
-            (block, bit),
-            np.uint64(field),
-            self._bits,
+            self._place(),
+            (self._bits, self._several),
             self._planes,
         )
+        self._planes = max(self._share_out(take, _cut(*pixels)), default=self._planes)
+
+    def _take_begun(self, pixels: tuple[int, int]) -> None:
+        """Let some pixels have the frames of the current word although it is not full."""
+        frames = self.frames % WORD_FRAMES
+        if self._words is not None and frames >= self.frames_per_bin and pixels != self._begun:
+            self._take_back()
+            self._take(self._words, frames, pixels)
+            self._begun = pixels
+
+    def _take_back(self) -> None:
+        """Empty the bins of the current word again."""
+        if self._begun is not None:
+            block, bit = self._place()
+            field = np.uint64(_mask(WORD_FRAMES // self.frames_per_bin) << bit)
+            kernels.clear_bins(self._bits, self._planes, block, field, self._begun)
+            self._begun = None
+
+    def _share_out(self, work: Callable[[_Share], _Part], shares: Sequence[_Share]) -> Iterable[_Part]:
+        return map(work, shares) if self._pool is None else self._pool.map(work, shares)
 
     def result(self, ring: int, gradient: float = 1.0) -> np.ndarray:
-        """Map of one ring, shape (bin, bin), float32; diagonal and bins without photons are nan."""
+        """Map of one ring, shape (bin, bin), float32; diagonal and bins without photons are nan.
+
+        gradient : float
+            <I>-map factor of the ring, as in :meth:`backend.correlation.multitau.MultiTau.result`.
+        """
         first, last = self._start[ring], self._start[ring + 1]
-        begun = self.frames % WORD_FRAMES
-        if self._words is not None and begun >= self.frames_per_bin:
-            self._take(self._words, begun, first, last)
-        if ring != self._shown.ring:
-            self._shown = _ShownRing(ring, first, last, self._bits.shape[1])
+        self._take_begun((first, last))
+        if ring not in self._products:
+            self._products = {ring: self._new_products(ring)}
+        return self._map(ring, gradient)
+
+    def results(self, gradient: np.ndarray | None = None) -> list[np.ndarray]:
+        """Maps of all rings, as :meth:`result` gives them; when asked again, only new bins are multiplied.
+
+        Memory: 8 bytes for every ring and pair of bins.
+
+        gradient : ndarray or None, shape (ring,)
+        """
+        self._take_begun((0, self._position.size))
+        rings = range(self._pixels.size)
+        factors = np.ones(self._pixels.size) if gradient is None else gradient
+        for ring in rings:
+            if ring not in self._products:
+                self._products[ring] = self._new_products(ring)
+        # The largest first, so that threads end together.
+        order = np.argsort(-self._pixels, kind="stable").tolist()
+        maps = dict(
+            zip(order, self._share_out(lambda ring: self._map(ring, factors[ring]), order), strict=True)
+        )
+        return [maps[ring] for ring in rings]
+
+    def _new_products(self, ring: int) -> _RingProducts:
+        return _RingProducts(self._start[ring], self._start[ring + 1], self._bits.shape[1])
+
+    def _map(self, ring: int, gradient: float) -> np.ndarray:
         bins = self.frames // self.frames_per_bin
-        self._shown.multiply(self._bits[: self._planes], bins)
-        sums = self._shown.sums(bins)
-        return kernels.normalise(self._shown.products, sums, float(self._pixels[ring]), gradient)
+        products = self._products[ring]
+        products.multiply((self._bits[: self._planes], self._several), bins)
+        sums = products.sums[:bins].astype(np.float64)
+        return normalise(products.products, sums, float(self._pixels[ring]), float(gradient))
 
 
-class _ShownRing:
+class _RingProducts:
     """Products of the bins of one ring; bins that were multiplied once are not multiplied again."""
 
-    def __init__(self, ring: int, first_pixel: int, last_pixel: int, blocks: int) -> None:
-        self.ring = ring
+    def __init__(self, first_pixel: int, last_pixel: int, blocks: int) -> None:
         self.known = 0
         bins = blocks * BLOCK_BINS
-        self.products = np.zeros((bins, bins), np.int64)
+        self.products = np.zeros((bins, columns(blocks)), np.int64)
+        self.sums = np.zeros(bins, np.int64)
         self._pixels = (first_pixel, last_pixel)
-        self._words = kernels.row_words(last_pixel - first_pixel)
-        self._rows = np.zeros((bins, 1, self._words), np.uint64)
-        self._ones = np.zeros((bins, 1), np.int64)
 
-    def multiply(self, bits: np.ndarray, bins: int) -> None:
+    def multiply(self, photons: Bins, bins: int) -> None:
         """Form all products of the first ``bins`` bins that are not known yet."""
-        planes = len(bits)
-        if planes > self._ones.shape[1]:
-            self._rows = np.zeros((len(self._rows), planes, self._words), np.uint64)
-            self._ones = np.zeros((len(self._rows), planes), np.int64)
-            turned = 0
-        else:
-            turned = self.known // BLOCK_BINS
-        for block in range(turned, -(-bins // BLOCK_BINS)):
-            kernels.rows_of_block(bits, planes, block, self._pixels, self._rows, self._ones)
-        kernels.multiply_rows(self._rows, self._ones, self.known, bins, self.products)
-        self.known = bins
-
-    def sums(self, bins: int) -> np.ndarray:
-        """Photons per bin, shape (bin,), float64."""
-        weights = 2.0 ** np.arange(self._ones.shape[1])
-        photons: np.ndarray = self._ones[:bins] @ weights
-        return photons
+        while self.known < bins:
+            last = min(bins, self.known + _BINS_AT_ONCE)
+            multiply_bins(photons, self._pixels, (self.known, last), self.products, self.sums)
+            self.known = last
 
 
 def _mask(bits: int) -> int:
     """The lowest bits of a word."""
     return (1 << bits) - 1
+
+
+def _cut(first: int, last: int) -> list[tuple[int, int]]:
+    """A range of pixels in ranges that are worth a thread."""
+    edges = [*range(first, last, _SHARE_PIXELS), last]
+    return list(zip(edges, edges[1:], strict=False))
 
 
 def _chosen_pixels(partition: RingPartition, pixels_per_ring: int) -> list[np.ndarray]:

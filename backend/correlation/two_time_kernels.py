@@ -1,8 +1,7 @@
-"""Kernels of the two-time map: photons of bins as bits, first one word per pixel, then one row per bin.
+"""Kernels of the two-time map: photons of bins as bits, one word per pixel and 64 bins.
 
 Bit b of plane k of a pixel's word in block B is bit k of its photons in bin 64 B + b: the photon words of the detector,
-with bins instead of frames. Products are formed on rows (the same bits turned by 90 degrees), where AND and the number
-of set bits multiply 64 pixels at once.
+with bins instead of frames.
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from backend.machine_intrinsics import count_set_bits, exchange_bits
+from backend.machine_intrinsics import exchange_bits
 
 BLOCK_BINS = 64
 _GROUP_WORDS = 8
-_GROUP_PIXELS = 64 * _GROUP_WORDS
+GROUP_PIXELS = 64 * _GROUP_WORDS
 _LEVELS = 6
 """Up to 2^6 frames, a whole word, are summed at once."""
 
@@ -32,6 +31,10 @@ _FIELDS = np.array(
     np.uint64,
 )
 """Lower half of every field of 2, 4, ... 64 bits, and all bits."""
+
+Bins = tuple[np.ndarray, np.ndarray]
+"""Photons of the bins, shape (plane, block, pixel), uint64; a flag for each pixel, shape (pixel,), uint8: 1 if it may
+have bits in other planes than the first."""
 
 
 @numba.njit(nogil=True, cache=True)
@@ -97,18 +100,21 @@ def _add_words(
     level: int,
     shift: np.uint64,
     carry: np.ndarray,
-    bits: np.ndarray,
+    bins: Bins,
     block: int,
     first: int,
     used: int,
 ) -> int:
     """Sum every 2^level frames of one plane and add them to the bins; returns the planes in use. Changes ``words``."""
+    bits, several = bins
     _sum_fields(words, level)
     last = first + words.size
     for bit in range(level + 1):
         found = _one_bit_of_fields(words, bit, level, shift, carry)
         to = plane + bit
         while found != np.uint64(0):
+            if to > 0:
+                _mark(carry, several[first:last])
             found = _add_with_carry(bits[to, block, first:last], carry)
             to += 1
             used = max(used, to)
@@ -116,71 +122,99 @@ def _add_words(
 
 
 @numba.njit(nogil=True, cache=True)
+def _mark(words: np.ndarray, flags: np.ndarray) -> None:
+    """Set the flags of words that are not 0."""
+    for i in range(words.size):
+        flags[i] |= words[i] != np.uint64(0)
+
+
+@numba.njit(nogil=True, cache=True)
 def take_words(
-    now: np.ndarray,
-    planes: int,
+    current: tuple[np.ndarray, np.ndarray],
     mask: np.uint64,
     position: np.ndarray,
-    pixels: tuple[int, int],
     level: int,
     place: tuple[int, int],
-    field: np.uint64,
-    bits: np.ndarray,
+    bins: Bins,
     used: int,
+    pixels: tuple[int, int],
 ) -> int:
     """Add the frames of ``mask`` of the current words of some pixels to their bins; returns the planes in use.
 
     Parameters
     ----------
-    now : ndarray, shape (plane, position), uint64
-    planes : int
-        Planes of ``now`` that are in use.
+    current : tuple of ndarray
+        Words, shape (plane, position), uint64; shape (position,), uint8: 1 where any plane but the first has a bit.
     position : ndarray, shape (pixel,), uint32
-    pixels : (int, int)
-        First and last (excluded) of them.
     level : int
         2^level frames are summed, at most 64.
     place : (int, int)
         Block and bit of the first bin.
-    field : uint64
-        Bits of bins that begin anew.
-    bits : ndarray, shape (plane, block, pixel), uint64
+    bins : Bins
     used : int
-        Planes of ``bits`` that are in use; there must be enough for what is added.
+        Planes of the bins that are in use; there must be enough for what is added.
+    pixels : (int, int)
+        First and last (excluded) of the pixels.
     """
-    words, carry = np.empty(_GROUP_PIXELS, np.uint64), np.empty(_GROUP_PIXELS, np.uint64)
+    now, many = current
+    words, carry = np.empty(GROUP_PIXELS, np.uint64), np.empty(GROUP_PIXELS, np.uint64)
     block, shift = place[0], np.uint64(place[1])
-    highest = used
-    for first in range(pixels[0], pixels[1], _GROUP_PIXELS):
-        last = min(first + _GROUP_PIXELS, pixels[1])
-        for plane in range(used):
-            row = bits[plane, block, first:last]
-            for i in range(row.size):
-                row[i] &= ~field
-        some = words[: last - first]
-        for plane in range(planes):
-            row = now[plane]
-            found = np.uint64(0)
-            for i in range(some.size):
-                some[i] = row[position[first + i]] & mask
-                found |= some[i]
+    for first in range(pixels[0], pixels[1], GROUP_PIXELS):
+        last = min(first + GROUP_PIXELS, pixels[1])
+        some, places = words[: last - first], position[first:last]
+        for plane in range(now.shape[0]):
+            if plane == 0:
+                found = _gather(now[0], mask, places, some)
+            else:
+                found = _gather_flagged(now[plane], many, mask, places, some)
             if found != np.uint64(0):
-                counted = _add_words(
-                    some, plane, level, shift, carry[: some.size], bits, block, first, highest
-                )
-                highest = max(highest, counted)
-    return highest
+                used = _add_words(some, plane, level, shift, carry[: some.size], bins, block, first, used)
+    return used
 
 
 @numba.njit(nogil=True, cache=True)
-def halve(bits: np.ndarray, used: int) -> int:
+def _gather(row: np.ndarray, mask: np.uint64, position: np.ndarray, words: np.ndarray) -> np.uint64:
+    """Set ``words`` to the masked words at some positions; returns any of their bits."""
+    found = np.uint64(0)
+    for i in range(words.size):
+        words[i] = row[position[i]] & mask
+        found |= words[i]
+    return found
+
+
+@numba.njit(nogil=True, cache=True)
+def _gather_flagged(
+    row: np.ndarray, flags: np.ndarray, mask: np.uint64, position: np.ndarray, words: np.ndarray
+) -> np.uint64:
+    """The same for a plane in which most words are empty and need not be fetched from far memory."""
+    found = np.uint64(0)
+    for i in range(words.size):
+        words[i] = np.uint64(0)
+        if flags[position[i]]:
+            words[i] = row[position[i]] & mask
+            found |= words[i]
+    return found
+
+
+@numba.njit(nogil=True, cache=True)
+def clear_bins(bits: np.ndarray, used: int, block: int, field: np.uint64, pixels: tuple[int, int]) -> None:
+    """Empty the bins of a block that ``field`` has a bit for."""
+    for plane in range(used):
+        row = bits[plane, block, pixels[0] : pixels[1]]
+        for i in range(row.size):
+            row[i] &= ~field
+
+
+@numba.njit(nogil=True, cache=True)
+def halve(bins: Bins, used: int) -> int:
     """Sum neighbouring bins, in place; returns the planes in use, at most one more than before."""
+    bits = bins[0]
     blocks, pixels = bits.shape[1], bits.shape[2]
-    kept = np.empty((used, blocks, _GROUP_PIXELS), np.uint64)
-    carry = np.empty(_GROUP_PIXELS, np.uint64)
+    kept = np.empty((used, blocks, GROUP_PIXELS), np.uint64)
+    carry = np.empty(GROUP_PIXELS, np.uint64)
     highest = used
-    for first in range(0, pixels, _GROUP_PIXELS):
-        last = min(first + _GROUP_PIXELS, pixels)
+    for first in range(0, pixels, GROUP_PIXELS):
+        last = min(first + GROUP_PIXELS, pixels)
         size = last - first
         for plane in range(used):
             for block in range(blocks):
@@ -189,14 +223,13 @@ def halve(bits: np.ndarray, used: int) -> int:
         for plane in range(used):
             for block in range(blocks):
                 shift = np.uint64(32 * (block & 1))
-                highest = _add_words(
-                    kept[plane, block, :size], plane, 1, shift, carry[:size], bits, block >> 1, first, highest
-                )
+                words = kept[plane, block, :size]
+                highest = _add_words(words, plane, 1, shift, carry[:size], bins, block >> 1, first, highest)
     return highest
 
 
 @numba.njit(nogil=True, cache=True)
-def _turn(words: np.ndarray) -> None:
+def turn(words: np.ndarray) -> None:
     """Turn the 64 x 64 bits of each of 8 columns of words, shape (64 * 8,): bit t of row i becomes bit i of row t."""
     distance = 32
     mask = np.uint64(0x00000000FFFFFFFF)
@@ -208,84 +241,3 @@ def _turn(words: np.ndarray) -> None:
                 row += 1
         distance >>= 1
         mask ^= mask << np.uint64(distance)
-
-
-def row_words(pixels: int) -> int:
-    """Words of a row: 8 for every 512 pixels."""
-    return -(-pixels // _GROUP_PIXELS) * _GROUP_WORDS
-
-
-@numba.njit(nogil=True, cache=True)
-def rows_of_block(
-    bits: np.ndarray, planes: int, block: int, pixels: tuple[int, int], rows: np.ndarray, ones: np.ndarray
-) -> None:
-    """Set the rows of the 64 bins of a block from the words of some pixels.
-
-    Parameters
-    ----------
-    bits : ndarray, shape (plane, block, pixel), uint64
-    rows : ndarray, shape (bin, plane, word), uint64
-        8 words for every 512 pixels.
-    ones : ndarray, shape (bin, plane), int64
-        Bits set in each row.
-    """
-    words = np.empty(64 * _GROUP_WORDS, np.uint64)
-    ones[BLOCK_BINS * block : BLOCK_BINS * (block + 1)] = 0
-    for plane in range(planes):
-        column = bits[plane, block]
-        for first in range(pixels[0], pixels[1], _GROUP_PIXELS):
-            size = min(_GROUP_PIXELS, pixels[1] - first)
-            words[:] = 0
-            for i in range(size):
-                words[8 * (i & 63) + (i >> 6)] = column[first + i]
-            _turn(words)
-            to = (first - pixels[0]) // 64
-            for bin_in_block in range(BLOCK_BINS):
-                at = BLOCK_BINS * block + bin_in_block
-                for word in range(_GROUP_WORDS):
-                    value = words[8 * bin_in_block + word]
-                    rows[at, plane, to + word] = value
-                    ones[at, plane] += count_set_bits(value)
-
-
-@numba.njit(nogil=True, cache=True)
-def _common(first: np.ndarray, second: np.ndarray) -> np.int64:
-    """Bits that are set in both."""
-    total = np.int64(0)
-    for i in range(first.size):
-        total += count_set_bits(first[i] & second[i])
-    return total
-
-
-@numba.njit(nogil=True, cache=True)
-def multiply_rows(rows: np.ndarray, ones: np.ndarray, first: int, last: int, products: np.ndarray) -> None:
-    """Set ``products[t, s]``, int64, for bins t from ``first`` to ``last`` (excluded) and all s < t."""
-    planes = ones.shape[1]
-    for t in range(first, last):
-        products[t, :t] = 0
-        for plane in range(planes):
-            if ones[t, plane] == 0:
-                continue
-            row = rows[t, plane]
-            for s in range(t):
-                for other in range(planes):
-                    if ones[s, other]:
-                        products[t, s] += _common(row, rows[s, other]) << (plane + other)
-
-
-@numba.njit(nogil=True, cache=True)
-def normalise(products: np.ndarray, sums: np.ndarray, pixels: float, gradient: float) -> np.ndarray:
-    """The symmetric map, shape (bin, bin), float32, of the products below the diagonal; nan where there is no value.
-
-    ``pixels * products / (sums * sums * gradient)``, in float64.
-    """
-    bins = sums.size
-    values = np.empty((bins, bins), np.float32)
-    for t in range(bins):
-        values[t, t] = np.nan
-        for s in range(t):
-            both = sums[t] * sums[s] * gradient
-            value = np.float32(pixels * products[t, s] / both) if both != 0.0 else np.float32(np.nan)
-            values[t, s] = value
-            values[s, t] = value
-    return values

@@ -13,9 +13,9 @@ import numba
 import numpy as np
 
 from backend.correlation import word_products as products
-from backend.correlation.word_products import DIGIT_PLANES, LONGEST_RUN
+from backend.correlation.word_products import DIGIT_PLANES, LONGEST_RUN, MOST_COUNTED
 from backend.machine_intrinsics import common_bits
-from backend.photon_word_kernels import LONGEST_SEGMENT
+from backend.photon_word_kernels import LONGEST_SEGMENT, flag_of
 from backend.photon_words import PLANES
 
 VALUES = 8
@@ -109,23 +109,24 @@ def new_sums(levels: int, lags: Lags, kept: int) -> Sums:
 
 
 @numba.njit(nogil=True, cache=True)
-def _add_counters(counters: np.ndarray, weight: int, row: np.ndarray) -> int:
-    """Add weighted 8-bit counters to a row of 64; returns what was added."""
+def _add_by_frame(words: np.ndarray, counters: np.ndarray, plane: int, row: np.ndarray) -> int:
+    """Add 2^plane times the bits of each frame to a row of 64; returns what was added."""
     total = np.int64(0)
-    for i in range(64):
-        value = np.int64(counters[i]) << weight
-        row[i] += value
-        total += value
+    counts = counters.view(np.uint8)
+    for begin in range(0, words.size, MOST_COUNTED):
+        products.count_by_frame(words[begin : begin + MOST_COUNTED], counters)
+        for i in range(64):
+            value = np.int64(counts[i]) << plane
+            row[i] += value
+            total += value
     return total
 
 
 @numba.njit(nogil=True, cache=True)
 def _add_frame_counts(run: int, planes: int, mask: np.uint64, room: Room, row: np.ndarray) -> None:
     for plane in range(planes):
-        for i in range(run):
-            room.past[i] = room.now[plane, i] & mask
-        products.count_by_frame(room.past[:run], room.counters)
-        _add_counters(room.counters.view(np.uint8), plane, row)
+        products.keep(room.now[plane, :run], mask, room.past[:run])
+        _add_by_frame(room.past[:run], room.counters, plane, row)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -171,9 +172,8 @@ def _add_frame_products(run: int, planes: int, cell: int, lags: Lags, room: Room
                     both = room.current
                     for i in range(run):
                         both[i] = now[i] & past[i] & mask
-                    products.count_by_frame(both[:run], room.counters)
                     row = sums.ring_products[lags.kept[column], ring]
-                    found = _add_counters(room.counters.view(np.uint8), plane + other, row)
+                    found = _add_by_frame(both[:run], room.counters, plane + other, row)
                 sums.products[0, column, cell] += found
 
 
@@ -267,17 +267,45 @@ def _add_run(run: int, planes: int, cell: int, lags: Lags, room: Room, sums: Sum
 
 
 @numba.njit(nogil=True, cache=True)
-def _gather(position: np.ndarray, most: int, now: np.ndarray, before: np.ndarray, room: Room) -> int:
+def _collect(position: np.ndarray, words: np.ndarray, run: np.ndarray) -> None:
+    """Copy the words of some positions together."""
+    for i in range(position.size):
+        run[i] = words[np.uint64(position[i])]
+
+
+@numba.njit(nogil=True, cache=True)
+def _collect_flagged(
+    position: np.ndarray, words: np.ndarray, many: np.ndarray, flag: np.uint8, run: np.ndarray
+) -> bool:
+    """The same of a higher plane: most words hold nothing, and looking at them would be waiting for the memory."""
+    found = False
+    for i in range(position.size):
+        if many[np.uint64(position[i])] & flag:
+            run[i] = words[np.uint64(position[i])]
+            found = True
+        else:
+            run[i] = 0
+    return found
+
+
+@numba.njit(nogil=True, cache=True)
+def _gather(
+    position: np.ndarray,
+    most: int,
+    now: np.ndarray,
+    before: np.ndarray,
+    many: tuple[np.ndarray, np.ndarray],
+    room: Room,
+) -> int:
     """Copy the words of some positions together; returns the number of planes in use."""
     planes = 1
-    for plane in range(most):
-        found = np.uint64(0)
-        for i in range(position.size):
-            word, earlier = now[plane, position[i]], before[plane, position[i]]
-            room.now[plane, i] = word
-            room.before[plane, i] = earlier
-            found |= word | earlier
-        if found != np.uint64(0):
+    _collect(position, now[0], room.now[0])
+    _collect(position, before[0], room.before[0])
+    for plane in range(1, most):
+        flag = flag_of(plane)
+        found = _collect_flagged(position, now[plane], many[0], flag, room.now[plane])
+        found |= _collect_flagged(position, before[plane], many[1], flag, room.before[plane])
+        if found:
             planes = plane + 1
     # Three planes are looked at for the statistics of counts.
     for plane in range(most, 3):
@@ -292,6 +320,7 @@ def _add_runs(
     most: int,
     now: np.ndarray,
     before: np.ndarray,
+    many: tuple[np.ndarray, np.ndarray],
     lags: Lags,
     room: Room,
     sums: Sums,
@@ -300,7 +329,7 @@ def _add_runs(
     runs = -(-position.size // LONGEST_RUN)
     for number in range(runs):
         run = position[number * position.size // runs : (number + 1) * position.size // runs]
-        planes = _gather(run, most, now, before, room)
+        planes = _gather(run, most, now, before, many, room)
         _add_run(run.size, planes, cell, lags, room, sums)
 
 
@@ -311,6 +340,7 @@ def _add_rests(
     most: int,
     now: np.ndarray,
     before: np.ndarray,
+    many: tuple[np.ndarray, np.ndarray],
     lags: Lags,
     room: Room,
     sums: Sums,
@@ -328,7 +358,7 @@ def _add_rests(
     for cell in range(start.size - 1):
         if start[cell + 1] > start[cell]:
             same = sorted_rests[start[cell] : start[cell + 1]]
-            _add_runs(same, cell, most, now, before, lags, room, sums)
+            _add_runs(same, cell, most, now, before, many, lags, room, sums)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -407,7 +437,7 @@ def correlate_words(
             size = sizes[kind]
             if size >= _WORTH_THE_WHILE:
                 most = 1 if kind == 0 else planes
-                _add_runs(kinds[kind, :size], cell, most, now, before, lags, room, sums)
+                _add_runs(kinds[kind, :size], cell, most, now, before, many, lags, room, sums)
                 continue
             for i in range(size):
                 rests[kind, number[kind]] = kinds[kind, i]
@@ -416,4 +446,4 @@ def correlate_words(
     for kind in range(2):
         most = 1 if kind == 0 else planes
         waiting = rests[kind, : number[kind]]
-        _add_rests(waiting, cell_of_rest[kind, : number[kind]], most, now, before, lags, room, sums)
+        _add_rests(waiting, cell_of_rest[kind, : number[kind]], most, now, before, many, lags, room, sums)

@@ -21,8 +21,10 @@ import numpy as np
 from backend.machine_intrinsics import add_product_32, count_set_bits
 
 DIGIT_PLANES = 4
-LONGEST_RUN = 224
-"""Pixels of a run: 8-bit counters per frame must not overflow."""
+LONGEST_RUN = 448
+"""Pixels of a run: all that is worked on at once fits into the fastest cache."""
+MOST_COUNTED = 224
+"""Words counted at once: 8-bit counters per frame must not overflow."""
 
 _ODD_BITS = np.uint64(0x5555555555555555)
 _PAIRS = np.uint64(0x3333333333333333)
@@ -100,7 +102,7 @@ def byte_products(first: np.ndarray, second: np.ndarray) -> int:
 
 @numba.njit(nogil=True, cache=True)
 def count_by_frame(words: np.ndarray, counters: np.ndarray) -> None:
-    """Set the bytes of ``counters``, shape (8,), uint64: byte j of counter k counts the words with bit 8 j + k."""
+    """For at most MOST_COUNTED words, set the bytes of ``counters``, shape (8,), uint64: byte j of counter k counts the words with bit 8 j + k."""
     c0 = c1 = c2 = c3 = c4 = c5 = c6 = c7 = np.uint64(0)
     for i in range(words.size):
         word = words[i]

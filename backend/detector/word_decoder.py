@@ -23,7 +23,7 @@ from backend.detector.bitshuffle_chunk import (
 from backend.detector.event_decoder import mask_words
 from backend.detector.lz4_blocks import MARGIN
 from backend.frames import FrameBatch
-from backend.photon_words import PhotonWords
+from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
 
 _SHARES = 16
@@ -107,9 +107,16 @@ class WordDecoder:
         """Write the frames of a batch into the bits of the word from ``first_bit`` on; all must fit into it.
 
         The bit of a frame that cannot be used stays empty.
+
+        Raises
+        ------
+        ValueError
+            The frames do not fit; the kernels do not check their bits.
         """
-        saturated = np.zeros(self._frame_pixels, np.uint8)
         number = len(batch.chunks)
+        if not 0 <= first_bit <= WORD_FRAMES - number:
+            raise ValueError(f"{number} frames from {first_bit} on do not fit into a word of {WORD_FRAMES}")
+        saturated = np.zeros(self._frame_pixels, np.uint8)
         if batch.shape_yx != self._shape_yx or np.dtype(batch.dtype) != self._dtype:
             reason = (
                 f"frames of {batch.source} are {batch.shape_yx[0]}x{batch.shape_yx[1]} {np.dtype(batch.dtype).name}, "

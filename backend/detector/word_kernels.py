@@ -30,6 +30,7 @@ from backend.machine_intrinsics import (
     prefetch,
     store_common_bits,
 )
+from backend.photon_word_kernels import flag_of
 from backend.photon_words import HIGHEST_COUNT, PLANES
 
 GROUP_PIXELS = 512
@@ -255,14 +256,14 @@ def _write_first_plane(
 
 @numba.njit(nogil=True, cache=True)
 def _write_higher_plane(
-    rows: np.ndarray, start: int, position: np.ndarray, row_of_words: np.ndarray, many: np.ndarray
+    rows: np.ndarray, start: int, position: np.ndarray, row_of_words: np.ndarray, many: np.ndarray, flag: np.uint8
 ) -> None:
     for word in range(-(-position.size // 64)):
         for i in range(min(64, position.size - 64 * word)):
             column = rows[start + 8 * i + word]
             if column != np.uint64(0):
                 row_of_words[position[64 * word + i]] |= column
-                many[position[64 * word + i]] = 1
+                many[position[64 * word + i]] |= flag
 
 
 @numba.njit(nogil=True, cache=True)
@@ -276,7 +277,7 @@ def _is_sparse(rows: np.ndarray) -> bool:
 
 @numba.njit(nogil=True, cache=True)
 def _write_bits(
-    rows: np.ndarray, start: int, position: np.ndarray, row_of_words: np.ndarray, many: np.ndarray
+    rows: np.ndarray, start: int, position: np.ndarray, row_of_words: np.ndarray, many: np.ndarray, flag: np.uint8
 ) -> None:
     """As :func:`_write_higher_plane`, from a group whose rows have not been turned."""
     for frame in range(64):
@@ -290,7 +291,7 @@ def _write_bits(
                 place = position[(word << 6) + count_trailing_zeros(left)]
                 left &= left - np.uint64(1)
                 row_of_words[place] |= np.uint64(1) << np.uint64(frame)
-                many[place] = 1
+                many[place] |= flag
 
 
 @numba.njit(nogil=True, cache=True)
@@ -309,10 +310,10 @@ def _write_columns(
         for plane in range(1, opened):
             start += groups * _GROUP_WORDS
             if _is_sparse(rows[start : start + _GROUP_WORDS]):
-                _write_bits(rows, start, position, now[plane], many)
+                _write_bits(rows, start, position, now[plane], many, flag_of(plane))
             else:
                 _transpose(rows, start)
-                _write_higher_plane(rows, start, position, now[plane], many)
+                _write_higher_plane(rows, start, position, now[plane], many, flag_of(plane))
 
 
 @numba.njit(nogil=True, cache=True)
