@@ -1,6 +1,6 @@
 """Products of the bins of a two-time map, 512 earlier bins at a time, and the map that is made of them.
 
-For a bin t, the past of every pixel that has a photon in t is added up, bin by bin: one bit per pixel and bin is enough,
+For a bin t, the past of every pixel that has a photon in t is added up, bin by bin: one bit per pixel and bin will do,
 and 512 bins are one row of bits. The sums are kept as bits too (digit k of 512 sums side by side), so that adding a row
 to 512 sums takes a few AND and XOR; eight rows are added in one go. This takes much less than one step per pair of
 photons when there are few, and little more than multiplying whole images when there are many.
@@ -166,7 +166,7 @@ def _list_pixels(
 
 
 @numba.njit(nogil=True, cache=True)
-def _append_bits(rows: np.ndarray, row: int, begin: int, numbers: np.ndarray, place: int) -> int:
+def _append_bits(rows: np.ndarray, row: int, begin: int, numbers: np.ndarray, place: int) -> np.int64:
     """Write the places of the bits of a row, from ``begin`` on, into a list; returns where the list goes on."""
     # Unsigned, as a signed index would have to be tested for counting from the end.
     at = np.uint64(place)
