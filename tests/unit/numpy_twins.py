@@ -51,6 +51,14 @@ def photon_words(counts: np.ndarray, order: PixelOrder, first_bit: int = 0) -> n
     return words
 
 
+def plane_flags(words: np.ndarray) -> np.ndarray:
+    """Bit k tells that plane k of a position has something, bit 7 that any from 7 on; shape (position,), uint8."""
+    flags = np.zeros(words.shape[1], np.uint8)
+    for plane in range(1, PLANES):
+        flags |= (words[plane] != 0).astype(np.uint8) << min(plane, 7)
+    return flags
+
+
 def frames_of_words(words: np.ndarray) -> np.ndarray:
     """Bits of words, shape (..., word), as 0 and 1: shape (..., word, 64), int64."""
     bits = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), bitorder="little")

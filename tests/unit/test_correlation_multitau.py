@@ -170,6 +170,20 @@ def test_counts_widen_from_bytes_to_32_bits_within_a_series(lags: int) -> None:
         assert_equal_to_twin(result, movie, partition, lags)
 
 
+@pytest.mark.parametrize("top", [1, 3, 7, 15])
+def test_brighter_words_of_before_are_not_counted_again(top: int) -> None:
+    """Only as many planes are looked at as are in use now; what others held belongs to earlier words."""
+    generator = np.random.default_rng(top)
+    partition = block_partition((10, 60), rings=2, sectors=3)
+    movie = generator.integers(0, 200, (5 * WORD_FRAMES, 600), endpoint=True).astype(np.uint32)
+    # A dark word between, so that nobody tidies up in passing.
+    movie[2 * WORD_FRAMES : 3 * WORD_FRAMES] = 0
+    movie[3 * WORD_FRAMES :] = generator.integers(0, top, (2 * WORD_FRAMES, 600), endpoint=True)
+    multitau = correlate(movie, partition)
+    assert np.array_equal(multitau.occurrences, numpy_twins.occurrences(movie, partition, VALUES))
+    assert_equal_to_twin(multitau.result(), movie, partition, 8)
+
+
 def test_long_series_reach_high_levels() -> None:
     partition = block_partition((4, 5), rings=1, sectors=2)
     movie = np.random.default_rng(3).poisson(3.0, (3000, 20)).astype(np.uint32)

@@ -11,7 +11,7 @@ import pytest
 from filter_chunks import UNSIGNED, filter_chunks, random_frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy_twins import literal_chunk, photon_words
+from numpy_twins import literal_chunk, photon_words, plane_flags
 from word_movies import pieces
 
 from backend.detector.word_decoder import DecodedFrames, WordDecoder
@@ -84,7 +84,7 @@ class Series:
     def assert_words_hold(self, photons: np.ndarray, first_bit: int = 0) -> None:
         expected = photon_words(photons, self.order, first_bit)
         assert np.array_equal(self.words.now, expected)
-        assert np.all(self.words.many_now >= expected[1:].any(axis=0))
+        assert not np.any(plane_flags(expected) & ~self.words.many_now)
         assert not expected[self.words.planes :].any()
 
 
@@ -274,6 +274,26 @@ def test_a_frame_with_other_blocks_than_its_neighbours_is_set_aside(usual: int, 
     decoded = series.decode(slice(0, 3))
     assert decoded.usable.tolist() == [index != odd for index in range(3)]
     series.assert_words_hold(series.photons(slice(0, 3), decoded.usable))
+
+
+@pytest.mark.parametrize("broken", [b"", b"\xff" * 100, b"\xff" * (32 * 64 * 2 + 1)])
+@pytest.mark.parametrize("bad", [0, 1, 2])
+def test_a_raw_frame_of_wrong_size_leaves_no_trace(broken: bytes, bad: int) -> None:
+    frames = movie(np.random.default_rng(4), 3, (32, 64), np.uint16, 0.2)
+    series = Series(frames, np.ones((32, 64), bool), codec="raw")
+    series.chunks[bad] = broken
+    decoded = series.decode(slice(0, 3))
+    assert decoded.usable.tolist() == [index != bad for index in range(3)]
+    assert np.array_equal(decoded.saturated, series.saturated(slice(0, 3), decoded.usable))
+    series.assert_words_hold(series.photons(slice(0, 3), decoded.usable))
+
+
+@pytest.mark.parametrize("first_bit", [-1, 63, 64])
+def test_frames_beyond_the_word_are_refused(first_bit: int) -> None:
+    series = Series(np.ones((2, 32, 64), np.uint16), np.ones((32, 64), bool))
+    with pytest.raises(ValueError, match="do not fit into a word of 64"):
+        series.decoder.decode(series.batch(slice(0, 2)), first_bit, series.words)
+    series.assert_words_hold(np.zeros((1, 32 * 64), int))
 
 
 @pytest.mark.parametrize("codec", ["bslz4", "raw"])

@@ -140,7 +140,7 @@ def test_runs_of_all_lengths_in_long_segments(mean: float) -> None:
     assert_sums_are_those_of_numpy(found, movie, partition, lags, (64,), slice(0, 64))
 
 
-@pytest.mark.parametrize("active", [1, 47, 48, 49, 223, 224, 225, 448, 449, 4095, 4096, 4097])
+@pytest.mark.parametrize("active", [1, 47, 48, 49, 223, 224, 225, 448, 449, 896, 897, 4096, 4097])
 @pytest.mark.parametrize("count", [1, 9])
 def test_no_active_pixel_is_lost_or_counted_twice(active: int, count: int) -> None:
     generator = np.random.default_rng(active)

@@ -104,7 +104,7 @@ def test_the_largest_products_of_bytes_do_not_overflow() -> None:
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(SEEDS, RUNS, DENSITIES)
+@given(SEEDS, st.integers(0, products.MOST_COUNTED), DENSITIES)
 def test_photons_of_each_frame(seed: int, size: int, density: float) -> None:
     words = random_words(np.random.default_rng(seed), size, density)
     counters = np.full(8, 99, np.uint64)
