@@ -5,6 +5,7 @@ Vectors are written in the compiler's own language, so the same code becomes AVX
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 from llvmlite import ir
@@ -106,69 +107,79 @@ def copy_bytes(typing_context: Any, target: Any, to: Any, source: Any, at: Any, 
     return signature, generate
 
 
-def _copy_of(bits: int) -> Any:
-    """An intrinsic that copies one machine word or vector of this many bits."""
+_SIXTEEN = ir.VectorType(ir.IntType(8), 16)
+_TWO_WORDS = ir.VectorType(ir.IntType(64), 2)
 
-    @intrinsic
-    def copy_word(typing_context: Any, target: Any, to: Any, source: Any, at: Any) -> Any:
-        signature = types.void(target, types.int64, source, types.int64)
-
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            pointer = ir.VectorType(ir.IntType(8), bits // 8).as_pointer()
-            read = _byte_pointer(context, builder, signature.args[2], arguments[2], arguments[3])
-            write = _byte_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
-            loaded = builder.load(builder.bitcast(read, pointer))
-            loaded.align = 1
-            builder.store(loaded, builder.bitcast(write, pointer)).align = 1
-            return context.get_dummy_value()
-
-        return signature, generate
-
-    return copy_word
+# The instruction that picks bytes from a register by an index per byte.
+_BYTE_SHUFFLES = {
+    "x86_64": "llvm.x86.ssse3.pshuf.b.128",
+    "aarch64": "llvm.aarch64.neon.tbl1.v16i8",
+}
 
 
-# ``target[to:to + n] = source[at:at + n]`` for contiguous uint8 arrays, read wholly before it is written.
-copy_8_bytes = _copy_of(64)
-copy_16_bytes = _copy_of(128)
-copy_32_bytes = _copy_of(256)
+def _sixteen_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    return builder.bitcast(_byte_pointer(context, builder, array_type, array, index), _SIXTEEN.as_pointer())
 
 
-@intrinsic
-def load_64(typing_context: Any, source: Any, at: Any) -> Any:
-    """``source[at:at + 8]`` of a contiguous uint8 array as a little-endian uint64."""
-    signature = types.uint64(source, types.int64)
+def _load_sixteen(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    loaded = builder.load(_sixteen_pointer(context, builder, array_type, array, index))
+    loaded.align = 1
+    return loaded
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        read = _byte_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
-        loaded = builder.load(builder.bitcast(read, ir.IntType(64).as_pointer()))
-        loaded.align = 1
-        return loaded
 
-    return signature, generate
+def _shuffled(builder: Any, value: Any, index: Any) -> Any:
+    name = _BYTE_SHUFFLES.get(platform.machine())
+    if name is not None:
+        kind = ir.FunctionType(_SIXTEEN, [_SIXTEEN, _SIXTEEN])
+        return builder.call(builder.module.declare_intrinsic(name, [], kind), [value, index])
+    result = ir.Constant(_SIXTEEN, ir.Undefined)
+    for lane in range(16):
+        place = ir.Constant(ir.IntType(32), lane)
+        chosen = builder.extract_element(value, builder.extract_element(index, place))
+        result = builder.insert_element(result, chosen, place)
+    return result
 
 
 @intrinsic
-def store_64(typing_context: Any, target: Any, to: Any, word: Any) -> Any:
-    """``target[to:to + 8] = word`` for a contiguous uint8 array and a little-endian uint64."""
-    signature = types.void(target, types.int64, types.uint64)
+def copy_16_bytes(typing_context: Any, target: Any, to: Any, source: Any, at: Any) -> Any:
+    """``target[to:to + 16] = source[at:at + 16]`` for contiguous uint8 arrays, read wholly before it is written."""
+    signature = types.void(target, types.int64, source, types.int64)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        write = _byte_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
-        builder.store(arguments[2], builder.bitcast(write, ir.IntType(64).as_pointer())).align = 1
+        loaded = _load_sixteen(context, builder, signature.args[2], arguments[2], arguments[3])
+        to = _sixteen_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
+        builder.store(loaded, to).align = 1
         return context.get_dummy_value()
 
     return signature, generate
 
 
 @intrinsic
-def zero_32_bytes(typing_context: Any, target: Any, to: Any) -> Any:
-    """``target[to:to + 32] = 0`` for a contiguous uint8 array."""
-    signature = types.void(target, types.int64)
+def shuffle_16_bytes(typing_context: Any, source: Any, at: Any, index: Any, row: Any) -> Any:
+    """``source[at:at + 16][index[row:row + 16]]`` for contiguous uint8 arrays, as two uint64; indices 0 to 15."""
+    signature = types.UniTuple(types.uint64, 2)(source, types.int64, index, types.int64)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        vector = ir.VectorType(ir.IntType(8), 32)
-        write = _byte_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
-        builder.store(ir.Constant(vector, [0] * 32), builder.bitcast(write, vector.as_pointer())).align = 1
+        value = _load_sixteen(context, builder, signature.args[0], arguments[0], arguments[1])
+        places = _load_sixteen(context, builder, signature.args[2], arguments[2], arguments[3])
+        words = builder.bitcast(_shuffled(builder, value, places), _TWO_WORDS)
+        parts = [builder.extract_element(words, ir.Constant(ir.IntType(32), i)) for i in range(2)]
+        return context.make_tuple(builder, signature.return_type, parts)
+
+    return signature, generate
+
+
+@intrinsic
+def store_16_bytes(typing_context: Any, target: Any, to: Any, low: Any, high: Any) -> Any:
+    """``target[to:to + 16]`` = two uint64, for a contiguous uint8 array."""
+    signature = types.void(target, types.int64, types.uint64, types.uint64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        words = ir.Constant(_TWO_WORDS, ir.Undefined)
+        for i in range(2):
+            words = builder.insert_element(words, arguments[2 + i], ir.Constant(ir.IntType(32), i))
+        to = _sixteen_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
+        builder.store(builder.bitcast(words, _SIXTEEN), to).align = 1
         return context.get_dummy_value()
 
     return signature, generate

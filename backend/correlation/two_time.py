@@ -19,13 +19,12 @@ import numpy as np
 
 from backend.correlation import two_time_kernels as kernels
 from backend.correlation.two_time_kernels import BLOCK_BINS, GROUP_PIXELS, Bins
-from backend.correlation.two_time_products import columns, multiply_bins, normalise
+from backend.correlation.two_time_products import make_map, multiply_bins, new_counters
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
 
 _SHARE_PIXELS = 64 * GROUP_PIXELS
-_BINS_AT_ONCE = 1024
 
 _Share = TypeVar("_Share")
 _Part = TypeVar("_Part")
@@ -173,7 +172,7 @@ class TwoTime:
     def results(self, gradient: np.ndarray | None = None) -> list[np.ndarray]:
         """Maps of all rings, as :meth:`result` gives them; when asked again, only new bins are multiplied.
 
-        Memory: 8 bytes for every ring and pair of bins.
+        Memory: about 3 bytes for every ring and pair of bins, and what is returned.
 
         gradient : ndarray or None, shape (ring,)
         """
@@ -197,26 +196,42 @@ class TwoTime:
         bins = self.frames // self.frames_per_bin
         products = self._products[ring]
         products.multiply((self._bits[: self._planes], self._several), bins)
-        sums = products.sums[:bins].astype(np.float64)
-        return normalise(products.products, sums, float(self._pixels[ring]), float(gradient))
+        return products.normalised(bins, gradient)
 
 
 class _RingProducts:
     """Products of the bins of one ring; bins that were multiplied once are not multiplied again."""
 
     def __init__(self, first_pixel: int, last_pixel: int, blocks: int) -> None:
-        self.known = 0
-        bins = blocks * BLOCK_BINS
-        self.products = np.zeros((bins, columns(blocks)), np.int64)
-        self.sums = np.zeros(bins, np.int64)
         self._pixels = (first_pixel, last_pixel)
+        self._number = last_pixel - first_pixel
+        self._counters = new_counters(blocks * BLOCK_BINS, 1, self._number)
+        self._sums = np.zeros(blocks * BLOCK_BINS, np.int64)
+        self._known = 0
+
+    @property
+    def _layout(self) -> tuple[int, int]:
+        _, rows, digits, words = self._counters.shape
+        return rows, digits * words
 
     def multiply(self, photons: Bins, bins: int) -> None:
         """Form all products of the first ``bins`` bins that are not known yet."""
-        while self.known < bins:
-            last = min(bins, self.known + _BINS_AT_ONCE)
-            multiply_bins(photons, self._pixels, (self.known, last), self.products, self.sums)
-            self.known = last
+        if bins == self._known:
+            return
+        wider = new_counters(len(self._sums), len(photons[0]), self._number)
+        digits = self._counters.shape[2]
+        if wider.shape[2] > digits:
+            wider[: self._known, :, :digits] = self._counters[: self._known]
+            self._counters = wider
+        flat = self._counters.reshape(-1)
+        multiply_bins(photons, self._pixels, (self._known, bins), flat, self._layout, self._sums)
+        self._known = bins
+
+    def normalised(self, bins: int, gradient: float) -> np.ndarray:
+        """Map of the first ``bins`` bins."""
+        sums = self._sums[:bins].astype(np.float64)
+        flat = self._counters.reshape(-1)
+        return make_map(flat, self._layout, sums, float(self._number), float(gradient))
 
 
 def _mask(bits: int) -> int:

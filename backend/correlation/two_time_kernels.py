@@ -72,6 +72,12 @@ def _one_bit_of_fields(
 
 
 @numba.njit(nogil=True, cache=True)
+def bits_between(first: int, last: int) -> np.uint64:
+    """The bits ``first`` to ``last`` (excluded) of a word; there is at least one."""
+    return (~np.uint64(0) >> np.uint64(64 - (last - first))) << np.uint64(first)
+
+
+@numba.njit(nogil=True, cache=True)
 def _pattern(step: int, bits: int) -> np.uint64:
     """The lowest ``bits`` bits of every field of 2^step bits."""
     low = ~np.uint64(0) if bits == 64 else (_ONE << np.uint64(bits)) - _ONE

@@ -14,8 +14,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from backend.correlation.two_time_kernels import BLOCK_BINS, GROUP_PIXELS, Bins, turn
-from backend.machine_intrinsics import count_eight_rows, count_set_bits, count_trailing_zeros
+from backend.correlation.two_time_kernels import BLOCK_BINS, GROUP_PIXELS, Bins, bits_between, turn
+from backend.machine_intrinsics import count_eight_rows, count_set_bits
 
 SET_PIXELS = 4 * GROUP_PIXELS
 """Pixels whose past fits into a fast cache."""
@@ -25,12 +25,17 @@ _ROW_BINS = BLOCK_BINS * _ROW_WORDS
 _LIST_ROOM = SET_PIXELS + 8
 """Places in a list of pixels; up to eight are written to behind the last pixel."""
 
+_SQUARE = 32
 _ONE = np.uint64(1)
 
 
-def columns(blocks: int) -> int:
-    """Bins of a row of products: whole rows of bits."""
-    return -(-blocks // _ROW_WORDS) * _ROW_BINS
+def new_counters(bins: int, planes: int, pixels: int) -> np.ndarray:
+    """Zeros for the products of this many bins; shape (bin, row, digit, word), uint64.
+
+    As many digits as the sums can have (64 at most), and those that are written to in any case.
+    """
+    digits = max(min(2 * planes + pixels.bit_length(), 64), 2 * planes + 6)
+    return np.zeros((bins, -(-bins // _ROW_BINS), digits, _ROW_WORDS), np.uint64)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -38,30 +43,28 @@ def multiply_bins(
     photons: Bins,
     pixels: tuple[int, int],
     bins: tuple[int, int],
-    products: np.ndarray,
+    counters: np.ndarray,
+    layout: tuple[int, int],
     sums: np.ndarray,
 ) -> None:
-    """Set the products of new bins with all earlier ones, and their photons.
+    """Add the products of new bins with all earlier ones to the counters, and set the photons of the new bins.
 
     Parameters
     ----------
     photons : Bins
     pixels, bins : (int, int)
         First and last (excluded) pixel and new bin.
-    products : ndarray, shape (bin, column), int64
-        ``products[t, s]`` is right for s < t.
+    counters : ndarray, uint64
+        Flat; that of bins t and s is complete for s < t.
+    layout : (int, int)
+        Rows of 512 bins, and words of the digits of a row.
     sums : ndarray, shape (bin,), int64
     """
     bits, has_several = photons
     planes = bits.shape[0]
-    rows_of_bits = (bins[1] - 1) // _ROW_BINS + 1
-    # As many digits as the sums can have, 64 at most, and those that are written to in any case.
-    counter_planes = max(min(2 * planes + _bit_length(pixels[1] - pixels[0]), 64), 2 * planes + 6)
-    counters = np.zeros((bins[1] - bins[0]) * rows_of_bits * counter_planes * _ROW_WORDS, np.uint64)
-    layout = (rows_of_bits, counter_planes * _ROW_WORDS)
     sums[bins[0] : bins[1]] = 0
     single, several = np.empty(SET_PIXELS, np.int64), np.empty(SET_PIXELS, np.int64)
-    past = np.empty(planes * rows_of_bits * (SET_PIXELS + 1) * _ROW_WORDS, np.uint64)
+    past = np.empty(planes * layout[0] * (SET_PIXELS + 1) * _ROW_WORDS, np.uint64)
     singles = severals = 0
     for pixel in range(pixels[0], pixels[1]):
         if has_several[pixel]:
@@ -78,15 +81,6 @@ def multiply_bins(
             severals = 0
     _add_set(single[:singles], min(planes, 1), bits, bins, past, counters, layout, sums)
     _add_set(several[:severals], planes, bits, bins, past, counters, layout, sums)
-    _read_counters(counters, layout, bins, products)
-
-
-@numba.njit(nogil=True, cache=True)
-def _bit_length(value: int) -> int:
-    length = 0
-    while value >> length:
-        length += 1
-    return length
 
 
 @numba.njit(nogil=True, cache=True)
@@ -105,23 +99,24 @@ def _add_set(
         return
     rows_of_bits, counter_words = layout
     _collect_past(pixel, planes, bits, (bins[1] - 1) // BLOCK_BINS + 1, rows_of_bits, past)
-    numbers = np.empty(BLOCK_BINS * _LIST_ROOM, np.uint16)
-    found = np.empty(BLOCK_BINS, np.int64)
+    numbers = np.empty((BLOCK_BINS + 1) * _LIST_ROOM, np.uint16)
+    ends = np.empty(BLOCK_BINS + 1, np.uint64)
     carry = np.empty(_ROW_WORDS, np.uint64)
     for block in range(bins[0] // BLOCK_BINS, (bins[1] - 1) // BLOCK_BINS + 1):
         first = max(bins[0] - BLOCK_BINS * block, 0)
         last = min(bins[1] - BLOCK_BINS * block, BLOCK_BINS)
         for plane in range(planes):
-            _list_pixels(bits[plane, block], pixel, first, last, numbers, found)
+            _list_pixels(bits[plane, block], pixel, bits_between(first, last), numbers, ends)
             for t in range(first, last):
                 at = BLOCK_BINS * block + t
-                sums[at] += found[t] << plane
+                listed = (_LIST_ROOM * t, np.int64(ends[t]))
+                sums[at] += (listed[1] - listed[0]) << plane
                 for row in range(block // _ROW_WORDS + 1):
-                    to = ((at - bins[0]) * rows_of_bits + row) * counter_words
+                    to = (at * rows_of_bits + row) * counter_words
                     for other in range(planes):
                         start = (other * rows_of_bits + row) * (SET_PIXELS + 1) * _ROW_WORDS
                         digit = to + _ROW_WORDS * (plane + other)
-                        _count_rows(counters, digit, past, start, numbers, _LIST_ROOM * t, found[t], carry)
+                        _count_rows(counters, digit, past, start, numbers, listed, carry)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -144,45 +139,40 @@ def _collect_past(
 
 
 @numba.njit(nogil=True, cache=True)
-def _list_pixels(
-    words: np.ndarray, pixel: np.ndarray, first: int, last: int, numbers: np.ndarray, found: np.ndarray
-) -> None:
-    """List for each bin of a block which of the pixels have its bit set; filled up to eight with the empty one."""
-    rows = np.empty(BLOCK_BINS * _ROW_WORDS, np.uint64)
-    found[:] = 0
-    for begin in range(0, pixel.size, GROUP_PIXELS):
-        size = min(GROUP_PIXELS, pixel.size - begin)
-        if size < GROUP_PIXELS:
-            rows[:] = 0
-        for i in range(size):
-            rows[_ROW_WORDS * (i & 63) + (i >> 6)] = words[pixel[begin + i]]
-        turn(rows)
-        for t in range(first, last):
-            found[t] = _append_bits(rows, _ROW_WORDS * t, begin, numbers, _LIST_ROOM * t + found[t])
-            found[t] -= _LIST_ROOM * t
-    for t in range(first, last):
-        for i in range(8):
-            numbers[_LIST_ROOM * t + found[t] + i] = SET_PIXELS
+def _lowest_bit(word: np.uint64) -> np.int64:
+    """Position of the lowest set bit; 64 if there is none."""
+    return count_set_bits(~word & (word - _ONE))
 
 
 @numba.njit(nogil=True, cache=True)
-def _append_bits(rows: np.ndarray, row: int, begin: int, numbers: np.ndarray, place: int) -> np.int64:
-    """Write the places of the bits of a row, from ``begin`` on, into a list; returns where the list goes on."""
-    # Unsigned, as a signed index would have to be tested for counting from the end.
-    at = np.uint64(place)
-    for word in range(np.uint64(row), np.uint64(row + _ROW_WORDS)):
-        left = rows[word]
-        number = np.uint64(count_set_bits(left))
-        # Most words have at most two bits: written without looking, so that no branch has to be guessed.
-        numbers[at] = begin + count_trailing_zeros(left)
-        left &= left - _ONE
-        numbers[at + _ONE] = begin + count_trailing_zeros(left)
-        for i in range(np.uint64(2), number):
+def _list_pixels(
+    words: np.ndarray, pixel: np.ndarray, mask: np.uint64, numbers: np.ndarray, ends: np.ndarray
+) -> None:
+    """List for each bin of a block which of the pixels have its bit set, filled up to eight with the empty one.
+
+    ends : ndarray, shape (65,), uint64
+        Set to the end of the list of each bin in ``numbers``; the last is for what belongs to no bin.
+    """
+    for t in range(BLOCK_BINS + 1):
+        ends[t] = _LIST_ROOM * t
+    nowhere = np.uint64(_LIST_ROOM * BLOCK_BINS)
+    for i in range(pixel.size):
+        left = words[pixel[i]] & mask
+        # Most words have at most two bits: noted without looking, so that no branch has to be guessed.
+        for _ in range(2):
+            t = np.uint64(_lowest_bit(left))
+            numbers[ends[t]] = i
+            ends[t] += _ONE
             left &= left - _ONE
-            numbers[at + i] = begin + count_trailing_zeros(left)
-        at += number
-        begin += 64
-    return np.int64(at)
+        ends[BLOCK_BINS] = nowhere
+        while left != np.uint64(0):
+            t = np.uint64(_lowest_bit(left))
+            numbers[ends[t]] = i
+            ends[t] += _ONE
+            left &= left - _ONE
+    for t in range(BLOCK_BINS):
+        for i in range(np.uint64(8)):
+            numbers[ends[t] + i] = SET_PIXELS
 
 
 @numba.njit(nogil=True, cache=True)
@@ -192,12 +182,11 @@ def _count_rows(
     past: np.ndarray,
     start: int,
     numbers: np.ndarray,
-    first: int,
-    found: int,
+    listed: tuple[int, int],
     carry: np.ndarray,
 ) -> None:
     """Add the past of the listed pixels to the counters, from the digit at ``to`` on."""
-    for at in range(first, first + found, 8):
+    for at in range(listed[0], listed[1], 8):
         digit = to + 8 * _ROW_WORDS
         left = count_eight_rows(counters, to, past, start, numbers, at, carry)
         while left != np.uint64(0):
@@ -211,37 +200,56 @@ def _count_rows(
 
 
 @numba.njit(nogil=True, cache=True)
-def _read_counters(
-    counters: np.ndarray, layout: tuple[int, int], bins: tuple[int, int], products: np.ndarray
+def _read_row(counters: np.ndarray, at: int, words: int, digits: np.ndarray, products: np.ndarray) -> None:
+    """Turn the digits of 512 counters into numbers; shape (512,), float64."""
+    used = min(words, digits.size)
+    for i in range(used):
+        digits[i] = counters[at + i]
+    for i in range(used, digits.size):
+        digits[i] = 0
+    turn(digits)
+    for word in range(_ROW_WORDS):
+        for i in range(BLOCK_BINS):
+            products[BLOCK_BINS * word + i] = np.float64(digits[_ROW_WORDS * i + word])
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _normalise_row(
+    products: np.ndarray, sums: np.ndarray, photons: float, pixels: float, gradient: float, values: np.ndarray
 ) -> None:
-    """Turn the digits of the counters into numbers."""
-    rows_of_bits, counter_words = layout
-    digits = np.empty(64 * _ROW_WORDS, np.uint64)
-    for t in range(bins[0], bins[1]):
-        for row in range(t // _ROW_BINS + 1):
-            at = ((t - bins[0]) * rows_of_bits + row) * counter_words
-            digits[:] = 0
-            used = min(counter_words, digits.size)
-            digits[:used] = counters[at : at + used]
-            turn(digits)
-            for word in range(_ROW_WORDS):
-                for i in range(BLOCK_BINS):
-                    products[t, row * _ROW_BINS + 64 * word + i] = digits[_ROW_WORDS * i + word]
+    for s in range(values.size):
+        values[s] = pixels * products[s] / (photons * sums[s] * gradient)
 
 
 @numba.njit(nogil=True, cache=True)
-def normalise(products: np.ndarray, sums: np.ndarray, pixels: float, gradient: float) -> np.ndarray:
-    """The symmetric map, shape (bin, bin), float32, of the products below the diagonal; nan where there is no value.
+def _mirror(values: np.ndarray) -> None:
+    """Copy what is below the diagonal to above it, in squares that fit into a fast cache."""
+    for first_t in range(0, len(values), _SQUARE):
+        for first_s in range(0, first_t + 1, _SQUARE):
+            for t in range(first_t, min(first_t + _SQUARE, len(values))):
+                for s in range(first_s, min(first_s + _SQUARE, t)):
+                    values[s, t] = values[t, s]
 
-    ``pixels * products / (sums * sums * gradient)``, in float64.
+
+@numba.njit(nogil=True, cache=True)
+def make_map(
+    counters: np.ndarray, layout: tuple[int, int], sums: np.ndarray, pixels: float, gradient: float
+) -> np.ndarray:
+    """The symmetric map, shape (bin, bin), float32; nan on the diagonal and where a bin has no photons.
+
+    ``pixels * product / (sum * sum * gradient)``, in float64.
+
+    sums : ndarray, shape (bin,), float64
     """
-    bins = sums.size
-    values = np.empty((bins, bins), np.float32)
-    for t in range(bins):
+    values = np.empty((sums.size, sums.size), np.float32)
+    digits = np.empty(64 * _ROW_WORDS, np.uint64)
+    products = np.empty(_ROW_BINS, np.float64)
+    for t in range(sums.size):
+        for row in range(-(-t // _ROW_BINS)):
+            _read_row(counters, (t * layout[0] + row) * layout[1], layout[1], digits, products)
+            first, last = row * _ROW_BINS, min((row + 1) * _ROW_BINS, t)
+            part = values[t, first:last]
+            _normalise_row(products, sums[first:last], sums[t], pixels, gradient, part)
         values[t, t] = np.nan
-        for s in range(t):
-            both = sums[t] * sums[s] * gradient
-            value = np.float32(pixels * products[t, s] / both) if both != 0.0 else np.float32(np.nan)
-            values[t, s] = value
-            values[s, t] = value
+    _mirror(values)
     return values

@@ -102,7 +102,10 @@ def byte_products(first: np.ndarray, second: np.ndarray) -> int:
 
 @numba.njit(nogil=True, cache=True)
 def count_by_frame(words: np.ndarray, counters: np.ndarray) -> None:
-    """For at most MOST_COUNTED words, set the bytes of ``counters``, shape (8,), uint64: byte j of counter k counts the words with bit 8 j + k."""
+    """Set ``counters``, shape (8,), uint64: byte j of counter k is the number of words with bit 8 j + k.
+
+    words : ndarray, shape (at most MOST_COUNTED,), uint64
+    """
     c0 = c1 = c2 = c3 = c4 = c5 = c6 = c7 = np.uint64(0)
     for i in range(words.size):
         word = words[i]

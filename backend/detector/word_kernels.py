@@ -256,7 +256,12 @@ def _write_first_plane(
 
 @numba.njit(nogil=True, cache=True)
 def _write_higher_plane(
-    rows: np.ndarray, start: int, position: np.ndarray, row_of_words: np.ndarray, many: np.ndarray, flag: np.uint8
+    rows: np.ndarray,
+    start: int,
+    position: np.ndarray,
+    row_of_words: np.ndarray,
+    many: np.ndarray,
+    flag: np.uint8,
 ) -> None:
     for word in range(-(-position.size // 64)):
         for i in range(min(64, position.size - 64 * word)):
@@ -277,7 +282,12 @@ def _is_sparse(rows: np.ndarray) -> bool:
 
 @numba.njit(nogil=True, cache=True)
 def _write_bits(
-    rows: np.ndarray, start: int, position: np.ndarray, row_of_words: np.ndarray, many: np.ndarray, flag: np.uint8
+    rows: np.ndarray,
+    start: int,
+    position: np.ndarray,
+    row_of_words: np.ndarray,
+    many: np.ndarray,
+    flag: np.uint8,
 ) -> None:
     """As :func:`_write_higher_plane`, from a group whose rows have not been turned."""
     for frame in range(64):
