@@ -78,7 +78,7 @@ class TwoTime:
         self.pixel_fraction = self._pixels / partition.ring_pixels
         blocks = -(-self._max_bins // BLOCK_BINS)
         self._bits = np.zeros((1, blocks, self._position.size), np.uint64)
-        self._several = np.zeros(self._position.size, np.uint8)
+        self._pixel_planes = np.zeros(self._position.size, np.uint8)
         self._planes = 0
         self._words: PhotonWords | None = None
         self._begun: tuple[int, int] | None = None
@@ -105,7 +105,7 @@ class TwoTime:
 
     def _halve(self) -> None:
         self._make_room(self._planes + 1)
-        self._planes = kernels.halve((self._bits, self._several), self._planes)
+        self._planes = kernels.halve((self._bits, self._pixel_planes), self._planes)
         self.frames_per_bin *= 2
         self._products.clear()
 
@@ -133,7 +133,7 @@ class TwoTime:
             self._position,
             level,
             self._place(),
-            (self._bits, self._several),
+            (self._bits, self._pixel_planes),
             self._planes,
         )
         self._planes = max(self._share_out(take, _cut(*pixels)), default=self._planes)
@@ -195,7 +195,7 @@ class TwoTime:
     def _map(self, ring: int, gradient: float) -> np.ndarray:
         bins = self.frames // self.frames_per_bin
         products = self._products[ring]
-        products.multiply((self._bits[: self._planes], self._several), bins)
+        products.multiply((self._bits[: self._planes], self._pixel_planes), bins)
         return products.normalised(bins, gradient)
 
 

@@ -33,8 +33,7 @@ _FIELDS = np.array(
 """Lower half of every field of 2, 4, ... 64 bits, and all bits."""
 
 Bins = tuple[np.ndarray, np.ndarray]
-"""Photons of the bins, shape (plane, block, pixel), uint64; a flag for each pixel, shape (pixel,), uint8: 1 if it may
-have bits in other planes than the first."""
+"""Photons of the bins, shape (plane, block, pixel), uint64; number of planes of each pixel, shape (pixel,), uint8."""
 
 
 @numba.njit(nogil=True, cache=True)
@@ -112,15 +111,14 @@ def _add_words(
     used: int,
 ) -> int:
     """Sum every 2^level frames of one plane and add them to the bins; returns the planes in use. Changes ``words``."""
-    bits, several = bins
+    bits, pixel_planes = bins
     _sum_fields(words, level)
     last = first + words.size
     for bit in range(level + 1):
         found = _one_bit_of_fields(words, bit, level, shift, carry)
         to = plane + bit
         while found != np.uint64(0):
-            if to > 0:
-                _mark(carry, several[first:last])
+            _note_plane(carry, np.uint8(to + 1), pixel_planes[first:last])
             found = _add_with_carry(bits[to, block, first:last], carry)
             to += 1
             used = max(used, to)
@@ -128,10 +126,11 @@ def _add_words(
 
 
 @numba.njit(nogil=True, cache=True)
-def _mark(words: np.ndarray, flags: np.ndarray) -> None:
-    """Set the flags of words that are not 0."""
+def _note_plane(words: np.ndarray, plane: np.uint8, planes: np.ndarray) -> None:
+    """Note for each word that is not 0 that at least this many planes are in use."""
     for i in range(words.size):
-        flags[i] |= words[i] != np.uint64(0)
+        if words[i] != np.uint64(0) and planes[i] < plane:
+            planes[i] = plane
 
 
 @numba.njit(nogil=True, cache=True)

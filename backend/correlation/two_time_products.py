@@ -6,7 +6,7 @@ to 512 sums takes a few AND and XOR; eight rows are added in one go. This takes 
 photons when there are few, and little more than multiplying whole images when there are many.
 
 Photons have several binary digits: those of the bin and those of the past are taken in pairs, and each pair is added at
-the digit where its product belongs. Pixels that never had two photons in a bin are done apart, as they have one digit.
+the digit where its product belongs. Pixels are done apart by their number of digits, which is one for most of them.
 """
 
 from __future__ import annotations
@@ -60,27 +60,21 @@ def multiply_bins(
         Rows of 512 bins, and words of the digits of a row.
     sums : ndarray, shape (bin,), int64
     """
-    bits, has_several = photons
+    bits, pixel_planes = photons
     planes = bits.shape[0]
     sums[bins[0] : bins[1]] = 0
-    single, several = np.empty(SET_PIXELS, np.int64), np.empty(SET_PIXELS, np.int64)
     past = np.empty(planes * layout[0] * (SET_PIXELS + 1) * _ROW_WORDS, np.uint64)
-    singles = severals = 0
-    for pixel in range(pixels[0], pixels[1]):
-        if has_several[pixel]:
-            several[severals] = pixel
-            severals += 1
-        else:
-            single[singles] = pixel
-            singles += 1
-        if singles == SET_PIXELS:
-            _add_set(single, 1, bits, bins, past, counters, layout, sums)
-            singles = 0
-        if severals == SET_PIXELS:
-            _add_set(several, planes, bits, bins, past, counters, layout, sums)
-            severals = 0
-    _add_set(single[:singles], min(planes, 1), bits, bins, past, counters, layout, sums)
-    _add_set(several[:severals], planes, bits, bins, past, counters, layout, sums)
+    chosen = np.empty(SET_PIXELS, np.int64)
+    for digits in range(1, planes + 1):
+        size = 0
+        for pixel in range(pixels[0], pixels[1]):
+            if pixel_planes[pixel] == digits:
+                chosen[size] = pixel
+                size += 1
+            if size == SET_PIXELS:
+                _add_set(chosen, digits, bits, bins, past, counters, layout, sums)
+                size = 0
+        _add_set(chosen[:size], digits, bits, bins, past, counters, layout, sums)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -153,8 +147,8 @@ def _list_pixels(
     ends : ndarray, shape (65,), uint64
         Set to the end of the list of each bin in ``numbers``; the last is for what belongs to no bin.
     """
-    for t in range(BLOCK_BINS + 1):
-        ends[t] = _LIST_ROOM * t
+    for number in range(BLOCK_BINS + 1):
+        ends[number] = _LIST_ROOM * number
     nowhere = np.uint64(_LIST_ROOM * BLOCK_BINS)
     for i in range(pixel.size):
         left = words[pixel[i]] & mask
@@ -170,9 +164,9 @@ def _list_pixels(
             numbers[ends[t]] = i
             ends[t] += _ONE
             left &= left - _ONE
-    for t in range(BLOCK_BINS):
-        for i in range(np.uint64(8)):
-            numbers[ends[t] + i] = SET_PIXELS
+    for end in ends[:BLOCK_BINS]:
+        for more in range(np.uint64(8)):
+            numbers[end + more] = SET_PIXELS
 
 
 @numba.njit(nogil=True, cache=True)
