@@ -77,7 +77,7 @@ def _two_time(session: Session, movie: Movie, name: str) -> np.ndarray:
     path = str(peers.scratch / "two_time.npy")
     peers.call("load_events", name=name, threads=threads)
     peers.call("run_two_time_sparse", name=name, threads=threads, result=path)
-    run = ours.run_two_time(ours.decode_events(movie), movie.partition, movie.kind.frames, threads)
+    run = ours.run_two_time(ours.decode_words(movie), movie.partition, movie.kind.frames, threads)
     upper = np.triu_indices(movie.kind.frames, 1)
     largest = []
     for own, other in zip(run.maps, np.load(path), strict=True):

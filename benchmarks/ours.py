@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 
 import numpy as np
 
+from backend.batch_pieces import pieces_within
 from backend.correlation.multitau import MultiTau
 from backend.correlation.two_time import TwoTime
 from backend.detector.event_decoder import EventDecoder
+from backend.detector.word_decoder import WordDecoder
 from backend.frames import FrameBatch
-from backend.photon_events import EventBatch, RingPartition
+from backend.photon_events import RingPartition
+from backend.photon_words import WORD_FRAMES, PhotonWords
+from backend.pixel_order import TILE_PIXELS, PixelOrder, order_pixels
 from backend.series_analysis import SeriesAnalysis
 from benchmarks.movies import SETTINGS, Movie
 
@@ -141,32 +144,55 @@ def _feed_preview(analysis: SeriesAnalysis, piece: FrameBatch) -> None:
     analysis.rings.radial.newest()
 
 
-def decode_events(movie: Movie) -> list[EventBatch]:
-    """Photon events of all pieces, for what begins after the decoder."""
-    with EventDecoder(movie.good, movie.info.detector.dtype) as decoder:
-        return [decoder.decode(piece) for piece in movie.pieces]
+@dataclass(frozen=True, slots=True)
+class DecodedMovie:
+    """Photon words of all frames, for what begins after the decoder.
+
+    Attributes
+    ----------
+    words : list of (PhotonWords, int)
+        Each full word, and how many frames it holds.
+    """
+
+    order: PixelOrder
+    words: list[tuple[PhotonWords, int]]
+
+
+def decode_words(movie: Movie) -> DecodedMovie:
+    """All frames of the movie, decoded; as many threads as processors."""
+    partition, detector = movie.partition, movie.info.detector
+    order = order_pixels(partition.cell_of_pixel, partition.rings * partition.sectors, TILE_PIXELS)
+    decoded: list[tuple[PhotonWords, int]] = []
+    with ThreadPoolExecutor() as pool:
+        decoder = WordDecoder(movie.good, order, detector.dtype, detector.saturation_value, pool)
+        for batch in movie.pieces:
+            for piece in pieces_within(batch, WORD_FRAMES):
+                first = int(piece.frame_numbers[0]) % WORD_FRAMES
+                words, frames = decoded.pop() if first else (PhotonWords(order), 0)
+                if not decoder.decode(piece, first, words).usable.all():
+                    raise RuntimeError("a frame of the movie cannot be decoded")
+                decoded.append((words, frames + len(piece.chunks)))
+    return DecodedMovie(order, decoded)
 
 
 @dataclass(frozen=True, slots=True)
 class TwoTimeRun:
-    """Maps of all rings, each shape (frame, frame), float32, nan on the diagonal; and how long they took."""
+    """Maps of all rings, shape (ring, frame, frame), float32, nan on the diagonal; and how long they took."""
 
-    maps: list[np.ndarray]
+    maps: np.ndarray
     seconds: float
 
 
-def run_two_time(
-    events: Iterable[EventBatch], partition: RingPartition, frames: int, threads: int
-) -> TwoTimeRun:
-    """Full maps of all rings from photon events, no binning, every pixel; up to ``threads`` threads."""
-    start = time.perf_counter()
-    # One bin more than frames: at the limit neighbours would be summed.
-    two_time = TwoTime(partition, 2 * frames, partition.cell_of_pixel.size)
-    for batch in events:
-        for index in range(len(batch.frame_numbers)):
-            two_time.add(*batch.frame(index))
-    maps = [two_time.result(ring) for ring in range(partition.rings)]
-    return TwoTimeRun(maps, time.perf_counter() - start)
+def run_two_time(decoded: DecodedMovie, partition: RingPartition, frames: int, threads: int) -> TwoTimeRun:
+    """Full maps of all rings from photon words, no binning, every pixel; up to ``threads`` threads."""
+    with ThreadPoolExecutor(threads) as pool:
+        # More bins than frames: at the limit neighbours would be summed.
+        two_time = TwoTime(partition, decoded.order, frames + 2, partition.cell_of_pixel.size, pool)
+        start = time.perf_counter()
+        for words, number in decoded.words:
+            two_time.add(words, number)
+        maps = two_time.results()
+        return TwoTimeRun(maps, time.perf_counter() - start)
 
 
 def stage_seconds(movie: Movie) -> dict[str, float]:

@@ -18,14 +18,14 @@ def measure(session: Session) -> list[Row]:
     peers, name = session.peers_with(movie)
     threads = session.choices.threads
     peers.call("load_events", name=name, threads=threads)
-    events = ours.decode_events(movie)
+    decoded = ours.decode_words(movie)
     rows = []
     for function, against, goal in (
         ("run_two_time_dense", "dense float32 X Xᵀ per ring", _DENSE_GOAL),
         ("run_two_time_sparse", "xpcs-correlator, transpose included", _SPARSE_GOAL),
     ):
         turns = interleave(
-            lambda: ours.run_two_time(events, movie.partition, movie.kind.frames, threads).seconds,
+            lambda: ours.run_two_time(decoded, movie.partition, movie.kind.frames, threads).seconds,
             _peer_call(session, function, name),
             session.choices.rounds,
         )

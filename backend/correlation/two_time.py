@@ -19,12 +19,12 @@ import numpy as np
 
 from backend.correlation import two_time_kernels as kernels
 from backend.correlation.two_time_kernels import BLOCK_BINS, GROUP_PIXELS, Bins
-from backend.correlation.two_time_products import make_map, multiply_bins, new_counters
+from backend.correlation.two_time_products import fill_map, multiply_bins, new_counters
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
 
-_SHARE_PIXELS = 64 * GROUP_PIXELS
+_SHARE_PIXELS = 256 * GROUP_PIXELS
 
 _Share = TypeVar("_Share")
 _Part = TypeVar("_Part")
@@ -167,36 +167,40 @@ class TwoTime:
         self._take_begun((first, last))
         if ring not in self._products:
             self._products = {ring: self._new_products(ring)}
-        return self._map(ring, gradient)
+        bins = self.frames // self.frames_per_bin
+        values = np.empty((bins, bins), np.float32)
+        self._fill_map(ring, gradient, values)
+        return values
 
-    def results(self, gradient: np.ndarray | None = None) -> list[np.ndarray]:
-        """Maps of all rings, as :meth:`result` gives them; when asked again, only new bins are multiplied.
+    def results(self, gradient: np.ndarray | None = None) -> np.ndarray:
+        """Maps of all rings, shape (ring, bin, bin), float32, as :meth:`result` gives them.
 
-        Memory: about 3 bytes for every ring and pair of bins, and what is returned.
+        The products are kept, so that when asked again, only new bins are multiplied. Memory: about 3 bytes for every
+        ring and pair of bins, beside what is returned.
 
         gradient : ndarray or None, shape (ring,)
         """
         self._take_begun((0, self._position.size))
-        rings = range(self._pixels.size)
-        factors = np.ones(self._pixels.size) if gradient is None else gradient
-        for ring in rings:
+        rings = self._pixels.size
+        bins = self.frames // self.frames_per_bin
+        factors = np.ones(rings) if gradient is None else gradient
+        for ring in range(rings):
             if ring not in self._products:
                 self._products[ring] = self._new_products(ring)
+        maps = np.empty((rings, bins, bins), np.float32)
         # The largest first, so that threads end together.
         order = np.argsort(-self._pixels, kind="stable").tolist()
-        maps = dict(
-            zip(order, self._share_out(lambda ring: self._map(ring, factors[ring]), order), strict=True)
-        )
-        return [maps[ring] for ring in rings]
+        for _ in self._share_out(lambda ring: self._fill_map(ring, factors[ring], maps[ring]), order):
+            pass
+        return maps
 
     def _new_products(self, ring: int) -> _RingProducts:
         return _RingProducts(self._start[ring], self._start[ring + 1], self._bits.shape[1])
 
-    def _map(self, ring: int, gradient: float) -> np.ndarray:
-        bins = self.frames // self.frames_per_bin
+    def _fill_map(self, ring: int, gradient: float, values: np.ndarray) -> None:
         products = self._products[ring]
-        products.multiply((self._bits[: self._planes], self._pixel_planes), bins)
-        return products.normalised(bins, gradient)
+        products.multiply((self._bits[: self._planes], self._pixel_planes), len(values))
+        products.normalise(gradient, values)
 
 
 class _RingProducts:
@@ -227,11 +231,11 @@ class _RingProducts:
         multiply_bins(photons, self._pixels, (self._known, bins), flat, self._layout, self._sums)
         self._known = bins
 
-    def normalised(self, bins: int, gradient: float) -> np.ndarray:
-        """Map of the first ``bins`` bins."""
-        sums = self._sums[:bins].astype(np.float64)
+    def normalise(self, gradient: float, values: np.ndarray) -> None:
+        """Write the map of the first bins."""
+        sums = self._sums[: len(values)].astype(np.float64)
         flat = self._counters.reshape(-1)
-        return make_map(flat, self._layout, sums, float(self._number), float(gradient))
+        fill_map(flat, self._layout, sums, float(self._number), float(gradient), values)
 
 
 def _mask(bits: int) -> int:

@@ -226,16 +226,20 @@ def _mirror(values: np.ndarray) -> None:
 
 
 @numba.njit(nogil=True, cache=True)
-def make_map(
-    counters: np.ndarray, layout: tuple[int, int], sums: np.ndarray, pixels: float, gradient: float
-) -> np.ndarray:
-    """The symmetric map, shape (bin, bin), float32; nan on the diagonal and where a bin has no photons.
+def fill_map(
+    counters: np.ndarray,
+    layout: tuple[int, int],
+    sums: np.ndarray,
+    pixels: float,
+    gradient: float,
+    values: np.ndarray,
+) -> None:
+    """Write the symmetric map, shape (bin, bin), float32; nan on the diagonal and where a bin has no photons.
 
     ``pixels * product / (sum * sum * gradient)``, in float64.
 
     sums : ndarray, shape (bin,), float64
     """
-    values = np.empty((sums.size, sums.size), np.float32)
     digits = np.empty(64 * _ROW_WORDS, np.uint64)
     products = np.empty(_ROW_BINS, np.float64)
     for t in range(sums.size):
@@ -246,4 +250,3 @@ def make_map(
             _normalise_row(products, sums[first:last], sums[t], pixels, gradient, part)
         values[t, t] = np.nan
     _mirror(values)
-    return values
