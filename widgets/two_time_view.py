@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 import pyqtgraph as pg
-from PyQt5.QtCore import QPointF, QRectF
-from PyQt5.QtWidgets import QHBoxLayout, QWidget
+from PyQt5.QtCore import QPointF
+from PyQt5.QtGui import QTransform
+from PyQt5.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
 from backend.snapshot import Snapshot, TwoTimePart
 from widgets.colour_bar import ColourBar
@@ -21,16 +22,22 @@ _STEPS = 256
 
 
 class TwoTimeView(ViewFrame):
-    """Map over both times in seconds; colours run from baseline to baseline plus contrast."""
+    """Map over both times, or over age and lag, in seconds; colours run from baseline to baseline plus contrast."""
 
     part_name = "two_time"
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Two-time", "Correlation of every moment with every other, for one ring.", parent)
         colours = pg.colormap.get(_MAP).getLookupTable(0.0, 1.0, _STEPS)[:, :3]
+        self.by_age = QToolButton(self)
+        self.by_age.setText("age")
+        self.by_age.setCheckable(True)
+        self.by_age.setToolTip("Show age (t₁ + t₂)/2 against lag t₂ - t₁ instead of both times.")
+        self.by_age.toggled.connect(self._turn)
+        self.header.addWidget(self.by_age)
         self.plot = CurvePlot()
         self.plot.setToolTip("Move the mouse to read values. Wheel zooms, double click resets.")
-        self.plot.label_axes("t₁ (s)", "t₂ (s)")
+        self._label_axes()
         self.plot.setAspectLocked(True)
         self.image = pg.ImageItem()
         self.image.setLookupTable(colours)
@@ -59,7 +66,8 @@ class TwoTimeView(ViewFrame):
         self._part = part
         side_s = part.bin_time_s * len(part.values)
         self.image.setImage(part.values, autoLevels=False, levels=(part.low, part.high))
-        self.image.setRect(QRectF(0.0, 0.0, side_s, side_s))
+        self.image.setTransform(_to_seconds(part.bin_time_s, self.by_age.isChecked()))
+        self.by_age.show()
         if side_s != self._side_s:
             self._side_s = side_s
             self.plot.forget_ranges()
@@ -73,23 +81,43 @@ class TwoTimeView(ViewFrame):
         )
         self._write_note()
 
+    def show_empty(self, sentence: str) -> None:
+        """Without a map there is nothing to turn."""
+        super().show_empty(sentence)
+        self.by_age.hide()
+
     def set_theme(self, theme: Theme) -> None:
         """Use the colours of ``theme`` around the map."""
         self.plot.set_theme(theme)
         self.plot.setBackground(theme.panel)
         self.bar.set_theme(theme)
+        self._label_axes()
         super().set_theme(theme)
 
-    def reading_at(self, t1_s: float, t2_s: float) -> str:
-        """Both times and g2 at this point of the map, in words; empty outside the map and on its diagonal."""
+    def _turn(self) -> None:
+        self._label_axes()
+        self.plot.forget_ranges()
+        self._side_s = 0.0
+        self.redraw()
+
+    def _label_axes(self) -> None:
+        names = ("age (s)", "lag (s)") if self.by_age.isChecked() else ("t₁ (s)", "t₂ (s)")
+        self.plot.label_axes(*names)
+
+    def reading_at(self, x_s: float, y_s: float) -> str:
+        """Both times, or age and lag, and g2 at this point, in words; empty outside the map and on its diagonal."""
         part = self._part
         if part is None:
             return ""
+        by_age = self.by_age.isChecked()
+        t1_s, t2_s = (x_s - 0.5 * y_s, x_s + 0.5 * y_s) if by_age else (x_s, y_s)
         column, row = math.floor(t1_s / part.bin_time_s), math.floor(t2_s / part.bin_time_s)
         side = len(part.values)
         if not (0 <= row < side and 0 <= column < side and np.isfinite(part.values[row, column])):
             return ""
-        return f"t₁ {three_digits(t1_s)} s · t₂ {three_digits(t2_s)} s · g2 {part.values[row, column]:.4f}"
+        first, second = ("age", "lag") if by_age else ("t₁", "t₂")
+        value = part.values[row, column]
+        return f"{first} {three_digits(x_s)} s · {second} {three_digits(y_s)} s · g2 {value:.4f}"
 
     def _move(self, scene_position: QPointF | None) -> None:
         self._cursor = scene_position
@@ -104,6 +132,13 @@ class TwoTimeView(ViewFrame):
             point = self.plot.getViewBox().mapSceneToView(self._cursor)
             reading = self.reading_at(point.x(), point.y())
         self.note.setText(reading or _summary(self._part))
+
+
+def _to_seconds(bin_time_s: float, by_age: bool) -> QTransform:
+    """From bins of t1 and t2 to seconds of both, or to seconds of age and lag."""
+    if by_age:
+        return QTransform(0.5 * bin_time_s, -bin_time_s, 0.5 * bin_time_s, bin_time_s, 0.0, 0.0)
+    return QTransform.fromScale(bin_time_s, bin_time_s)
 
 
 def _summary(part: TwoTimePart) -> str:

@@ -78,7 +78,7 @@ class TwoTime:
         self.pixel_fraction = self._pixels / partition.ring_pixels
         blocks = -(-self._max_bins // BLOCK_BINS)
         self._bits = np.zeros((1, blocks, self._position.size), np.uint64)
-        self._pixel_planes = np.zeros(self._position.size, np.uint8)
+        self._pixel_planes = np.ones(self._position.size, np.uint8)
         self._planes = 0
         self._words: PhotonWords | None = None
         self._begun: tuple[int, int] | None = None

@@ -33,7 +33,7 @@ _FIELDS = np.array(
 """Lower half of every field of 2, 4, ... 64 bits, and all bits."""
 
 Bins = tuple[np.ndarray, np.ndarray]
-"""Photons of the bins, shape (plane, block, pixel), uint64; number of planes of each pixel, shape (pixel,), uint8."""
+"""Photons of the bins, shape (plane, block, pixel), uint64; planes of each pixel, at least 1, shape (pixel,), uint8."""
 
 
 @numba.njit(nogil=True, cache=True)
@@ -118,7 +118,8 @@ def _add_words(
         found = _one_bit_of_fields(words, bit, level, shift, carry)
         to = plane + bit
         while found != np.uint64(0):
-            _note_plane(carry, np.uint8(to + 1), pixel_planes[first:last])
+            if to > 0:
+                _note_plane(carry, np.uint8(to + 1), pixel_planes[first:last])
             found = _add_with_carry(bits[to, block, first:last], carry)
             to += 1
             used = max(used, to)
@@ -129,8 +130,8 @@ def _add_words(
 def _note_plane(words: np.ndarray, plane: np.uint8, planes: np.ndarray) -> None:
     """Note for each word that is not 0 that at least this many planes are in use."""
     for i in range(words.size):
-        if words[i] != np.uint64(0) and planes[i] < plane:
-            planes[i] = plane
+        noted = plane if words[i] != np.uint64(0) else np.uint8(0)
+        planes[i] = max(planes[i], noted)
 
 
 @numba.njit(nogil=True, cache=True)

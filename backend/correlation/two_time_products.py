@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 from backend.correlation.two_time_kernels import BLOCK_BINS, GROUP_PIXELS, Bins, bits_between, turn
-from backend.machine_intrinsics import count_eight_rows, count_set_bits
+from backend.machine_intrinsics import count_eight_rows, count_trailing_zeros
 
 SET_PIXELS = 4 * GROUP_PIXELS
 """Pixels whose past fits into a fast cache."""
@@ -93,8 +93,8 @@ def _add_set(
         return
     rows_of_bits, counter_words = layout
     _collect_past(pixel, planes, bits, (bins[1] - 1) // BLOCK_BINS + 1, rows_of_bits, past)
-    numbers = np.empty((BLOCK_BINS + 1) * _LIST_ROOM, np.uint16)
-    ends = np.empty(BLOCK_BINS + 1, np.uint64)
+    numbers = np.empty(BLOCK_BINS * _LIST_ROOM, np.uint16)
+    ends = np.empty(BLOCK_BINS, np.uint64)
     carry = np.empty(_ROW_WORDS, np.uint64)
     for block in range(bins[0] // BLOCK_BINS, (bins[1] - 1) // BLOCK_BINS + 1):
         first = max(bins[0] - BLOCK_BINS * block, 0)
@@ -120,22 +120,17 @@ def _collect_past(
     """Copy the bins of each pixel side by side: rows of 512 bits; the row after the last pixel is empty."""
     for plane in range(planes):
         for row in range(rows_of_bits):
-            start = (plane * rows_of_bits + row) * (SET_PIXELS + 1) * _ROW_WORDS
+            first_block = row * _ROW_WORDS
+            start = np.uint64((plane * rows_of_bits + row) * (SET_PIXELS + 1) * _ROW_WORDS)
+            full = min(blocks - first_block, _ROW_WORDS)
+            for i in range(pixel.size):
+                at = start + np.uint64(_ROW_WORDS * i)
+                for word in range(full):
+                    past[at + np.uint64(word)] = bits[plane, first_block + word, pixel[i]]
+                for word in range(full, _ROW_WORDS):
+                    past[at + np.uint64(word)] = 0
             for word in range(_ROW_WORDS):
-                block = row * _ROW_WORDS + word
-                if block < blocks:
-                    for i in range(pixel.size):
-                        past[start + _ROW_WORDS * i + word] = bits[plane, block, pixel[i]]
-                else:
-                    for i in range(pixel.size):
-                        past[start + _ROW_WORDS * i + word] = 0
-                past[start + _ROW_WORDS * SET_PIXELS + word] = 0
-
-
-@numba.njit(nogil=True, cache=True)
-def _lowest_bit(word: np.uint64) -> np.int64:
-    """Position of the lowest set bit; 64 if there is none."""
-    return count_set_bits(~word & (word - _ONE))
+                past[start + np.uint64(SET_PIXELS * _ROW_WORDS + word)] = 0
 
 
 @numba.njit(nogil=True, cache=True)
@@ -144,27 +139,26 @@ def _list_pixels(
 ) -> None:
     """List for each bin of a block which of the pixels have its bit set, filled up to eight with the empty one.
 
-    ends : ndarray, shape (65,), uint64
-        Set to the end of the list of each bin in ``numbers``; the last is for what belongs to no bin.
+    ends : ndarray, shape (64,), uint64
+        Set to the end of the list of each bin in ``numbers``.
     """
-    for number in range(BLOCK_BINS + 1):
-        ends[number] = _LIST_ROOM * number
-    nowhere = np.uint64(_LIST_ROOM * BLOCK_BINS)
+    for t in range(BLOCK_BINS):
+        ends[t] = _LIST_ROOM * t
+    # Half of the words of a sparse series are empty, without a pattern: sorted out first, so that no branch has to be
+    # guessed.
+    filled = np.empty(pixel.size + 1, np.uint16)
+    number = np.uint64(0)
     for i in range(pixel.size):
+        filled[number] = i
+        number += np.uint64((words[pixel[i]] & mask) != np.uint64(0))
+    for i in filled[:number]:
         left = words[pixel[i]] & mask
-        # Most words have at most two bits: noted without looking, so that no branch has to be guessed.
-        for _ in range(2):
-            t = np.uint64(_lowest_bit(left))
-            numbers[ends[t]] = i
-            ends[t] += _ONE
-            left &= left - _ONE
-        ends[BLOCK_BINS] = nowhere
         while left != np.uint64(0):
-            t = np.uint64(_lowest_bit(left))
-            numbers[ends[t]] = i
-            ends[t] += _ONE
+            end = ends[count_trailing_zeros(left)]
+            numbers[end] = i
+            ends[count_trailing_zeros(left)] = end + _ONE
             left &= left - _ONE
-    for end in ends[:BLOCK_BINS]:
+    for end in ends:
         for more in range(np.uint64(8)):
             numbers[end + more] = SET_PIXELS
 
@@ -194,25 +188,28 @@ def _count_rows(
 
 
 @numba.njit(nogil=True, cache=True)
-def _read_row(counters: np.ndarray, at: int, words: int, digits: np.ndarray, products: np.ndarray) -> None:
-    """Turn the digits of 512 counters into numbers; shape (512,), float64."""
+def _read_digits(counters: np.ndarray, at: int, words: int, digits: np.ndarray) -> None:
+    """Turn the digits of 512 counters into numbers, in an order of their own: bin 64 w + i stands at 8 i + w."""
     used = min(words, digits.size)
-    for i in range(used):
-        digits[i] = counters[at + i]
-    for i in range(used, digits.size):
-        digits[i] = 0
+    digits[:used] = counters[at : at + used]
+    digits[used:] = 0
     turn(digits)
-    for word in range(_ROW_WORDS):
-        for i in range(BLOCK_BINS):
-            products[BLOCK_BINS * word + i] = np.float64(digits[_ROW_WORDS * i + word])
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _normalise_row(
     products: np.ndarray, sums: np.ndarray, photons: float, pixels: float, gradient: float, values: np.ndarray
 ) -> None:
-    for s in range(values.size):
-        values[s] = pixels * products[s] / (photons * sums[s] * gradient)
+    for i in range(values.size):
+        values[i] = pixels * np.float64(products[i]) / (photons * sums[i] * gradient)
+
+
+@numba.njit(nogil=True, cache=True)
+def _in_order_of_digits(sums: np.ndarray, ordered: np.ndarray) -> None:
+    """Write the sums of the bins of each row as ``_read_digits`` orders products; shape (row, 512), float64."""
+    for s in range(sums.size):
+        row, inside = divmod(s, _ROW_BINS)
+        ordered[row, _ROW_WORDS * (inside % BLOCK_BINS) + inside // BLOCK_BINS] = sums[s]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -240,13 +237,17 @@ def fill_map(
 
     sums : ndarray, shape (bin,), float64
     """
-    digits = np.empty(64 * _ROW_WORDS, np.uint64)
-    products = np.empty(_ROW_BINS, np.float64)
+    digits = np.empty(_ROW_BINS, np.uint64)
+    normalised = np.empty(_ROW_BINS, np.float32)
+    ordered = np.zeros((layout[0], _ROW_BINS), np.float64)
+    _in_order_of_digits(sums, ordered)
     for t in range(sums.size):
         for row in range(-(-t // _ROW_BINS)):
-            _read_row(counters, (t * layout[0] + row) * layout[1], layout[1], digits, products)
-            first, last = row * _ROW_BINS, min((row + 1) * _ROW_BINS, t)
-            part = values[t, first:last]
-            _normalise_row(products, sums[first:last], sums[t], pixels, gradient, part)
+            _read_digits(counters, (t * layout[0] + row) * layout[1], layout[1], digits)
+            _normalise_row(digits, ordered[row], sums[t], pixels, gradient, normalised)
+            for word in range(_ROW_WORDS):
+                first = row * _ROW_BINS + BLOCK_BINS * word
+                for i in range(min(BLOCK_BINS, t - first)):
+                    values[t, first + i] = normalised[_ROW_WORDS * i + word]
         values[t, t] = np.nan
     _mirror(values)

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 from example_snapshots import MISSING, empty, example, with_confirmed
-from PyQt5.QtCore import QEvent, Qt
+from PyQt5.QtCore import QEvent, QPointF, Qt
 from PyQt5.QtWidgets import QApplication
 
 from backend.snapshot import Snapshot, VerdictState
@@ -294,6 +294,25 @@ def test_two_time_reads_the_value_under_the_cursor(shown) -> None:
     assert words.endswith(f"g2 {part.values[20, 10]:.4f}")
     assert view.reading_at(10.5 * part.bin_time_s, 10.5 * part.bin_time_s) == ""
     assert view.reading_at(-1.0, 2.0) == ""
+
+
+def test_two_time_by_age_and_lag(qtbot, shown) -> None:
+    view = shown(TwoTimeView)
+    snapshot = example()
+    view.show_snapshot(snapshot)
+    part = snapshot.two_time
+    qtbot.mouseClick(view.by_age, Qt.LeftButton)
+    assert view.plot.getAxis("bottom").labelText == "age (s)"
+    # The middle of the bin at column 10, row 20.
+    point = view.image.mapToView(QPointF(10.5, 20.5))
+    assert point.x() == pytest.approx(15.5 * part.bin_time_s)
+    assert point.y() == pytest.approx(10 * part.bin_time_s)
+    words = view.reading_at(point.x(), point.y())
+    assert words.startswith("age") and words.endswith(f"g2 {part.values[20, 10]:.4f}")
+    assert view.reading_at(0.1 * part.bin_time_s, 10 * part.bin_time_s) == ""
+    qtbot.mouseClick(view.by_age, Qt.LeftButton)
+    assert view.plot.getAxis("bottom").labelText == "t₁ (s)"
+    assert view.image.mapToView(QPointF(10.5, 20.5)).y() == pytest.approx(20.5 * part.bin_time_s)
 
 
 def test_the_reading_stays_while_frames_come_in(qtbot, shown) -> None:
