@@ -10,6 +10,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 
@@ -269,8 +270,10 @@ def _add_three(builder: Any, first: Any, second: Any, third: Any) -> tuple[Any, 
     return builder.xor(odd, third), carry
 
 
-def _add_pairs(builder: Any, total: Any, values: list[Any]) -> tuple[Any, list[Any]]:
-    """Add an even number of bits to ``total``; returns it and the carries, half as many."""
+def _add_bits(builder: Any, total: Any, values: list[Any]) -> tuple[Any, list[Any]]:
+    """Add one bit, or an even number of them, to ``total``; returns it and the carries, half as many."""
+    if len(values) == 1:
+        return builder.xor(total, values[0]), [builder.and_(total, values[0])]
     carries = []
     for first, second in zip(values[::2], values[1::2], strict=True):
         total, carry = _add_three(builder, total, first, second)
@@ -279,38 +282,53 @@ def _add_pairs(builder: Any, total: Any, values: list[Any]) -> tuple[Any, list[A
 
 
 @intrinsic
-def count_eight_rows(
-    typing_context: Any, counters: Any, to: Any, rows: Any, start: Any, numbers: Any, at: Any, carry: Any
+def count_rows(
+    typing_context: Any,
+    counters: Any,
+    to: Any,
+    rows: Any,
+    start: Any,
+    numbers: Any,
+    at: Any,
+    eights: Any,
+    carry: Any,
 ) -> Any:
-    """Count the bits of eight rows of 512 bits in 512 counters; returns 0 unless some counter overflows.
+    """Count the bits of 8 to 128 rows of 512 bits in 512 counters; returns 0 unless some counter overflows.
 
-    Row n is ``rows[start + 8 n:start + 8 n + 8]``; the numbers of the rows are ``numbers[at:at + 8]``, uint16. Bit k
-    of the counters is ``counters[to + 8 k:to + 8 k + 8]``, k = 0..7; what overflows them is left in ``carry[:8]``.
+    Row n is ``rows[start + 8 n:start + 8 n + 8]``; the numbers of the rows are ``numbers[at:at + 8 * eights]``, uint16.
+    Bit k of the counters is ``counters[to + 8 k:to + 8 k + 8]``, k = 0..7; what overflows them is left in
+    ``carry[:8]``. Meanwhile the counters stay in registers.
     """
-    signature = types.uint64(counters, types.int64, rows, types.int64, numbers, types.int64, carry)
+    signature = types.uint64(
+        counters, types.int64, rows, types.int64, numbers, types.int64, types.int64, carry
+    )
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        counters, to, rows, start, numbers, at, carry = arguments
-        of_counters, of_rows, of_carry = (signature.args[i] for i in (0, 2, 6))
-        wide = ir.IntType(64)
-
-        def counter(plane: int) -> Any:
-            return builder.add(to, ir.Constant(wide, 8 * plane))
-
+        counters, to, rows, start, numbers, at, eights, carry = arguments
+        of_counters, of_rows, of_carry = (signature.args[i] for i in (0, 2, 7))
         listed = context.make_array(signature.args[4])(context, builder, numbers).data
-        values = []
-        for i in range(8):
-            number = builder.load(builder.gep(listed, [builder.add(at, ir.Constant(wide, i))]))
-            place = builder.shl(builder.zext(number, wide), ir.Constant(wide, 3))
-            values.append(_load_eight(context, builder, of_rows, rows, builder.add(start, place)))
-        for plane in range(8):
-            held = _load_eight(context, builder, of_counters, counters, counter(plane))
-            if len(values) > 1:
-                held, values = _add_pairs(builder, held, values)
-            else:
-                held, values = builder.xor(held, values[0]), [builder.and_(held, values[0])]
-            _store_eight(context, builder, of_counters, counters, counter(plane), held)
-        _store_eight(context, builder, of_carry, carry, ir.Constant(wide, 0), values[0])
-        return _non_zero(builder, values[0])
+        wide = ir.IntType(64)
+        places = [builder.add(to, ir.Constant(wide, 8 * plane)) for plane in range(8)]
+        held = [
+            cgutils.alloca_once_value(builder, _load_eight(context, builder, of_counters, counters, place))
+            for place in places
+        ]
+        overflow = cgutils.alloca_once_value(builder, ir.Constant(_EIGHT, [0] * 8))
+        with cgutils.for_range(builder, eights, intp=wide) as loop:
+            first = builder.add(at, builder.shl(loop.index, ir.Constant(wide, 3)))
+            values = []
+            for i in range(8):
+                number = builder.load(builder.gep(listed, [builder.add(first, ir.Constant(wide, i))]))
+                row = builder.add(start, builder.shl(builder.zext(number, wide), ir.Constant(wide, 3)))
+                values.append(_load_eight(context, builder, of_rows, rows, row))
+            for digit in held:
+                total, values = _add_bits(builder, builder.load(digit), values)
+                builder.store(total, digit)
+            builder.store(builder.or_(builder.load(overflow), values[0]), overflow)
+        for digit, place in zip(held, places, strict=True):
+            _store_eight(context, builder, of_counters, counters, place, builder.load(digit))
+        left = builder.load(overflow)
+        _store_eight(context, builder, of_carry, carry, ir.Constant(wide, 0), left)
+        return _non_zero(builder, left)
 
     return signature, generate

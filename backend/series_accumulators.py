@@ -38,7 +38,7 @@ class RingAccumulators:
         self.partition = partition
         self.multitau = MultiTau(partition, order, settings.correlation.lags_per_level, DAMAGE_LAGS, pool)
         self.two_time = TwoTime(
-            partition, order, settings.two_time.max_bins, settings.two_time.pixels_per_ring
+            partition, order, settings.two_time.max_bins, settings.two_time.pixels_per_ring, pool
         )
         self.radial = RadialIntensity(partition, _SHOWN_FRAMES)
         frame_time_s = info.frame_time_s or 1.0

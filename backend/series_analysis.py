@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +19,7 @@ from backend.series_accumulators import RingAccumulators, SeriesAccumulators
 from backend.set_aside import SetAside
 from backend.settings import Settings
 from backend.snapshot import RingFit
+from backend.worker_pool import worker_pool
 
 _FIRST_FRAMES = 20
 _LONGEST_GAP = 100_000
@@ -63,7 +62,6 @@ class SeriesAnalysis:
         self.frames_missing = 0
         self._waiting: list[FrameBatch] = []
         self._waiting_frames = 0
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="analyse")
         self._next_frame = 0
         self._ring_fits: RingFits | None = None
         self._ended = False
@@ -105,9 +103,8 @@ class SeriesAnalysis:
         return said + self._work_off(rest)
 
     def finish(self) -> list[Assessment]:
-        """No more frames will come: work off what was kept, end the threads."""
+        """No more frames will come: work off what was kept."""
         said = self._begin() if self.plan is None and self._waiting else []
-        self._pool.shutdown(wait=True)
         if self._ring_fits is not None:
             self._ring_fits.close()
         self._ended = True
@@ -115,7 +112,7 @@ class SeriesAnalysis:
 
     def _begin(self) -> list[Assessment]:
         self.plan = plan_series(self.info, self.settings, self._waiting)
-        self.sums = SeriesAccumulators(self.plan, self.info, self.settings, self._pool)
+        self.sums = SeriesAccumulators(self.plan, self.info, self.settings, worker_pool())
         if self.plan.partition is not None:
             self._ring_fits = RingFits(
                 self.info.frame_time_s or 1.0, self.plan.partition.q_inv_nm, self.settings.correlation

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 from backend.correlation.two_time_kernels import BLOCK_BINS, GROUP_PIXELS, Bins, bits_between, turn
-from backend.machine_intrinsics import count_eight_rows, count_trailing_zeros
+from backend.machine_intrinsics import count_rows, count_set_bits, count_trailing_zeros
 
 SET_PIXELS = 4 * GROUP_PIXELS
 """Pixels whose past fits into a fast cache."""
@@ -24,6 +24,9 @@ _ROW_WORDS = 8
 _ROW_BINS = BLOCK_BINS * _ROW_WORDS
 _LIST_ROOM = SET_PIXELS + 8
 """Places in a list of pixels; up to eight are written to behind the last pixel."""
+
+_ROWS_AT_ONCE = 128
+"""So many that eight digits overflow once at most."""
 
 _SQUARE = 32
 _ONE = np.uint64(1)
@@ -144,20 +147,27 @@ def _list_pixels(
     """
     for t in range(BLOCK_BINS):
         ends[t] = _LIST_ROOM * t
-    # Half of the words of a sparse series are empty, without a pattern: sorted out first, so that no branch has to be
-    # guessed.
-    filled = np.empty(pixel.size + 1, np.uint16)
-    number = np.uint64(0)
+    # Half of the words of a sparse series are empty and most others have one bit or two, without a pattern. So both
+    # loops do the same in every turn: a branch would mostly be guessed wrong.
+    filled, bits = np.empty(pixel.size + 2, np.uint16), np.empty(pixel.size + 2, np.uint64)
+    at = np.uint64(0)
+    photons = np.int64(0)
     for i in range(pixel.size):
-        filled[number] = i
-        number += np.uint64((words[pixel[i]] & mask) != np.uint64(0))
-    for i in filled[:number]:
-        left = words[pixel[i]] & mask
-        while left != np.uint64(0):
-            end = ends[count_trailing_zeros(left)]
-            numbers[end] = i
-            ends[count_trailing_zeros(left)] = end + _ONE
-            left &= left - _ONE
+        word = words[pixel[i]] & mask
+        filled[at], bits[at] = i, word
+        at += np.uint64(word != np.uint64(0))
+        photons += count_set_bits(word)
+    bits[at] = bits[at + _ONE] = ~np.uint64(0)
+    at = np.uint64(0)
+    left = bits[at]
+    for _ in range(photons):
+        t = count_trailing_zeros(left)
+        end = ends[t]
+        numbers[end] = filled[at]
+        ends[t] = end + _ONE
+        left &= left - _ONE
+        at += np.uint64(left == np.uint64(0))
+        left = bits[at] if left == np.uint64(0) else left
     for end in ends:
         for more in range(np.uint64(8)):
             numbers[end + more] = SET_PIXELS
@@ -174,9 +184,11 @@ def _count_rows(
     carry: np.ndarray,
 ) -> None:
     """Add the past of the listed pixels to the counters, from the digit at ``to`` on."""
-    for at in range(listed[0], listed[1], 8):
+    for at in range(listed[0], listed[1], _ROWS_AT_ONCE):
+        # The list is filled up to whole eights.
+        eights = (min(listed[1] - at, _ROWS_AT_ONCE) + 7) >> 3
         digit = to + 8 * _ROW_WORDS
-        left = count_eight_rows(counters, to, past, start, numbers, at, carry)
+        left = count_rows(counters, to, past, start, numbers, at, eights, carry)
         while left != np.uint64(0):
             left = np.uint64(0)
             for word in range(_ROW_WORDS):
