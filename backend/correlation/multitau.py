@@ -23,7 +23,8 @@ import numpy as np
 
 from backend.correlation.count_levels import CountLevel
 from backend.correlation.ring_sums import RingSums
-from backend.correlation.word_correlation import Lags, Room, Sums, correlate_words, new_room, new_sums
+from backend.correlation.run_products import Lags, Room, Sums, new_room, new_sums
+from backend.correlation.word_correlation import correlate_words
 from backend.correlation.word_products import in_frame_order
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords

@@ -85,6 +85,31 @@ def _ends_as_it_repeats(
 
 
 @numba.njit(nogil=True, cache=True)
+def _finish_repeating(
+    source: np.ndarray,
+    at: int,
+    stop: int,
+    target: np.ndarray,
+    out: int,
+    distance: int,
+    length: int,
+    size: int,
+    plane_bytes: int,
+) -> int:
+    """If the last match and the literals after it only repeat planes, write one of them; bytes in all, or 0 if not."""
+    if plane_bytes % distance != 0:
+        return 0
+    # From out - distance on the bytes repeat, so the first whole plane after that equals all that follow.
+    needed = (-(-(out - MARGIN - distance) // plane_bytes) + 1) * plane_bytes
+    end = MARGIN + size
+    if needed >= size or not _ends_as_it_repeats(source, at, stop, target, out, distance, length, end):
+        return 0
+    if needed > out - MARGIN:
+        _copy_match(target, out, distance, needed + MARGIN - out)
+    return needed
+
+
+@numba.njit(nogil=True, cache=True)
 def lz4_decode_planes(
     source: np.ndarray, start: int, stop: int, target: np.ndarray, size: int, plane_bytes: int
 ) -> int:
@@ -131,13 +156,9 @@ def lz4_decode_planes(
         length += 4
         if distance == 0 or distance > out - MARGIN or length > end - out:
             return DAMAGED
-        # Only the last match of a block can be the one; divisions are slow.
-        if length > plane_bytes > 0 and end - out - length < 16 and plane_bytes % distance == 0:
-            # From out - distance on the bytes repeat, so the first whole plane after that equals all that follow.
-            needed = (-(-(out - MARGIN - distance) // plane_bytes) + 1) * plane_bytes
-            if needed < size and _ends_as_it_repeats(source, at, stop, target, out, distance, length, end):
-                if needed > out - MARGIN:
-                    _copy_match(target, out, distance, needed + MARGIN - out)
+        if length > plane_bytes > 0 and end - out - length < 16:
+            needed = _finish_repeating(source, at, stop, target, out, distance, length, size, plane_bytes)
+            if needed > 0:
                 return needed
         _copy_match(target, out, distance, length)
         out += length

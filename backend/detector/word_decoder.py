@@ -21,6 +21,7 @@ from backend.detector.bitshuffle_chunk import (
     check_header,
 )
 from backend.detector.event_decoder import mask_words
+from backend.detector.frame_rows import Words, rows_size
 from backend.detector.lz4_blocks import MARGIN
 from backend.frames import FrameBatch
 from backend.photon_words import WORD_FRAMES, PhotonWords
@@ -155,7 +156,7 @@ class WordDecoder:
     def _room(self, pixels: int) -> _Room:
         """Scratch of this thread for blocks of this many pixels."""
         room: _Room | None = getattr(self._rooms, "room", None)
-        size = kernels.rows_size(pixels)
+        size = rows_size(pixels)
         if room is None or room.rows.size < size:
             block = np.zeros(MAX_BLOCK_BYTES + 2 * MARGIN, np.uint8)
             room = self._rooms.room = _Room(block, np.zeros(size, np.uint64))
@@ -174,7 +175,7 @@ class WordDecoder:
             np.maximum(status, part, out=status)
         return planes
 
-    def _put_plain(self, stored: _Stored, fresh: bool, target: kernels.Words) -> int:
+    def _put_plain(self, stored: _Stored, fresh: bool, target: Words) -> int:
         frame_bytes = self._frame_pixels * self._dtype.itemsize
         stored.status[stored.chunks[1] != frame_bytes] = WRONG_SIZE
 
@@ -196,7 +197,7 @@ class WordDecoder:
         first: int,
         size: int,
         fresh: bool,
-        target: kernels.Words,
+        target: Words,
         status: np.ndarray,
     ) -> int:
         rows = self._room(size).rows
@@ -214,7 +215,7 @@ class WordDecoder:
             status,
         )
 
-    def _put_bitshuffle_lz4(self, stored: _Stored, fresh: bool, target: kernels.Words) -> int:
+    def _put_bitshuffle_lz4(self, stored: _Stored, fresh: bool, target: Words) -> int:
         # All frames of a series have blocks of one size; the one that most have is right.
         headers = [check_header(chunk, self._frame_pixels, self._dtype.itemsize) for chunk in stored.held]
         found = [block_pixels for status, block_pixels in headers if status == OK]
@@ -225,7 +226,7 @@ class WordDecoder:
             target[0][0] = 0
         return 1
 
-    def _put_blocks(self, stored: _Stored, block_pixels: int, fresh: bool, target: kernels.Words) -> int:
+    def _put_blocks(self, stored: _Stored, block_pixels: int, fresh: bool, target: Words) -> int:
         blocks = blocks_of(self._frame_pixels, block_pixels)
         edges = np.zeros((stored.bits.size, blocks + 1), np.int64)
         sizes = (block_pixels, self._frame_pixels, self._dtype.itemsize)

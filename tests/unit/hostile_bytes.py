@@ -15,8 +15,9 @@ from filter_chunks import filter_chunk, random_frame
 from backend.detector import bitshuffle_chunk as chunks
 from backend.detector.bitshuffle_lz4 import chunk_events
 from backend.detector.event_decoder import mask_words
+from backend.detector.frame_rows import rows_size
 from backend.detector.lz4_blocks import MARGIN, lz4_decode_planes
-from backend.detector.word_kernels import index_chunks, put_blocks, put_plain, rows_size
+from backend.detector.word_kernels import index_chunks, put_blocks, put_plain
 from backend.photon_words import PLANES
 from backend.pixel_order import order_pixels
 

@@ -14,7 +14,7 @@ from speckle_movie import block_partition
 from word_movies import add_frames, correlate, order_of, random_counts, random_partition
 
 from backend.correlation.multitau import MultiTau, MultiTauResult, jackknife_error
-from backend.correlation.word_correlation import VALUES
+from backend.correlation.run_products import VALUES
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 

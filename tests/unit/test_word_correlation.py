@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy_twins import cell_sums, lagged_products, occurrences, ring_cells
 from word_movies import order_of, put_frames, random_counts, random_partition
 
-from backend.correlation.word_correlation import VALUES, Lags, Sums, correlate_words, new_room, new_sums
+from backend.correlation.run_products import VALUES, Lags, Sums, new_room, new_sums
+from backend.correlation.word_correlation import correlate_words
 from backend.correlation.word_products import in_frame_order
 from backend.photon_events import RingPartition
 from backend.photon_words import PhotonWords
