@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from backend.correlation import two_time
 from backend.detector.event_decoder import EventDecoder
 from backend.frames import DetectorInfo, FrameBatch, SeriesInfo
 from backend.series_analysis import SeriesAnalysis
@@ -29,6 +30,7 @@ def warm_up() -> None:
         result = analysis.g2()
         if result is not None:
             two_time_part(analysis, 0, result)
+    two_time.warm_up()
     with EventDecoder(np.ones((1, 8), bool), np.dtype(np.uint16), threads=1) as decoder:
         decoder.decode(
             FrameBatch(

@@ -6,6 +6,10 @@ because products of sums are sums of products. The diagonal is left out: it woul
 
 The binned photons of all rings are kept, but products are formed only for the ring that is asked for, and only for
 bins that are new since it was asked for last.
+
+All bins have the same length. Rows that get coarser with age (a multi-tau map) would keep the newest frames apart, but
+g2 shows short lags much better; what the map is for, ageing and sudden changes, is seen on equal axes, and a map with
+steps in its noise would look like a change of the sample.
 """
 
 from __future__ import annotations
@@ -201,6 +205,13 @@ class TwoTime:
         products = self._products[ring]
         products.multiply((self._bits[: self._planes], self._pixel_planes), len(values))
         products.normalise(gradient, values)
+
+
+def warm_up() -> None:
+    """Compile, or load from the disk, the kernels that a short series does not come to."""
+    bits = np.zeros((2, 1, 1), np.uint64)
+    kernels.halve((bits, np.ones(1, np.uint8)), 1)
+    kernels.clear_bins(bits, 1, 0, np.uint64(1), (0, 1))
 
 
 class _RingProducts:

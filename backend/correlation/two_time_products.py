@@ -67,7 +67,7 @@ def multiply_bins(
     planes = bits.shape[0]
     sums[bins[0] : bins[1]] = 0
     past = np.empty(planes * layout[0] * (SET_PIXELS + 1) * _ROW_WORDS, np.uint64)
-    chosen = np.empty(SET_PIXELS, np.uint64)
+    chosen = np.empty(SET_PIXELS, np.int64)
     for digits in range(1, planes + 1):
         size = 0
         for pixel in range(pixels[0], pixels[1]):
