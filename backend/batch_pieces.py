@@ -22,7 +22,12 @@ def chosen_from(batch: FrameBatch, positions: list[int]) -> FrameBatch:
 
 
 def pieces_within(batch: FrameBatch, frames: int) -> list[FrameBatch]:
-    """The batch, cut wherever the next frame lies in another of the intervals of ``frames`` frames."""
+    """The batch, cut wherever the next frame lies in another of the intervals of ``frames`` frames.
+
+    An empty batch has no pieces.
+    """
+    if not batch.chunks:
+        return []
     edges = np.flatnonzero(np.diff(batch.frame_numbers // frames)) + 1
     bounds = [0, *edges.tolist(), len(batch.chunks)]
     return [part_of(batch, first, last) for first, last in zip(bounds, bounds[1:], strict=False)]

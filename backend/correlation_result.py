@@ -41,6 +41,8 @@ class CorrelationResult:
         Pixels per ring.
     mean_image : ndarray, shape (y, x), float32
         Photons per pixel and frame; nan where masked.
+    occurrences : ndarray, shape (ring, 8), int64
+        How often a pixel had 0, 1, ... 6, and 7 or more photons in a frame: P(k) before it is divided by its sum.
     contrast, contrast_err : ndarray, shape (ring,), float64
         Speckle contrast of single frames (unbiased) and its error.
     fits : tuple of RingFit or None
@@ -72,6 +74,7 @@ class CorrelationResult:
     frame_numbers: np.ndarray
     ring_pixels: np.ndarray
     mean_image: np.ndarray
+    occurrences: np.ndarray
     contrast: np.ndarray
     contrast_err: np.ndarray
     fits: tuple[RingFit | None, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from backend.errors import SeriesError
 from backend.first_frames import SeriesPlan
 from backend.frames import FrameBatch, SeriesEnded, SeriesStarted, SourceNotice
 from backend.program_version import PROGRAM_VERSION
+from backend.series_accumulators import RingAccumulators
 from backend.series_run import SeriesRun
 from backend.settings import Settings
 
@@ -91,7 +93,6 @@ def result_of(run: SeriesRun) -> CorrelationResult:
         raise _not_correlated(run)
     if result is None or sums.rings is None:
         raise _not_correlated(run)
-    rings = sums.rings
     shape = run.info.detector.shape_yx
     image = sums.image
     counts = image.counts.reshape(shape) / max(image.frames, 1)
@@ -104,14 +105,8 @@ def result_of(run: SeriesRun) -> CorrelationResult:
         lag_frames=result.lag_frames[1:],
         g2=result.g2[:, 1:],
         g2_err=result.g2_err[:, 1:],
-        q_inv_nm=rings.partition.q_inv_nm,
-        ring_map=rings.partition.ring_map(),
-        fine_q_inv_nm=rings.partition.fine_q_inv_nm,
-        fine_intensity=rings.radial.whole(),
-        fine_ring_map=rings.partition.fine_ring_map(),
         ring_counts=np.concatenate(record.ring_counts),
         frame_numbers=np.concatenate(record.numbers),
-        ring_pixels=rings.partition.ring_pixels,
         mean_image=np.where(plan.mask.good, counts, np.nan).astype(np.float32),
         contrast=result.g2[:, 0] - 1,
         contrast_err=result.g2_err[:, 0],
@@ -123,7 +118,21 @@ def result_of(run: SeriesRun) -> CorrelationResult:
         verdict=str(run.verdict.state),
         verdict_why=run.verdict.why,
         notices=_notices(run, plan),
+        **_ring_arrays(sums.rings),
     )
+
+
+def _ring_arrays(rings: RingAccumulators) -> dict[str, Any]:
+    partition = rings.partition
+    return {
+        "q_inv_nm": partition.q_inv_nm,
+        "ring_map": partition.ring_map(),
+        "ring_pixels": partition.ring_pixels,
+        "fine_q_inv_nm": partition.fine_q_inv_nm,
+        "fine_intensity": rings.radial.whole(),
+        "fine_ring_map": partition.fine_ring_map(),
+        "occurrences": rings.multitau.occurrences,
+    }
 
 
 def _not_correlated(run: SeriesRun) -> SeriesError:

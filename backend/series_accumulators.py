@@ -54,9 +54,14 @@ class RingAccumulators:
             plan.gradient,
         )
 
-    def add(self, words: PhotonWords, first_number: int, frames: int) -> tuple[NewFrames, list[Assessment]]:
-        """Add the newest frames of the word; returns their sums, and the damage assessments they complete."""
-        new = self.multitau.add(words, frames)
+    def add(
+        self, words: PhotonWords, first_number: int, frames: int, present: int
+    ) -> tuple[NewFrames, list[Assessment]]:
+        """Add the newest frames of the word, ``present`` of which came.
+
+        Returns their sums, and the damage assessments they complete.
+        """
+        new = self.multitau.add(words, frames, present)
         self.two_time.add(words, frames)
         # Exposure up to the end of each frame, weighted by the transmission of the absorbers.
         dose_s = np.arange(first_number + 1, first_number + frames + 1) * self._dose_s_per_frame
@@ -133,7 +138,7 @@ class SeriesAccumulators:
         if self.rings is None:
             photons = photons_per_frame(words, first, first + frames)
         else:
-            new, said = self.rings.add(words, first_number, frames)
+            new, said = self.rings.add(words, first_number, frames, present)
             ring_counts = new.ring_counts
             photons = ring_counts.sum(axis=1) + new.outside_counts
             bright = np.flatnonzero(new.ring_counts.any(axis=1)) + first_number

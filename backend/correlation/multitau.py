@@ -141,12 +141,16 @@ class MultiTau:
         self._count_levels: list[CountLevel] = []
         self._photons = np.zeros(partition.rings * partition.sectors, np.int64)
         self.frames = 0
+        self._present = 0
 
     @property
     def occurrences(self) -> np.ndarray:
-        """How often a pixel had 0, 1, ... 6, and 7 or more photons in a frame; shape (ring, 8), int64."""
+        """How often a pixel had 0, 1, ... 6, and 7 or more photons in a frame; shape (ring, 8), int64.
+
+        Missing frames do not count.
+        """
         found = self._sums.occurrences.copy()
-        found[:, 0] = self._partition.ring_pixels * self.frames - found.sum(axis=1)
+        found[:, 0] = self._partition.ring_pixels * self._present - found.sum(axis=1)
         return found
 
     def _lags(self, first: int, last: int) -> Lags:
@@ -157,10 +161,13 @@ class MultiTau:
         ring_of_cell = np.arange(self._partition.rings * self._partition.sectors) // self._partition.sectors
         return Lags(self._frame_lags, self._level_lags, kept, np.array(masks, np.uint64), ring_of_cell)
 
-    def add(self, words: PhotonWords, frames: int) -> NewFrames:
+    def add(self, words: PhotonWords, frames: int, present: int | None = None) -> NewFrames:
         """Add the newest frames of the word; those before it in the word were added before.
 
         ``frames`` must not go beyond the word: after 64 frames altogether the word has to be turned.
+
+        present : int or None
+            How many of them were really there; the others are missing and hold nothing. ``None`` = all.
         """
         first = self.frames % WORD_FRAMES
         last = first + frames
@@ -174,10 +181,12 @@ class MultiTau:
         for name in ("products", "squares", "occurrences"):
             getattr(self._sums, name).__iadd__(getattr(new, name))
         self.frames += frames
+        self._present += frames if present is None else present
         told = self._told(new, first, last)
         self._photons += told.cell_counts.sum(axis=0)
-        sums = _leave_one_out(told.cell_counts.reshape(-1, self._partition.rings, self._partition.sectors))
-        self._ring_sums.add(sums.reshape(frames, -1))
+        rings, sectors = self._partition.rings, self._partition.sectors
+        sums = _leave_one_out(told.cell_counts.reshape(frames, rings, sectors))
+        self._ring_sums.add(sums.reshape(frames, rings * (sectors + 1)))
         self._add_counts(words, first, last)
         return told
 

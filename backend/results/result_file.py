@@ -19,7 +19,7 @@ from backend.errors import DispatchError
 from backend.results.result_layout import ARRAYS, TEXTS, check_shapes
 from backend.snapshot import RingFit
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _OWN = "/entry/mento_gui"
 _FITS = "/xpcs/multitau/fits"
 _GROUP_CLASSES = {
@@ -183,7 +183,7 @@ def _put(group: h5py.Group, name: str, value: Any, units: str = "", **packing: A
 def _result_in(file: h5py.File, path: Path) -> CorrelationResult:
     own = file[_OWN]
     version = int(own.attrs["format_version"])
-    if version > FORMAT_VERSION:
+    if version != FORMAT_VERSION:
         raise _unusable(path, f"has format {version}; this program knows {FORMAT_VERSION}")
     values: dict[str, Any] = {}
     for name, array in ARRAYS.items():

@@ -29,6 +29,7 @@ ARRAYS: dict[str, StoredArray] = {
     "fine_q_inv_nm": StoredArray("/xpcs/qmap/static_v_list_dim0", "1/nm"),
     "fine_intensity": StoredArray("/xpcs/temporal_mean/scattering_1d", "photons/pixel/frame"),
     "mean_image": StoredArray("/xpcs/temporal_mean/scattering_2d", "photons/pixel/frame", packed=True),
+    "occurrences": StoredArray("/xpcs/temporal_mean/photon_occurrences", ""),
     "ring_counts": StoredArray("/xpcs/spatial_mean/ring_counts", "photons", packed=True),
     "frame_numbers": StoredArray("/xpcs/spatial_mean/frame_numbers", "frames", packed=True),
 }
@@ -59,6 +60,7 @@ _AXES: dict[str, tuple[str, ...]] = {
     "frame_numbers": ("frame",),
     "ring_pixels": ("ring",),
     "mean_image": ("y", "x"),
+    "occurrences": ("ring", "number of photons"),
     "contrast": ("ring",),
     "contrast_err": ("ring",),
 }

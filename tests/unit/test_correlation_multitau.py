@@ -228,6 +228,7 @@ def test_the_slope_of_the_intensity_divides_g2() -> None:
 def test_no_frames_and_one_frame() -> None:
     partition = block_partition((8, 8), rings=2)
     nothing = MultiTau(partition, order_of(partition))
+    assert nothing.add(PhotonWords(order_of(partition)), 0).ring_counts.shape == (0, 2)
     empty = nothing.result()
     assert empty.lag_frames.tolist() == [0]
     assert np.all(np.isnan(empty.g2)) and np.all(np.isnan(empty.g2_err))

@@ -61,6 +61,7 @@ def correlation_result(
         frame_numbers=np.arange(frames) * 2,
         ring_pixels=random.integers(1, 99, rings),
         mean_image=mean_image,
+        occurrences=random.integers(0, 2**40, (rings, 8)),
         contrast=random.random(rings),
         contrast_err=random.random(rings),
         fits=tuple(None if ring == 1 else FIT for ring in range(rings)),

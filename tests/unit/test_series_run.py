@@ -101,11 +101,22 @@ def test_the_plan_is_made_from_the_same_first_frames() -> None:
 
 def test_missing_frames_keep_the_time_right(at_once: tuple[SeriesRun, list[Verdict]]) -> None:
     kept = np.setdiff1d(np.arange(len(FRAMES)), [3, 44, 45, 46, 120])
-    run = _run()
+    run = SeriesRun(series_info(len(FRAMES)), SETTINGS, keep_frames=True)
     run.add(batch_of(FRAMES[kept], numbers=kept))
     run.end(ENDED)
     assert (run.analysis.frames, run.analysis.frames_missing) == (len(kept), 5)
-    assert run.analysis.frame_numbers == kept.tolist()
+    record, rings = run.analysis.record, run.analysis.rings
+    assert record is not None and rings is not None
+    assert np.concatenate(record.numbers).tolist() == kept.tolist()
+    counts = np.concatenate(record.ring_counts)
+    ring_of_pixel = rings.partition.ring_map()
+    for ring in range(rings.partition.rings):
+        photons = FRAMES[kept][:, ring_of_pixel == ring + 1]
+        assert np.array_equal(counts[:, ring], photons.sum(axis=1))
+        # A missing frame is no frame without photons.
+        assert np.array_equal(
+            rings.multitau.occurrences[ring], np.bincount(np.minimum(photons, 7).ravel(), minlength=8)
+        )
     ours, whole = run.analysis.g2(), at_once[0].analysis.g2()
     assert ours is not None and whole is not None
     assert ours.lag_frames.tolist() == whole.lag_frames.tolist()
@@ -120,8 +131,9 @@ def test_a_frame_that_comes_twice_counts_once(at_once: tuple[SeriesRun, list[Ver
     run.add(batch_of(FRAMES[60:], 60))
     run.end(ENDED)
     assert run.analysis.frames == len(FRAMES)
-    assert [frame for frame, _ in run.analysis.set_aside] == list(range(60, 70))
-    assert run.analysis.set_aside[0][1] == "frame 60 came twice; the first one counts"
+    assert run.analysis.set_aside.number == 10
+    assert run.analysis.set_aside.first_reason == "frame 60 came twice; the first one counts"
+    assert run.analysis.set_aside.last_reason == "frame 69 came twice; the first one counts"
     ours, whole = run.analysis.g2(), at_once[0].analysis.g2()
     assert ours is not None and whole is not None
     assert ours.g2.tobytes() == whole.g2.tobytes()
@@ -133,7 +145,7 @@ def test_an_absurd_jump_is_not_believed() -> None:
     run.add(batch_of(FRAMES[40:42], numbers=np.array([10**9, 10**9 + 1])))
     run.add(batch_of(FRAMES[42:60], 40))
     assert (run.analysis.frames, run.analysis.frames_missing) == (58, 0)
-    assert "not believed" in run.analysis.set_aside[0][1]
+    assert "not believed" in run.analysis.set_aside.last_reason
 
 
 def test_a_frame_that_cannot_be_decoded_is_set_aside() -> None:
@@ -144,8 +156,9 @@ def test_a_frame_that_cannot_be_decoded_is_set_aside() -> None:
         broken[frame] = b"too short"
     run.add(replace(batch, chunks=tuple(broken)))
     run.end(ENDED)
-    assert [frame for frame, _ in run.analysis.set_aside] == [0, 19, 20, 101]
-    assert "memory" in run.analysis.set_aside[0][1]
+    assert run.analysis.set_aside.number == 4
+    assert run.analysis.set_aside.first_reason.startswith("frame 0 in memory")
+    assert run.analysis.set_aside.last_reason.startswith("frame 101 in memory")
     assert run.analysis.frames == len(FRAMES) - 4
     assert run.verdict.state is VerdictState.GOOD
 
@@ -159,7 +172,7 @@ def test_frames_of_another_form_are_set_aside_in_words(other: str) -> None:
     run.add(batch_of(FRAMES[80:], 80))
     run.end(ENDED)
     assert (run.analysis.frames, run.analysis.frames_missing) == (140, 20)
-    reason = run.analysis.set_aside[0][1]
+    reason = run.analysis.set_aside.first_reason
     assert "the series began with 80x88 uint16" in reason
     assert ("uint32" if other == "dtype" else "40x88") in reason
 

@@ -14,9 +14,9 @@ class _OneBatch:
     description = "one batch and the end"
 
     def __init__(self, frames: int) -> None:
-        chunks = tuple(bytes([number]) for number in range(frames))
+        chunks = tuple(number.to_bytes(2) for number in range(frames))
         numbers = np.arange(frames, dtype=np.int64)
-        self.batch = FrameBatch("s", numbers, chunks, "raw", np.dtype("u1"), (1, 1), "file 1")
+        self.batch = FrameBatch("s", numbers, chunks, "raw", np.dtype("u2"), (1, 1), "file 1")
         self.finished = False
 
     def poll(self) -> list[SourceEvent]:
@@ -25,7 +25,7 @@ class _OneBatch:
 
 
 def test_a_long_batch_comes_in_pieces_that_lose_nothing() -> None:
-    source = _OneBatch(64)
+    source = _OneBatch(200)
     acquisition = SourceThread(source)
     acquisition.start()
     pause = threading.Event()
@@ -41,7 +41,7 @@ def test_a_long_batch_comes_in_pieces_that_lose_nothing() -> None:
         else:
             pause.wait(0.001)
     acquisition.stop()
-    assert max(len(piece.chunks) for piece in pieces) <= 4
+    assert [len(piece.chunks) for piece in pieces] == [64, 64, 64, 8]
     assert np.array_equal(
         np.concatenate([piece.frame_numbers for piece in pieces]), source.batch.frame_numbers
     )
