@@ -19,7 +19,7 @@ def _compare(session: Session, photons: float, frames: int, goal: float) -> Row:
     movie = session.movie("eiger4m", photons, frames)
     peers, name = session.peers_with(movie)
     turns = interleave(
-        lambda: ours.run_decode(movie, threads=1),
+        lambda: ours.run_decode(movie),
         lambda: float(peers.call("run_decode", name=name, threads=1)["seconds"]),
         session.choices.rounds,
     )
@@ -31,5 +31,5 @@ def _compare(session: Session, photons: float, frames: int, goal: float) -> Row:
         frames=movie.kind.frames,
         goal=session.goal(goal),
         threads=1,
-        note="ours for what the chain goes on with, the peer to (index, value)",
+        note="ours to words of 64 frames per pixel, from which the chain goes on; the peer to (index, value)",
     )

@@ -33,8 +33,8 @@ class EngineError(RuntimeError):
 def measure(session: Session) -> list[Row]:
     """One row: frames per second between the first and the last snapshot of a series, over those of the chain."""
     movie = session.movie("eiger4m", _PHOTONS, _FRAMES)
-    # The program takes all processors; so does the chain.
-    threads = os.cpu_count() or 1
+    # The program takes all processors that it may use, which are as many.
+    threads = session.choices.threads
     root = session.choices.scratch / "engine"
     turns = interleave(
         lambda: _engine_frame_s(movie, root),

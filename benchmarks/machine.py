@@ -31,6 +31,22 @@ def machine_facts() -> dict[str, object]:
     }
 
 
+def keep_to_processors(number: int) -> None:
+    """Keep this thread, and all threads and processes that it starts from now on, to this many processors.
+
+    Both sides then have the same, and so has the program, which takes all that it may use.
+
+    Raises
+    ------
+    ValueError
+        There are fewer.
+    """
+    allowed = sorted(os.sched_getaffinity(0))
+    if number > len(allowed):
+        raise ValueError(f"{number} threads need as many processors, and this process may use {len(allowed)}")
+    os.sched_setaffinity(0, allowed[:number])
+
+
 def _first(file: Path, pattern: str) -> str:
     found = re.search(pattern, file.read_text(encoding="utf-8"), re.MULTILINE)
     if found is None:

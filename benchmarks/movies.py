@@ -28,6 +28,7 @@ _FIRST_FRAMES = 20
 # At 750 Hz; with this diffusion the outer rings of the 4M relax within a few frames, the inner ones in hundreds.
 _FRAME_TIME_S = 0.00133
 _DIFFUSION_NM2_PER_S = 3000.0
+_SEED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,17 @@ class Movie:
             start += len(part.chunks)
 
 
+def movie_parameters() -> dict[str, object]:
+    """What all movies and analyses have in common, to repeat a run; the rest is in the words of each case."""
+    return {
+        "seed": _SEED,
+        "frame_time_s": _FRAME_TIME_S,
+        "diffusion_nm2_per_s": _DIFFUSION_NM2_PER_S,
+        "piece_frames": PIECE_FRAMES,
+        "settings": SETTINGS.model_dump(mode="json"),
+    }
+
+
 def load_movie(kind: MovieKind, scratch: Path) -> Movie:
     """The movie of this kind; made first if it is not in the scratch folder yet."""
     folder = _made(kind, scratch / "movies")
@@ -116,7 +128,7 @@ def _made(kind: MovieKind, parent: Path) -> Path:
         frame_time_s=_FRAME_TIME_S,
         photons_per_pixel=kind.photons_per_pixel,
         diffusion_nm2_per_s=_DIFFUSION_NM2_PER_S,
-        seed=3,
+        seed=_SEED,
         dtype=kind.dtype,
     )
     folder = parent / plan.name

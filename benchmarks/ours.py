@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import numpy as np
@@ -12,13 +12,14 @@ import numpy as np
 from backend.batch_pieces import pieces_within
 from backend.correlation.multitau import MultiTau
 from backend.correlation.two_time import TwoTime
-from backend.detector.event_decoder import EventDecoder
 from backend.detector.word_decoder import WordDecoder
 from backend.frames import FrameBatch
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import TILE_PIXELS, PixelOrder, order_pixels
-from backend.series_analysis import SeriesAnalysis
+from backend.series_run import SeriesRun
+from backend.snapshot import Snapshot
+from backend.snapshot_composer import SnapshotComposer
 from benchmarks.movies import SETTINGS, Movie
 
 
@@ -46,13 +47,27 @@ class ChainResult:
 
 
 class Chain:
-    """Compressed chunks in, g2 of all rings and I(q, t) out at any time. Use with ``with``."""
+    """Compressed chunks in, g2 of all rings and I(q, t) out at any time. Use with ``with``.
+
+    Attributes
+    ----------
+    order : PixelOrder
+    words : PhotonWords
+        The newest frames; a full word is turned when the next frame comes.
+    frames : int
+        Frames so far.
+    """
 
     def __init__(self, movie: Movie, threads: int) -> None:
-        self._movie = movie
-        self._pool = ThreadPoolExecutor(threads)
-        self._decoder = EventDecoder(movie.good, movie.info.detector.dtype, threads=threads)
-        self._multitau = MultiTau(movie.partition, pool=self._pool)
+        partition, detector = movie.partition, movie.info.detector
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self.order = _order(movie)
+        self.words = PhotonWords(self.order)
+        self._decoder = WordDecoder(
+            movie.good, self.order, detector.dtype, detector.saturation_value, self._pool
+        )
+        lags = SETTINGS.correlation.lags_per_level
+        self._multitau = MultiTau(partition, self.order, lags, (), self._pool)
         self._ring_counts: list[np.ndarray] = []
         self.frames = 0
 
@@ -64,17 +79,18 @@ class Chain:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the threads."""
-        self._decoder.close()
-        self._pool.shutdown()
+        if self._pool is not None:
+            self._pool.shutdown()
 
-    def feed(self, piece: FrameBatch) -> None:
-        """Add the frames of a piece."""
-        events = self._decoder.decode(piece)
-        if events.set_aside:
-            raise RuntimeError(events.set_aside[0][1])
-        counts, _ = self._multitau.add_frames([events.frame(i) for i in range(len(events.frame_numbers))])
-        self._ring_counts.append(counts)
-        self.frames += len(piece.chunks)
+    def feed(self, batch: FrameBatch) -> None:
+        """Add frames; their numbers follow those of the frames before."""
+        for piece in pieces_within(batch, WORD_FRAMES):
+            first = self.frames % WORD_FRAMES
+            if self.frames and first == 0:
+                self.words.turn()
+            _decode(self._decoder, piece, self.words)
+            self._ring_counts.append(self._multitau.add(self.words, len(piece.chunks)).ring_counts)
+            self.frames += len(piece.chunks)
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Lags from 1 and g2 of all rings so far."""
@@ -85,6 +101,18 @@ class Chain:
     def ring_counts(self) -> np.ndarray:
         """I(q, t), shape (ring, frame), int64."""
         return np.concatenate(self._ring_counts).T
+
+
+def _order(movie: Movie) -> PixelOrder:
+    partition = movie.partition
+    return order_pixels(partition.cell_of_pixel, partition.rings * partition.sectors, TILE_PIXELS)
+
+
+def _decode(decoder: WordDecoder, piece: FrameBatch, words: PhotonWords) -> None:
+    """Decode frames, not beyond a word, into their bits; all frames of a movie are good."""
+    decoded = decoder.decode(piece, int(piece.frame_numbers[0]) % WORD_FRAMES, words)
+    if decoded.set_aside:
+        raise RuntimeError(decoded.set_aside[0][1])
 
 
 def run_chain(movie: Movie, threads: int, *, from_files: bool = False) -> ChainResult:
@@ -99,49 +127,86 @@ def run_chain(movie: Movie, threads: int, *, from_files: bool = False) -> ChainR
         return ChainResult(lag_frames, g2, chain.ring_counts(), chain.frames, seconds)
 
 
-def run_decode(movie: Movie, threads: int) -> float:
-    """Seconds to decode all chunks of the movie into what the chain goes on with."""
-    with EventDecoder(movie.good, movie.info.detector.dtype, threads=threads) as decoder:
-        start = time.perf_counter()
-        for piece in movie.pieces:
-            decoder.decode(piece)
-        return time.perf_counter() - start
-
-
-def run_preview(movie: Movie) -> float:
-    """Seconds per frame of everything the program shows: the whole analysis, read after every piece.
-
-    The first piece is not timed: the search for mask and rings in it is made once per series. Threads: one per
-    processor, as the program has it.
-    """
-    analysis = SeriesAnalysis(movie.info, SETTINGS)
-    _feed_preview(analysis, movie.pieces[0])
-    frames = analysis.frames
+def run_decode(movie: Movie) -> float:
+    """Seconds to decode all chunks of the movie, in one thread, into what the chain goes on with."""
+    detector = movie.info.detector
+    order = _order(movie)
+    words = PhotonWords(order)
+    decoder = WordDecoder(movie.good, order, detector.dtype, detector.saturation_value)
+    pieces = [piece for batch in movie.pieces for piece in pieces_within(batch, WORD_FRAMES)]
     start = time.perf_counter()
-    for piece in movie.pieces[1:]:
-        _feed_preview(analysis, piece)
+    for piece in pieces:
+        if piece.frame_numbers[0] % WORD_FRAMES == 0:
+            words.turn()
+        _decode(decoder, piece, words)
+    return time.perf_counter() - start
+
+
+class Preview:
+    """The program without its files, window and network: verdicts, fits, and all parts of a snapshot.
+
+    Snapshots are made as often as in the program, which makes their costly parts twice a second. Threads: one per
+    processor that the process may use.
+    """
+
+    def __init__(self, movie: Movie, frames: int) -> None:
+        self._run = SeriesRun(replace(movie.info, expected_frames=frames), SETTINGS)
+        self._composer = SnapshotComposer(movie.folder, SETTINGS, None)
+        self._composer.new_series(self._run.info, time.time())
+        self._composed_at = 0.0
+
+    @property
+    def frames(self) -> int:
+        """Frames so far."""
+        return self._run.analysis.frames
+
+    def feed(self, piece: FrameBatch) -> None:
+        """Add frames, and make a snapshot when one is due."""
+        self._run.add(piece)
+        self._composer.frames_arrived(time.time())
+        now = time.monotonic()
+        if now - self._composed_at >= 1 / SETTINGS.publish.snapshots_per_s:
+            self._composed_at = now
+            self._compose()
+
+    def finish(self) -> None:
+        """End the work in the background; complain if a snapshot would not have all parts."""
+        self._composer.series_changed()
+        snapshot = self._compose()
+        self._run.break_off()
+        # Fits and the trend of damage come later and are not there in a short run.
+        if snapshot.g2 is None or snapshot.two_time is None or snapshot.image is None:
+            raise RuntimeError(f"the preview is incomplete: {snapshot.missing}")
+
+    def _compose(self) -> Snapshot:
+        return self._composer.compose(
+            self._run,
+            phase="measuring",
+            waiting_for="",
+            beamtime=None,
+            jobs=(),
+            messages=(),
+            confirmed=None,
+            backlog_frames=0,
+        )
+
+
+def run_preview(movie: Movie, frames: int) -> float:
+    """Seconds per frame of everything the program shows, over the movie again and again up to ``frames`` frames.
+
+    The first piece is not timed: the search for mask and rings in it is made once per series.
+    """
+    preview = Preview(movie, frames)
+    pieces = movie.again_and_again(frames)
+    preview.feed(next(pieces))
+    first = preview.frames
+    start = time.perf_counter()
+    for piece in pieces:
+        preview.feed(piece)
     seconds = time.perf_counter() - start
-    analysis.finish()
-    return seconds / (analysis.frames - frames)
-
-
-def run_long_preview(movie: Movie, frames: int) -> None:
-    """The movie over and over through the whole analysis, up to this many frames."""
-    analysis = SeriesAnalysis(movie.info, SETTINGS)
-    for piece in movie.again_and_again(frames):
-        _feed_preview(analysis, piece)
-    analysis.finish()
-
-
-def _feed_preview(analysis: SeriesAnalysis, piece: FrameBatch) -> None:
-    """Add a piece and ask for what the window shows: g2 with errors, the map of the middle ring, I(q)."""
-    analysis.add(piece)
-    result = analysis.g2()
-    if result is None or analysis.rings is None:
-        raise RuntimeError("the movie has no rings")
-    result.g2_err.sum()
-    analysis.rings.two_time.result(analysis.rings.partition.rings // 2)
-    analysis.rings.radial.newest()
+    frames = preview.frames - first
+    preview.finish()
+    return seconds / frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,17 +225,16 @@ class DecodedMovie:
 
 def decode_words(movie: Movie) -> DecodedMovie:
     """All frames of the movie, decoded; as many threads as processors."""
-    partition, detector = movie.partition, movie.info.detector
-    order = order_pixels(partition.cell_of_pixel, partition.rings * partition.sectors, TILE_PIXELS)
+    detector = movie.info.detector
+    order = _order(movie)
     decoded: list[tuple[PhotonWords, int]] = []
     with ThreadPoolExecutor() as pool:
         decoder = WordDecoder(movie.good, order, detector.dtype, detector.saturation_value, pool)
         for batch in movie.pieces:
             for piece in pieces_within(batch, WORD_FRAMES):
-                first = int(piece.frame_numbers[0]) % WORD_FRAMES
-                words, frames = decoded.pop() if first else (PhotonWords(order), 0)
-                if not decoder.decode(piece, first, words).usable.all():
-                    raise RuntimeError("a frame of the movie cannot be decoded")
+                begun = int(piece.frame_numbers[0]) % WORD_FRAMES
+                words, frames = decoded.pop() if begun else (PhotonWords(order), 0)
+                _decode(decoder, piece, words)
                 decoded.append((words, frames + len(piece.chunks)))
     return DecodedMovie(order, decoded)
 
@@ -193,25 +257,3 @@ def run_two_time(decoded: DecodedMovie, partition: RingPartition, frames: int, t
             two_time.add(words, number)
         maps = two_time.results()
         return TwoTimeRun(maps, time.perf_counter() - start)
-
-
-def stage_seconds(movie: Movie) -> dict[str, float]:
-    """Seconds in each stage of the chain over the whole movie, in one thread, without waiting for another."""
-    seconds = dict.fromkeys(("read files", "decode", "correlate", "read g2"), 0.0)
-    with EventDecoder(movie.good, movie.info.detector.dtype, threads=1) as decoder:
-        multitau = MultiTau(movie.partition)
-        pieces = movie.from_files()
-        while True:
-            times = [time.perf_counter()]
-            piece = next(pieces, None)
-            if piece is None:
-                return seconds
-            times.append(time.perf_counter())
-            events = decoder.decode(piece)
-            times.append(time.perf_counter())
-            multitau.add_frames([events.frame(i) for i in range(len(events.frame_numbers))])
-            times.append(time.perf_counter())
-            multitau.result()
-            times.append(time.perf_counter())
-            for name, spent in zip(seconds, np.diff(times).tolist(), strict=True):
-                seconds[name] += spent

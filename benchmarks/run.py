@@ -18,7 +18,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.comparison import Row
-from benchmarks.machine import machine_facts
+from benchmarks.machine import keep_to_processors, machine_facts
+from benchmarks.movies import movie_parameters
 from benchmarks.session import SCRATCH, Choices, Session
 from benchmarks.table import markdown_table
 
@@ -43,7 +44,9 @@ def _choices() -> tuple[list[str], Choices, Path | None]:
     )
     parser.add_argument("what", nargs="+", choices=[*_MEASUREMENTS, "all"])
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=2, help="of each side (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=int, default=2, help="and processors of each side (default: %(default)s)"
+    )
     parser.add_argument(
         "--frames", type=int, help="shorter movies, to try something; numbers are then no result"
     )
@@ -68,7 +71,9 @@ def _choices() -> tuple[list[str], Choices, Path | None]:
 
 def main() -> None:
     names, choices, target = _choices()
+    keep_to_processors(choices.threads)
     facts = machine_facts()
+    parameters = {"measurements": names, "choices": asdict(choices), "movies": movie_parameters()}
     rows: list[Row] = []
     with closing(Session(choices)) as session:
         for name in names:
@@ -77,10 +82,8 @@ def main() -> None:
             if target is not None:
                 # After each measurement: a long run that breaks off has not been for nothing.
                 found = facts | {"peers": session.peer_versions()}
-                target.write_text(
-                    json.dumps({"machine": found, "rows": [asdict(row) for row in rows]}, indent=2) + "\n",
-                    encoding="utf-8",
-                )
+                content = {"machine": found, "parameters": parameters, "rows": [asdict(row) for row in rows]}
+                target.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
     print(markdown_table(rows))
 
 
