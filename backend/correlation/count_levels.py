@@ -67,7 +67,9 @@ class CountLevel:
         """Widen the counts if samples up to ``highest`` do not fit."""
         width = width_for(highest)
         if np.dtype(width).itemsize > self._samples.itemsize:
-            self._samples = self._samples.astype(width)
+            # The system gives the memory of an empty level when it is first touched.
+            empty = self.filled == 0
+            self._samples = np.zeros(self._samples.shape, width) if empty else self._samples.astype(width)
 
     def add_words(
         self, words: PhotonWords, masks: np.ndarray, share: tuple[int, int]
