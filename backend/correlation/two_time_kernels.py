@@ -9,8 +9,6 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from backend.machine_intrinsics import exchange_bits
-
 BLOCK_BINS = 64
 _GROUP_WORDS = 8
 GROUP_PIXELS = 64 * _GROUP_WORDS
@@ -232,18 +230,3 @@ def halve(bins: Bins, used: int) -> int:
                 words = kept[plane, block, :size]
                 highest = _add_words(words, plane, 1, shift, carry[:size], bins, block >> 1, first, highest)
     return highest
-
-
-@numba.njit(nogil=True, cache=True)
-def turn(words: np.ndarray) -> None:
-    """Turn the 64 x 64 bits of each of 8 columns of words, shape (64 * 8,): bit t of row i becomes bit i of row t."""
-    distance = 32
-    mask = np.uint64(0x00000000FFFFFFFF)
-    while distance:
-        for first in range(0, 64, 2 * distance):
-            row = first
-            while row < first + distance:
-                exchange_bits(words, 8 * row, 8 * (row + distance), np.uint64(distance), mask)
-                row += 1
-        distance >>= 1
-        mask ^= mask << np.uint64(distance)

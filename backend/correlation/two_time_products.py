@@ -14,7 +14,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from backend.correlation.two_time_kernels import BLOCK_BINS, GROUP_PIXELS, Bins, bits_between, turn
+from backend.bit_transpose import transpose_bits
+from backend.correlation.two_time_kernels import BLOCK_BINS, GROUP_PIXELS, Bins, bits_between
 from backend.machine_intrinsics import count_rows, count_set_bits, count_trailing_zeros
 
 SET_PIXELS = 4 * GROUP_PIXELS
@@ -205,7 +206,7 @@ def _read_digits(counters: np.ndarray, at: int, words: int, digits: np.ndarray) 
     used = min(words, digits.size)
     digits[:used] = counters[at : at + used]
     digits[used:] = 0
-    turn(digits)
+    transpose_bits(digits, 0)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")

@@ -5,24 +5,10 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from backend.bit_transpose import transpose_bits
 from backend.detector.frame_rows import GROUP_PIXELS, GROUP_WORDS, Pixels, Words
-from backend.machine_intrinsics import common_bits, count_set_bits, count_trailing_zeros, exchange_bits
+from backend.machine_intrinsics import common_bits, count_set_bits, count_trailing_zeros
 from backend.photon_word_kernels import flag_of
-
-
-@numba.njit(nogil=True, cache=True)
-def _transpose(rows: np.ndarray, start: int) -> None:
-    """Turn the 64 x 64 bits of each of the 8 words of a group: bit t of row i becomes bit i of row t."""
-    distance = 32
-    mask = np.uint64(0x00000000FFFFFFFF)
-    while distance:
-        for first in range(0, 64, 2 * distance):
-            row = first
-            while row < first + distance:
-                exchange_bits(rows, start + 8 * row, start + 8 * (row + distance), np.uint64(distance), mask)
-                row += 1
-        distance >>= 1
-        mask ^= mask << np.uint64(distance)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -102,12 +88,12 @@ def write_columns(
         start = group * GROUP_WORDS
         begin = first + group * GROUP_PIXELS
         position = pixels[1][begin : min(begin + GROUP_PIXELS, first + size)]
-        _transpose(rows, start)
+        transpose_bits(rows, start)
         _write_first_plane(rows, start, position, fresh, now[0])
         for plane in range(1, opened):
             start += groups * GROUP_WORDS
             if _is_sparse(rows[start : start + GROUP_WORDS]):
                 _write_bits(rows, start, position, now[plane], many, flag_of(plane))
             else:
-                _transpose(rows, start)
+                transpose_bits(rows, start)
                 _write_higher_plane(rows, start, position, now[plane], many, flag_of(plane))
