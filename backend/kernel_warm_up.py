@@ -1,47 +1,68 @@
-"""Compiles or loads all kernels before the first frame comes, on a tiny made-up series."""
+"""Compiles or loads all kernels before the first frame comes, so that nothing is compiled in the middle of a series.
+
+A kernel is compiled anew for every combination of argument types it meets. Pixel type, brightness and length of a
+series reach the kernels as plain numbers; what makes types differ is listed here: plain and compressed frames, and the
+width of the counts of the higher multi-tau levels.
+"""
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from backend.correlation import two_time
+from backend.correlation.count_levels import WIDTHS, CountLevel
 from backend.detector.event_decoder import EventDecoder
+from backend.detector.word_decoder import WordDecoder
 from backend.frames import DetectorInfo, FrameBatch, SeriesInfo
+from backend.photon_words import WORD_FRAMES, PhotonWords
+from backend.pixel_order import PixelOrder, order_pixels
 from backend.series_analysis import SeriesAnalysis
 from backend.settings import Settings
 from backend.snapshot_parts import two_time_part
 
 _SHAPE_YX = (72, 72)
-_FRAMES = 24
-# An empty 8-pixel frame: header (16 bytes in blocks of 16) and one LZ4 block of a run of zeros.
-_EMPTY_CHUNK = bytes([0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 16, 0, 0, 0, 10, 0x16, 0, 1, 0, 0x50, 0, 0, 0, 0, 0])
+_FRAMES = WORD_FRAMES + 2
+_DTYPE = np.dtype(np.uint16)
+_PIXELS = 9
+# An empty frame of 9 pixels: header (18 bytes in blocks of 16), one LZ4 block of a run of zeros, and the ninth pixel,
+# which stands behind the blocks as it is.
+_EMPTY_CHUNK = bytes(
+    [0, 0, 0, 0, 0, 0, 0, 18, 0, 0, 0, 16, 0, 0, 0, 10, 0x16, 0, 1, 0, 0x50, 0, 0, 0, 0, 0, 0, 0]
+)
 
 
 def warm_up() -> None:
-    """Run every kernel once; takes seconds the first time on a machine and a moment from the cache afterwards."""
-    # Many photons make counts wide at the higher levels; every width has kernels of its own.
-    for dtype, photons_per_pixel in ((np.uint16, 3000.0), (np.uint32, 0.01)):
-        analysis = SeriesAnalysis(_series(np.dtype(dtype)), Settings())
-        analysis.add(_frames(np.dtype(dtype), photons_per_pixel))
-        analysis.finish()
-        result = analysis.g2()
-        if result is not None:
-            two_time_part(analysis, 0, result)
+    """Run every kernel once; takes most of a minute the first time on a machine and a moment from the cache."""
+    _analyse_plain_frames()
+    order = order_pixels(np.zeros(_PIXELS, np.int16), 1, WORD_FRAMES)
+    words = PhotonWords(order)
+    _decode_compressed_frames(order, words)
+    _add_up_every_width(order, words)
     two_time.warm_up()
-    with EventDecoder(np.ones((1, 8), bool), np.dtype(np.uint16), threads=1) as decoder:
-        decoder.decode(
-            FrameBatch(
-                "warm-up", np.zeros(1, np.int64), (_EMPTY_CHUNK,), "bslz4", np.dtype(np.uint16), (1, 8)
-            )
-        )
 
 
-def _series(dtype: np.dtype) -> SeriesInfo:
+def _analyse_plain_frames() -> None:
+    """A whole series, longer than a word, with a frame that has to be taken out again."""
+    analysis = SeriesAnalysis(_series(), Settings())
+    frames = np.random.default_rng(0).poisson(0.3, size=(_FRAMES, *_SHAPE_YX)).astype(_DTYPE)
+    chunks = [frame.tobytes() for frame in frames]
+    chunks[-1] = b""
+    analysis.add(
+        FrameBatch("warm-up_00000", np.arange(_FRAMES), tuple(chunks), "raw", _DTYPE, _SHAPE_YX, "warm-up")
+    )
+    result = analysis.g2()
+    if result is not None:
+        two_time_part(analysis, 0, result)
+    analysis.finish()
+
+
+def _series() -> SeriesInfo:
     detector = DetectorInfo(
-        "warm-up", _SHAPE_YX, dtype, pixel_size_m=75e-6, distance_m=5.0, wavelength_m=1.5e-10,
+        "warm-up", _SHAPE_YX, _DTYPE, pixel_size_m=75e-6, distance_m=5.0, wavelength_m=1.5e-10,
         beam_center_yx_px=(36.0, 36.0),
     )  # fmt: skip
     return SeriesInfo(
@@ -50,7 +71,24 @@ def _series(dtype: np.dtype) -> SeriesInfo:
     )  # fmt: skip
 
 
-def _frames(dtype: np.dtype, photons_per_pixel: float) -> FrameBatch:
-    frames = np.random.default_rng(0).poisson(photons_per_pixel, size=(_FRAMES, *_SHAPE_YX)).astype(dtype)
-    chunks = tuple(frame.tobytes() for frame in frames)
-    return FrameBatch("warm-up_00000", np.arange(_FRAMES), chunks, "raw", dtype, _SHAPE_YX, "warm-up")
+def _decode_compressed_frames(order: PixelOrder, words: PhotonWords) -> None:
+    good = np.ones((1, _PIXELS), bool)
+    # Two frames: one row of a table would look as if the table had one axis only.
+    batch = FrameBatch("warm-up", np.arange(2), (_EMPTY_CHUNK,) * 2, "bslz4", _DTYPE, good.shape)
+    with EventDecoder(good, _DTYPE, threads=1) as decoder:
+        decoder.decode(batch)
+    WordDecoder(good, order, _DTYPE).decode(batch, 0, words)
+
+
+def _add_up_every_width(order: PixelOrder, words: PhotonWords) -> None:
+    """Levels of every width of count, on top of words and of levels of every width."""
+    (share,) = order.shares(1)
+    frames = np.array([3], np.uint64)
+    highest = [int(np.iinfo(width).max) for width in WIDTHS]
+    for highest_below, highest_here in itertools.product(highest, highest):
+        below, level = (CountLevel(order, np.array([1]), 1, most_new=2) for _ in range(2))
+        below.make_room(highest_below)
+        level.make_room(highest_here)
+        for _ in range(2):
+            below.take(1, [below.add_words(words, frames, share)])
+        level.add_sums(below, 1, share)
