@@ -29,8 +29,9 @@ from backend.correlation.word_products import in_frame_order
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
+from backend.worker_pool import processors
 
-_SHARES = 16
+_FEWEST_SHARES = 8
 _MOST_WORD_LEVELS = 4
 
 _Part = TypeVar("_Part")
@@ -133,7 +134,7 @@ class MultiTau:
         self._word_levels = min(_MOST_WORD_LEVELS, (WORD_FRAMES // lags_per_level).bit_length())
         self._pool = pool
         self._rooms = threading.local()
-        self._shares = order.shares(_SHARES)
+        self._shares = order.shares(max(_FEWEST_SHARES, 2 * processors()))
         self._sums = new_sums(self._word_levels, self._lags(0, 0), 0)
         self._ring_sums = RingSums(
             partition.rings * (partition.sectors + 1), self._frame_lags, self._level_lags
@@ -257,7 +258,8 @@ class MultiTau:
             products.append(self._level_products(number)[: level_lags.size][reached])
             normaliser.append(values[reached])
         shape = (-1, self._partition.rings, self._partition.sectors)
-        numerator = _leave_one_out(np.concatenate(products).reshape(shape)).astype(np.float64)
+        # A whole ring over a million bright frames would not fit into 64 bits.
+        numerator = _leave_one_out(np.concatenate(products).reshape(shape).astype(np.float64))
         pixels = _leave_one_out(self._partition.cell_pixels)
         denominator = np.concatenate(normaliser).reshape(numerator.shape)
         with np.errstate(invalid="ignore", divide="ignore"):

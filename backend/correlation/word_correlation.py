@@ -15,7 +15,7 @@ from backend.correlation.word_products import LONGEST_RUN
 from backend.machine_intrinsics import common_bits
 from backend.photon_word_kernels import LONGEST_SEGMENT, flag_of
 
-_WORTH_THE_WHILE = 48
+_WORTH_THE_WHILE = 448
 
 
 @numba.njit(nogil=True, cache=True)
