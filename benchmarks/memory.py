@@ -83,7 +83,7 @@ def main() -> None:
                 chain.read()
             grown = _memory_bytes("VmRSS") - before
     else:
-        preview = ours.Preview(movie, wish.frames)
+        preview = ours.Preview(movie, wish.frames, verdicts=True)
         for piece in movie.again_and_again(wish.frames):
             preview.feed(piece)
         grown = _memory_bytes("VmRSS") - before

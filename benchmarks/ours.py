@@ -18,9 +18,17 @@ from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import TILE_PIXELS, PixelOrder, order_pixels
 from backend.series_run import SeriesRun
+from backend.settings import DamageSettings
 from backend.snapshot import Snapshot
 from backend.snapshot_composer import SnapshotComposer
 from benchmarks.movies import SETTINGS, Movie
+
+# The reference of these windows is longer than any series here: nothing is ever judged, all else is as it is.
+_NO_VERDICTS = SETTINGS.model_copy(
+    update={
+        "damage": DamageSettings(window_frames=1000, min_reference_windows=200, max_reference_windows=400)
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +151,15 @@ def run_decode(movie: Movie) -> float:
 
 
 class Preview:
-    """The program without its files, window and network: verdicts, fits, and all parts of a snapshot.
+    """The program without its files, window and network: fits, all parts of a snapshot, and verdicts if wanted.
 
     Snapshots are made as often as in the program, which makes their costly parts twice a second. Threads: one per
     processor that the process may use.
     """
 
-    def __init__(self, movie: Movie, frames: int) -> None:
-        self._run = SeriesRun(replace(movie.info, expected_frames=frames), SETTINGS)
+    def __init__(self, movie: Movie, frames: int, *, verdicts: bool) -> None:
+        settings = SETTINGS if verdicts else _NO_VERDICTS
+        self._run = SeriesRun(replace(movie.info, expected_frames=frames), settings)
         self._composer = SnapshotComposer(movie.folder, SETTINGS, None)
         self._composer.new_series(self._run.info, time.time())
         self._composed_at = 0.0
@@ -191,12 +200,12 @@ class Preview:
         )
 
 
-def run_preview(movie: Movie, frames: int) -> float:
+def run_preview(movie: Movie, frames: int, *, verdicts: bool) -> float:
     """Seconds per frame of everything the program shows, over the movie again and again up to ``frames`` frames.
 
     The first piece is not timed: the search for mask and rings in it is made once per series.
     """
-    preview = Preview(movie, frames)
+    preview = Preview(movie, frames, verdicts=verdicts)
     pieces = movie.again_and_again(frames)
     preview.feed(next(pieces))
     first = preview.frames

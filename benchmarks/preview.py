@@ -13,9 +13,12 @@ _PASSES = 10
 
 
 def measure(session: Session) -> list[Row]:
-    """One row; both sides per frame, because ours leaves out the first frames, in which it looks for mask and rings,
-    and goes on for longer.
-    """
+    """Rows without and with damage verdicts."""
+    return [_compare(session, verdicts) for verdicts in (False, True)]
+
+
+def _compare(session: Session, verdicts: bool) -> Row:
+    """Both sides per frame: ours leaves out the frames in which it looks for mask and rings, and goes on for longer."""
     movie = session.movie("eiger4m", _PHOTONS, _MOVIE_FRAMES)
     frames = _PASSES * movie.kind.frames
     peers, name = session.peers_with(movie)
@@ -27,17 +30,18 @@ def measure(session: Session) -> list[Row]:
         answer = peers.call("run_chain", name=name, threads=threads, from_files=False, result=result)
         return float(answer["seconds"]) / movie.kind.frames
 
-    turns = interleave(lambda: ours.run_preview(movie, frames), peer_chain, session.choices.rounds)
-    return [
-        times_faster(
-            turns,
-            name="preview",
-            case=f"{movie.kind.words}, chunks in memory, ours over and over up to T = {frames:,}",
-            against=PEER_CHAIN,
-            frames=1,
-            goal=session.goal(_GOAL),
-            threads=threads,
-            note="ours: verdicts, fits and all that the window shows, with errors and the two-time map of one ring, "
-            "made twice a second as in the program; the peer: g2 and I(q, t) once",
-        )
-    ]
+    turns = interleave(
+        lambda: ours.run_preview(movie, frames, verdicts=verdicts), peer_chain, session.choices.rounds
+    )
+    return times_faster(
+        turns,
+        name="preview",
+        case=f"{movie.kind.words}, ours over and over up to T = {frames:,}, "
+        f"{'with' if verdicts else 'without'} damage verdicts",
+        against=PEER_CHAIN,
+        frames=1,
+        goal=session.goal(_GOAL),
+        threads=threads,
+        note="ours: fits and all that the window shows, with errors and the two-time map of one ring, made twice a "
+        "second as in the program; the peer: g2 and I(q, t) once",
+    )
