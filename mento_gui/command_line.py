@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from backend.kernel_cache import use_kernel_cache
 from mento_gui.exit_codes import ANOTHER_BACKEND_RUNS
 
 _COMMANDS = {
@@ -82,6 +83,8 @@ def main(
         level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    # Before the first kernel is imported, by whichever command.
+    use_kernel_cache()
     if context.invoked_subcommand is not None:
         return
     settings_path = None if settings_file is None else settings_file.absolute()
