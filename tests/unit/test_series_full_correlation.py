@@ -96,6 +96,8 @@ def test_the_result_describes_the_series(full: CorrelationResult) -> None:
         inside = full.ring_map == ring + 1
         assert full.ring_pixels[ring] == inside.sum()
         assert full.ring_counts[:, ring].tolist() == FRAMES[:, inside].sum(axis=1).tolist()
+        occurrences = np.bincount(np.minimum(FRAMES[:, inside], 7).ravel(), minlength=8)
+        assert full.occurrences[ring].tolist() == occurrences.tolist()
     good = np.isfinite(full.mean_image)
     assert full.mean_image[good] == pytest.approx(FRAMES.mean(axis=0)[good], rel=1e-6)
     assert full.geometry == pytest.approx(
