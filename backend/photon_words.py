@@ -39,8 +39,9 @@ class PhotonWords:
 
     def __init__(self, order: PixelOrder) -> None:
         self.order = order
-        # The system gives memory when it is first touched.
+        # The system gives memory when it is first touched: planes above the first are rarely used.
         self.now, self.before = (np.zeros((PLANES, order.positions), np.uint64) for _ in range(2))
+        self.now[0] = self.before[0] = 0
         self.many_now, self.many_before = (np.zeros(order.positions, np.uint8) for _ in range(2))
         self._planes_now = self._planes_before = 1
         self._void = False

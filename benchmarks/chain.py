@@ -12,9 +12,9 @@ from benchmarks.session import Session
 PEER_CHAIN = "bslz4_to_sparse + xpcs-correlator"
 # photons per pixel, pixel type, read from files in the timed part, frames, goal
 _CASES = (
-    (0.001, "uint32", False, 320, 8.0),
-    (0.01, "uint32", False, 320, 5.0),
-    (0.1, "uint32", False, 192, 5.0),
+    (0.001, "uint32", False, 1280, 8.0),
+    (0.01, "uint32", False, 1280, 5.0),
+    (0.1, "uint32", False, 640, 5.0),
     (0.01, "uint16", False, 320, None),
     (0.01, "uint32", True, 320, None),
 )

@@ -14,6 +14,9 @@ from backend.damage.noise_model import NoiseModel, fit_noise_model
 from backend.damage.windows import Window, WindowBuilder, merge_windows
 from backend.settings import DamageSettings
 
+_SHORTEST_WINDOW_S = 0.1
+_WINDOWS_OF_FAST_SERIES = 100
+_ROUNDING = 1e-6
 _MOST_WINDOWS = 256
 _EXPOSURE_PER_100_H_S = 360_000.0
 _CONFIDENCE_SIGMA = 1.645
@@ -62,9 +65,7 @@ class DamageDetector:
             # A detector told to count until it is stopped plans billions of frames.
             expected_frames = None
         self._expected_frames = expected_frames
-        frames = settings.window_frames
-        if expected_frames:
-            frames = max(frames, math.ceil(expected_frames / _MOST_WINDOWS))
+        frames = _frames_of_window(settings.window_frames, frame_time_s, expected_frames)
         flat = np.ones(len(self._q_inv_nm)) if gradient is None else gradient
         self._builder = WindowBuilder(frames, np.asarray(pixels_per_ring), self._lags, flat)
         self._windows: list[Window] = []
@@ -315,3 +316,15 @@ class DamageDetector:
 def _tells(followed: FollowedChannel, window: Window) -> bool:
     """False for coincidences when the longest lag still reaches back before the first frame."""
     return followed.channel.g2_weights is None or bool(window.expected.any(axis=0).all())
+
+
+def _frames_of_window(wanted: int, frame_time_s: float, expected_frames: int | None) -> int:
+    """Frames of a window: as many as wanted, more when the series is so long or so fast that it makes too many.
+
+    Nobody reads more than some verdicts a second, and each costs milliseconds that a fast detector does not leave.
+    """
+    frames = wanted * math.ceil(_SHORTEST_WINDOW_S / (wanted * frame_time_s) - _ROUNDING)
+    if expected_frames:
+        frames = min(frames, max(wanted, expected_frames // _WINDOWS_OF_FAST_SERIES))
+        frames = max(frames, math.ceil(expected_frames / _MOST_WINDOWS))
+    return max(frames, wanted)
