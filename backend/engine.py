@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
@@ -34,6 +35,7 @@ _IDLE_PUBLISH_S = 0.5
 _STATUS_FILE_S = 1.0
 _JOBS_S = 0.5
 _WORK_BUDGET_S = 0.15
+_MOST_WITHOUT_JOBS = 100
 _PATIENCE_S = 0.1
 _SESSION_RETRY_S = 10.0
 _BEAMTIME = "the beamtime folder"
@@ -76,6 +78,7 @@ class Engine:
         self._finished_jobs = FinishedJobs()
         self._session_due_at = 0.0
         self._run: SeriesRun | None = None
+        self._without_jobs: deque[tuple[SeriesInfo, int]] = deque(maxlen=_MOST_WITHOUT_JOBS)
         self._stop = threading.Event()
         self._desk = RequestDesk(self._composer, self._board, self._stop.set)
         self._ready = threading.Event()
@@ -165,6 +168,9 @@ class Engine:
             event = self._acquisition.next_event()
             if event is None:
                 break
+            if self._desk.session is None:
+                # A short series may be over within one round of the loop; it is to be stored and gets its jobs.
+                self._guard(_BEAMTIME, self._follow_beamtime)
             step = partial(self._guard, "working off frames", partial(self._handle, event))
             self._analysing = self._analyst.submit(step)
             worked = True
@@ -232,11 +238,19 @@ class Engine:
         self._desk.remember(run.info, run.analysis.frames)
         self._composer.series_changed()
         self._store_run()
+        self._without_jobs.append((run.info, run.analysis.frames))
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        """Hand series that have ended to the recipes; without a beamtime folder they wait for one."""
         if self._desk.session is None:
             return
-        jobs = self._desk.session.dispatcher.series_ended(run.info, run.analysis.frames)
-        for problem in jobs.problems:
-            self._board.post_error(f"recipe-{problem.what}", problem, at=time.time(), level="error")
+        while self._without_jobs:
+            info, frames = self._without_jobs.popleft()
+            if info.folder.is_relative_to(self._desk.session.folder.path):
+                jobs = self._desk.session.dispatcher.series_ended(info, frames)
+                for problem in jobs.problems:
+                    self._board.post_error(f"recipe-{problem.what}", problem, at=time.time(), level="error")
 
     def _store_verdicts(self, run: SeriesRun, changes: list[Verdict]) -> None:
         for verdict in changes:
@@ -279,6 +293,7 @@ class Engine:
                 msgspec.structs.replace(row, status="incomplete") if abandoned else row
             )
         self._store_run()
+        self._dispatch()
         for problem in self._desk.session.problems:
             self._board.post_error(f"beamtime-{problem.what}", problem, at=time.time(), level="warning")
 
