@@ -58,5 +58,5 @@ def _compare(
         goal=session.goal(goal),
         threads=threads,
         note="ours is read after every 64 frames, the peer computes after the series; their g2 agree to 1e-12; "
-        "the first 256 frames of a long movie, in which memory is touched for the first time, are not timed on our side",
+        "the first 256 frames of a long movie, in which memory is first touched, are not timed on our side",
     )
