@@ -5,7 +5,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from backend.machine_intrinsics import add_product_32, count_set_bits
+from backend.correlation.word_products import byte_products
+from backend.machine_intrinsics import count_set_bits
 
 _RUN = 1024
 """Positions at a time: they stay in the fastest cache, and sums of products of bytes fit into 31 bits."""
@@ -80,14 +81,6 @@ def bits_in_use(words: np.ndarray) -> np.uint64:
 
 
 @numba.njit(nogil=True, cache=True)
-def _product_of_bytes(first: np.ndarray, second: np.ndarray) -> int:
-    total = np.int32(0)
-    for i in range(first.size):
-        total = add_product_32(total, first[i], second[i])
-    return np.int64(total)
-
-
-@numba.njit(nogil=True, cache=True)
 def _product_of_counts(first: np.ndarray, second: np.ndarray) -> int:
     total = np.uint64(0)
     for i in range(first.size):
@@ -119,7 +112,7 @@ def add_byte_products(
                 end = min(begin + _RUN, segments[1][segment])
                 for row in range(earlier.size):
                     past = samples[earlier[row], begin:end]
-                    sums[row, cell] += _product_of_bytes(samples[slot, begin:end], past)
+                    sums[row, cell] += byte_products(samples[slot, begin:end], past)
 
 
 @numba.njit(nogil=True, cache=True)

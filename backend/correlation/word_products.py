@@ -93,7 +93,7 @@ def keep(words: np.ndarray, mask: np.uint64, kept: np.ndarray) -> None:
 
 @numba.njit(nogil=True, cache=True)
 def byte_products(first: np.ndarray, second: np.ndarray) -> int:
-    """Sum of products of two arrays of bytes, each at most 120, not more than 16 LONGEST_RUN of them."""
+    """Sum of products of two arrays of bytes; it must lie below 2^31, as with 33,000 of them it always does."""
     total = np.int32(0)
     for i in range(first.size):
         total = add_product_32(total, first[i], second[i])
