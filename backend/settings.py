@@ -162,7 +162,13 @@ class DamageSettings(_Section):
     contrast_tolerance_percent: float = _field(
         10.0, "Change of the speckle contrast that counts as damage.", unit="%", gt=0, le=1000
     )
-    window_frames: int = _field(10, "Frames per decision window.", unit="frames", ge=1, le=1000)
+    window_frames: int = _field(
+        10,
+        "Fewest frames per decision window; windows of fast series are at least 0.1 s long.",
+        unit="frames",
+        ge=1,
+        le=1000,
+    )
     reference_fraction: float = _field(
         0.2, "Share of the planned series that sets the noise model before anything is said.", ge=0.02, le=0.5
     )
