@@ -180,7 +180,8 @@ class MultiTau:
             for total, share in zip(new, part, strict=True):
                 total += share
         for name in ("products", "squares", "occurrences"):
-            getattr(self._sums, name).__iadd__(getattr(new, name))
+            total = getattr(self._sums, name)
+            total += getattr(new, name)
         self.frames += frames
         self._present += frames if present is None else present
         told = self._told(new, first, last)
