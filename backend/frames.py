@@ -51,6 +51,8 @@ class SeriesInfo:
 
     ``expected_frames`` and ``frame_time_s`` are ``None`` when no file states them. ``notices`` are sentences for
     the user about what was odd while the description was read (for instance beam centres that disagree).
+    ``frame_start_s``, shape (frame,), float64, strictly ascending: when each frame began, seconds from any moment on;
+    ``None`` when only the frame time is known.
     """
 
     name: str
@@ -61,6 +63,7 @@ class SeriesInfo:
     master: Path | None = None
     expected_frames: int | None = None
     frame_time_s: float | None = None
+    frame_start_s: np.ndarray | None = None
     count_time_s: float | None = None
     started_at: datetime | None = None
     transmission: float | None = None

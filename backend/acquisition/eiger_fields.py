@@ -35,6 +35,7 @@ KILOELECTRONVOLTS: Mapping[str, float] = MappingProxyType({"ev": 1e-3, "kev": 1.
 PIXELS: Mapping[str, float] = MappingProxyType({"pixel": 1.0, "pixels": 1.0, "px": 1.0})
 NO_UNIT: Mapping[str, float] = MappingProxyType({"": 1.0, "1": 1.0, "dimensionless": 1.0})
 
+_MOST_NUMBERS = 1 << 24
 # Detectors send a single mask of this many pixels at most; more is a damaged or foreign file.
 _LARGEST_IMAGE_PIXELS = 1 << 28
 
@@ -126,6 +127,33 @@ class FieldReader:
         if dataset is None or dataset.shape != (length,) or dataset.dtype.kind not in "ui":
             return None
         return tuple(int(number) for number in dataset[()])
+
+    def ascending(
+        self, paths: Sequence[str], units: Mapping[str, float], default_unit: str
+    ) -> np.ndarray | None:
+        """Return a list of at least two numbers in the base unit of ``units``, each larger than the one before.
+
+        float64, shape (number,); a shorter list says nothing and is ``None`` without a notice.
+        """
+        dataset = self._dataset(paths)
+        if dataset is None or dataset.shape is None or dataset.size < 2:
+            return None
+        if dataset.ndim != 1 or dataset.dtype.kind not in "uif" or dataset.size > _MOST_NUMBERS:
+            self._set_aside(dataset, f"is no list of numbers (shape {dataset.shape}, type {dataset.dtype})")
+            return None
+        unit = (self._unit(dataset) or default_unit).lower()
+        if unit not in units:
+            self._set_aside(dataset, f"is given in {unit!r}, a unit that is not understood here")
+            return None
+        try:
+            values = np.asarray(dataset[()], np.float64) * units[unit]
+        except HDF5_FAULTS as error:
+            self._set_aside(dataset, f"cannot be read: {reason_in_words(error)}")
+            return None
+        if not np.isfinite(values).all() or not (np.diff(values) > 0).all():
+            self._set_aside(dataset, "does not ascend from number to number")
+            return None
+        return values
 
     def _dataset(self, paths: Sequence[str]) -> h5py.Dataset | None:
         for path in paths:

@@ -21,6 +21,8 @@ from backend.beamtime.dates import parse_date
 _INSTRUMENT = "entry/instrument"
 _DETECTOR = f"{_INSTRUMENT}/detector"
 _SPECIFIC = f"{_DETECTOR}/detectorSpecific"
+# Start of each frame after the start of the series; NeXus knows both, the newer layout of the file writer has them.
+_FRAME_STARTS = (f"{_DETECTOR}/start_time", "entry/data/start_time")
 # One stack made of all data files, in the layout of 2024; only its form is read, never its content.
 _ALL_FRAMES = "entry/data/data"
 _FIRST_CHANNEL = f"{_DETECTOR}/threshold_1_channel"
@@ -41,8 +43,9 @@ class MasterFacts:
     """What one master file states; ``None`` where it states nothing usable, ``notices`` say what was set aside.
 
     ``beam_center_yx_px`` counts from 0. ``pixel_mask`` is a read-only bool array, shape (y, x), true for bad pixels.
-    ``planned_frames`` is images per trigger times triggers. ``holds_frames`` is true when the frames are inside the
-    master itself and no data files will come.
+    ``planned_frames`` is images per trigger times triggers. ``frame_start_s`` is a read-only float64 array, shape
+    (frame,), strictly ascending: when each frame began, seconds. ``holds_frames`` is true when the frames are inside
+    the master itself and no data files will come.
     """
 
     path: Path
@@ -56,6 +59,7 @@ class MasterFacts:
     saturation_value: int | None
     planned_frames: int | None
     frame_time_s: float | None
+    frame_start_s: np.ndarray | None
     count_time_s: float | None
     started_at: datetime | None
     transmission: float | None
@@ -92,6 +96,7 @@ def read_master(path: Path) -> MasterFacts:
             ),
             planned_frames=_planned_frames(fields),
             frame_time_s=fields.quantity([f"{_DETECTOR}/frame_time"], SECONDS, "s", *_TIME_S),
+            frame_start_s=_frame_starts(fields),
             count_time_s=fields.quantity([f"{_DETECTOR}/count_time"], SECONDS, "s", *_TIME_S),
             started_at=parse_date(
                 fields.text(["entry/start_time", f"{_SPECIFIC}/data_collection_date"]) or ""
@@ -198,6 +203,13 @@ def _planned_frames(fields: FieldReader) -> int | None:
         return per_trigger * (triggers or 1)
     shape = fields.shape(["entry/data/image_id", f"{_DETECTOR}/start_time", _ALL_FRAMES])
     return shape[0] if shape is not None and shape and shape[0] > 0 else None
+
+
+def _frame_starts(fields: FieldReader) -> np.ndarray | None:
+    starts_s = fields.ascending(_FRAME_STARTS, SECONDS, "s")
+    if starts_s is not None:
+        starts_s.flags.writeable = False
+    return starts_s
 
 
 def _holds_frames(file: h5py.File) -> bool:

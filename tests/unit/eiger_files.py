@@ -77,6 +77,8 @@ def write_master(path: Path, *, layout: str = "legacy", links: int = 0, **change
         "energy": "entry/instrument/beam/incident_energy",
         "pixel_mask": f"{specific}/pixel_mask" if legacy else f"{detector}/threshold_1_channel/pixel_mask",
         "start_time": "entry/start_time",
+        "frame_starts": f"{detector}/start_time",
+        "frame_starts_as_axis": "entry/data/start_time",
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")

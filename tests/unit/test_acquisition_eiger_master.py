@@ -72,6 +72,49 @@ def test_units_are_honoured(tmp_path: Path) -> None:
     assert facts.notices == ()
 
 
+@pytest.mark.parametrize("name", ["frame_starts", "frame_starts_as_axis"])
+def test_times_of_frames_are_read_with_their_unit(tmp_path: Path, name: str) -> None:
+    starts_ms = np.array([0.0, 1.0, 2.0, 50.0, 51.0])
+    facts = read_master(eiger_files.write_master(tmp_path / "x_master.h5", **{name: (starts_ms, "ms")}))
+    assert facts.frame_start_s is not None and not facts.frame_start_s.flags.writeable
+    np.testing.assert_allclose(facts.frame_start_s, starts_ms / 1000)
+    assert facts.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("starts", "why"),
+    [
+        (np.array([0.0, 1.0, 1.0]), "does not ascend"),
+        (np.array([0.0, np.nan, 1.0]), "does not ascend"),
+        (np.zeros((3, 2)), "is no list of numbers"),
+        ([b"10:20:30.1", b"10:20:30.2"], "is no list of numbers"),
+        ((np.array([0.0, 1.0, 5.0]), "fortnight"), "a unit that is not understood"),
+    ],
+)
+def test_times_that_make_no_sense_are_set_aside_in_words(tmp_path: Path, starts: object, why: str) -> None:
+    facts = read_master(eiger_files.write_master(tmp_path / "x_master.h5", frame_starts=starts))
+    assert facts.frame_start_s is None and facts.frame_time_s == 0.01
+    (notice,) = facts.notices
+    assert notice.startswith("start_time in x_master.h5") and why in notice
+
+
+@pytest.mark.parametrize("starts", [None, 0.0, np.zeros(1), np.zeros(0)])
+def test_no_times_or_a_single_one_are_no_reason_for_words(tmp_path: Path, starts: object) -> None:
+    facts = read_master(eiger_files.write_master(tmp_path / "x_master.h5", frame_starts=starts))
+    assert facts.frame_start_s is None and facts.notices == ()
+
+
+def test_times_of_frames_tell_the_frame_time_that_no_field_states(tmp_path: Path) -> None:
+    starts_s = np.array([0.0, 0.001, 0.01, 0.1])
+    for frame_time, expected_s in ((None, 0.1 / 3), ((0.02, "s"), 0.02)):
+        path = eiger_files.write_master(
+            tmp_path / "x_master.h5", frame_starts=starts_s, frame_time=frame_time
+        )
+        info = describe_series(place(tmp_path), SeriesSources(read_master(path)))
+        assert info is not None and info.frame_start_s is not None
+        assert info.frame_time_s == pytest.approx(expected_s)
+
+
 def test_triggers_multiply_the_images(tmp_path: Path) -> None:
     assert read_master(eiger_files.write_master(tmp_path / "x_master.h5", ntrigger=7)).planned_frames == 70
 
