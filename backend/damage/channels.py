@@ -32,10 +32,8 @@ class Channel:
         Share of the false-alarm budget; all channels together have at most 1.
     slope_scales : tuple of float
         For the ramp test.
-    ring_weights : ndarray, shape (ring,)
-        Weights of ln N (structure).
-    g2_weights : ndarray or None, shape (ring, lag)
-        Weights of g2 - 1 (dynamics, contrast).
+    weights : ndarray, shape (ring,) or (ring, lag)
+        Of ln N (structure), or of g2 - 1 (dynamics, contrast).
     scale : float
         Factor from the weighted sum to a relative change (ln ratio).
     """
@@ -44,37 +42,8 @@ class Channel:
     label: str
     prior: float
     slope_scales: tuple[float, ...]
-    ring_weights: np.ndarray
-    g2_weights: np.ndarray | None
+    weights: np.ndarray
     scale: float
-
-    def value(self, window: Window, excess: np.ndarray) -> float:
-        """The quantity in one window; ``excess`` is the g2 - 1 that stands in where there are no coincidences."""
-        if self.g2_weights is None:
-            return float(np.log(np.maximum(window.counts, 0.5)) @ self.ring_weights)
-        measured = np.where(
-            window.expected > 0,
-            window.products / np.where(window.expected > 0, window.expected, 1.0) - 1,
-            excess,
-        )
-        return float((measured * self.g2_weights).sum())
-
-    def white_variance(self, window: Window, excess: np.ndarray) -> float:
-        """Variance from counting: 1 / counts, or (1 + g2 - 1) / accidental coincidences."""
-        if self.g2_weights is None:
-            return float((self.ring_weights**2 / np.maximum(window.counts, 1.0)).sum())
-        return float(((1 + excess) / np.maximum(window.expected, 1e-3) * self.g2_weights**2).sum())
-
-    def slow_covariance(self, model: NoiseModel, distance_frames: np.ndarray, frames: int) -> np.ndarray:
-        """Covariance from speckle and systematics at these window distances; shape (window,)."""
-        correlation = model.speckle_correlation(distance_frames, frames)
-        if self.g2_weights is not None:
-            # Static limit of one mode with offset: var(C - 1) = 8 beta^2 / N_speckles.
-            ring = self.g2_weights.sum(axis=1) ** 2 * 8 * model.contrast**2 / model.speckles
-            return ring @ correlation
-        ring = self.ring_weights**2 * model.contrast / model.speckles
-        systematic = model.systematic_rms**2 * np.exp(-distance_frames / model.systematic_frames)
-        return ring @ correlation + systematic
 
 
 def structure_channels(model: NoiseModel, reference: list[Window], q_inv_nm: np.ndarray) -> list[Channel]:
@@ -105,7 +74,7 @@ def structure_channels(model: NoiseModel, reference: list[Window], q_inv_nm: np.
         centred = template - (precision * template).sum() / precision.sum()
         weights = precision * centred
         weights = weights / (weights * template).sum()
-        channels.append(Channel("structure", label, 0.5 * prior, STRUCTURE_SCALES, weights, None, 1.0))
+        channels.append(Channel("structure", label, 0.5 * prior, STRUCTURE_SCALES, weights, 1.0))
     return channels
 
 
@@ -126,7 +95,6 @@ def dynamics_channels(model: NoiseModel, reference: list[Window], lags: np.ndarr
     overlap = (by_rate * by_contrast / variance).sum() / max(float((by_rate**2 / variance).sum()), 1e-300)
     by_contrast = by_contrast - overlap * by_rate
     rings = len(excess)
-    no_rings = np.zeros(rings)
     channels = []
 
     def channel(
@@ -137,9 +105,7 @@ def dynamics_channels(model: NoiseModel, reference: list[Window], lags: np.ndarr
         if information < 1e-4:
             return
         scale = model.contrast if family == "contrast" else 1.0
-        channels.append(
-            Channel(family, label, prior, scales, no_rings, response / variance / information, 1.0 / scale)
-        )
+        channels.append(Channel(family, label, prior, scales, response / variance / information, 1.0 / scale))
 
     channel("dynamics", "relaxation rate", by_rate, 0.25, DYNAMICS_SCALES)
     channel("contrast", "speckle contrast", by_contrast, 0.075, STRUCTURE_SCALES)

@@ -7,10 +7,13 @@ import math
 import numpy as np
 
 from backend.damage.assessment import Assessment, DamageState
+from backend.damage.channel_group import correlation_group, structure_group
 from backend.damage.channels import dynamics_channels, structure_channels
-from backend.damage.followed_channel import FollowedChannel
+from backend.damage.findings import CONFIDENCE_SIGMA, findings_of
+from backend.damage.followed_channels import FollowedChannels
 from backend.damage.glitch_gate import GlitchGate
-from backend.damage.noise_model import NoiseModel, fit_noise_model
+from backend.damage.noise_model import fit_noise_model
+from backend.damage.ramp_tests import compile_kernels
 from backend.damage.windows import Window, WindowBuilder, merge_windows
 from backend.settings import DamageSettings
 
@@ -19,7 +22,6 @@ _WINDOWS_OF_FAST_SERIES = 100
 _ROUNDING = 1e-6
 _MOST_WINDOWS = 256
 _EXPOSURE_PER_100_H_S = 360_000.0
-_CONFIDENCE_SIGMA = 1.645
 _WATCH_LOG10_EVIDENCE = math.log10(20.0)
 _QUIET_WINDOWS_TO_CLEAR = 5
 _SECONDS_WHEN_LENGTH_UNKNOWN = 1000.0
@@ -69,13 +71,16 @@ class DamageDetector:
         flat = np.ones(len(self._q_inv_nm)) if gradient is None else gradient
         self._builder = WindowBuilder(frames, np.asarray(pixels_per_ring), self._lags, flat)
         self._windows: list[Window] = []
-        self._model: NoiseModel | None = None
-        self._followed: list[FollowedChannel] = []
+        self._photons: list[float] = []
+        self._followed: list[FollowedChannels] = []
+        self._following = False
         self._gate = GlitchGate()
-        self._over_dispersion: dict[str, float] = {}
+        self._tolerance = _tolerances(settings)
         self._damaging_since: int | None = None
         self._quiet_windows = _QUIET_WINDOWS_TO_CLEAR
-        self._window_no_beam = 0
+        self._windows_without_beam = 0
+        # With the other kernels before the first frame, not in the middle of a series.
+        compile_kernels()
         seconds = (expected_frames or 0) * frame_time_s or _SECONDS_WHEN_LENGTH_UNKNOWN
         self.alpha = min(settings.false_alarms_per_100_h * seconds / _EXPOSURE_PER_100_H_S, 0.05)
         self.assessments: list[Assessment] = []
@@ -100,7 +105,13 @@ class DamageDetector:
             np.clip(wanted, self._settings.min_reference_windows, self._settings.max_reference_windows)
         )
 
-    def add(self, ring_counts: np.ndarray, lagged_products: np.ndarray, dose: np.ndarray) -> list[Assessment]:
+    def add(
+        self,
+        ring_counts: np.ndarray,
+        lagged_products: np.ndarray,
+        dose: np.ndarray,
+        valid_pixels: np.ndarray | None = None,
+    ) -> list[Assessment]:
         """Add frames and return one assessment for each window they complete.
 
         Parameters
@@ -111,25 +122,24 @@ class DamageDetector:
             sum over pixels of I(t) I(t - lag), 0 where t < lag.
         dose : ndarray, shape (frame,)
             Accumulated up to the end of each frame, any unit.
+        valid_pixels : ndarray or None, shape (frame, ring)
+            Pixels that were counted, where they are not always ``pixels_per_ring``.
         """
-        said = []
-        for counts, products, frame_dose in zip(ring_counts, lagged_products, dose, strict=True):
-            window = self._builder.add(counts, products, float(frame_dose))
-            if window is not None:
-                said.append(self.add_window(window))
-        return said
+        windows = self._builder.windows(ring_counts, lagged_products, dose, valid_pixels)
+        return [self.add_window(window) for window in windows]
 
     def add_window(self, window: Window) -> Assessment:
         """Add the sums of a window and return the assessment after it."""
         beam = self._beam_fraction(window)
         if beam < self._settings.min_beam_fraction:
-            self._window_no_beam += 1
+            self._windows_without_beam += 1
             return self._say(self._without_verdict(window, DamageState.NO_BEAM, beam))
         self._windows.append(window)
+        self._photons.append(_photons(window))
         if len(self._windows) == _MOST_WINDOWS:
             self._halve_resolution()
             self._start_following()
-        elif self._model is not None:
+        elif self._following:
             self._follow(window)
         elif len(self._windows) < self.reference_windows:
             return self._say(self._without_verdict(window, DamageState.TOO_EARLY, beam))
@@ -139,19 +149,22 @@ class DamageDetector:
             return self._say(self._without_verdict(window, DamageState.TOO_FEW_PHOTONS, beam))
         return self._say(self._assess(window, beam))
 
+    def result(self) -> Assessment | None:
+        """The newest assessment; ``None`` before the first window is complete."""
+        return self.assessments[-1] if self.assessments else None
+
     def _say(self, assessment: Assessment) -> Assessment:
         self.assessments.append(assessment)
         return assessment
 
     def _beam_fraction(self, window: Window) -> float:
-        """Counts of this window against the median of the windows so far."""
-        counts = float(window.counts.sum())
-        earlier = [
-            float(other.counts.sum()) for other in self._windows[: self._settings.max_reference_windows]
-        ]
+        """Photons of this window against the median of the first windows; 0 when a ring was not counted at all."""
+        earlier = self._photons[: self._settings.max_reference_windows]
+        if not window.exposure_frames.all():
+            return 0.0
         if not earlier:
-            return 1.0 if counts > 0 else 0.0
-        return counts / max(float(np.median(earlier)), 1e-9)
+            return 1.0 if _photons(window) > 0 else 0.0
+        return _photons(window) / max(float(np.median(earlier)), 1e-9)
 
     def _planned_dose(self) -> float:
         # Windows before the first one in use were dark: what they count as dose is not that of one window.
@@ -170,37 +183,37 @@ class DamageDetector:
             self._settings.systematic_rms_percent / 100,
             self._settings.systematic_time_s / self._frame_time_s,
         )
-        channels = structure_channels(model, reference, self._q_inv_nm)
-        channels += dynamics_channels(model, reference, self._lags) if channels else []
-        planned = self.planned_windows
-        self._model = model
+        structure = structure_channels(model, reference, self._q_inv_nm)
+        correlations = dynamics_channels(model, reference, self._lags) if structure else []
+        groups = [structure_group(structure, model)] if structure else []
+        groups += [correlation_group(correlations, model, self._lags)] if correlations else []
         self._followed = [
-            FollowedChannel(channel, model, self._lags, _MOST_WINDOWS, planned) for channel in channels
+            FollowedChannels(group, _MOST_WINDOWS, self.planned_windows, self.reference_windows)
+            for group in groups
         ]
+        self._following = True
         self._gate = GlitchGate()
         for window in reference:
             self._follow(window)
-        for family in {followed.channel.family for followed in self._followed}:
-            members = [f for f in self._followed if f.channel.family == family]
-            residuals = np.concatenate([np.array(f.residuals) for f in members])
-            # Residuals wider than predicted mean that something unknown adds noise; never claim less than predicted.
-            squares = float(np.mean(np.clip(residuals, -4, 4) ** 2)) if residuals.size else 1.0
-            self._over_dispersion[family] = max(1.0, squares)
+        for followed in self._followed:
+            followed.learn_over_dispersion()
         for window in self._windows[len(reference) :]:
             self._follow(window)
 
     def _follow(self, window: Window) -> None:
         dose = window.dose / self._planned_dose()
-        far = any(followed.is_far(window) for followed in self._followed if _tells(followed, window))
+        telling = [followed for followed in self._followed if followed.group.tells(window)]
+        far = any(followed.is_far(window) for followed in telling)
         for passed, passed_dose in self._gate.let_through(window, dose, far):
             for followed in self._followed:
-                if _tells(followed, passed):
+                if followed.group.tells(passed):
                     followed.add(passed, passed_dose)
 
     def _halve_resolution(self) -> None:
         """Series longer than planned: windows twice as long, tests repeated on the same data."""
         pairs = zip(self._windows[0::2], self._windows[1::2], strict=True)
         self._windows = [merge_windows(first, second) for first, second in pairs]
+        self._photons = [_photons(window) for window in self._windows]
         self._builder.frames_per_window *= 2
 
     def _without_verdict(self, window: Window, state: DamageState, beam: float) -> Assessment:
@@ -220,28 +233,27 @@ class DamageDetector:
             onset_interval=None,
             windows=len(self._windows),
             windows_needed=self.reference_windows,
-            windows_set_aside=self._window_no_beam,
+            windows_set_aside=self._windows_without_beam,
             beam_fraction=beam,
         )
 
     def _assess(self, window: Window, beam: float) -> Assessment:
-        evidence = [f.log10_evidence(self._over_dispersion[f.channel.family]) for f in self._followed]
-        leading = self._leading(evidence)
-        family = leading.channel.family
-        log10_evidence = max(evidence)
-        spread = self._over_dispersion[family]
-        effect, effect_err = leading.effect(self.reference_windows, spread)
-        tolerance = self._tolerance(family)
-        alarm = log10_evidence >= -math.log10(self.alpha)
-        effects = self._effects()
+        found = findings_of(self._followed)
+        log10_alarm = -math.log10(self.alpha)
+        tolerances = np.array([self._tolerance[channel.family] for channel in found.channels])
+        leading = found.leading(log10_alarm, None if self._damaging_since is None else tolerances)
+        log10_evidence = float(found.log10_evidence.max())
+        effect, effect_err = float(found.effect[leading]), float(found.effect_err[leading])
+        effects = found.by_family()
         state = DamageState.STEADY if self._tells_enough(effects) else DamageState.TOO_UNCERTAIN
         onset = None
         if self._watching(log10_evidence):
             state = DamageState.CHANGING
-            onset = leading.onset(spread)
-        if alarm and abs(effect) - _CONFIDENCE_SIGMA * effect_err >= tolerance:
+            onset = self._onset(leading)
+        beyond_tolerance = abs(effect) - CONFIDENCE_SIGMA * effect_err >= tolerances[leading]
+        if log10_evidence >= log10_alarm and beyond_tolerance and self._damaging_since is None:
             # Damage does not heal within a series.
-            self._damaging_since = self._damaging_since or window.last_frame
+            self._damaging_since = window.last_frame
         if self._damaging_since is not None:
             state = DamageState.DAMAGING
         return Assessment(
@@ -249,38 +261,33 @@ class DamageDetector:
             dose=window.dose,
             state=state,
             log10_evidence=log10_evidence,
-            log10_alarm=-math.log10(self.alpha),
-            family=family,
-            label=leading.channel.label,
+            log10_alarm=log10_alarm,
+            family=found.channels[leading].family,
+            label=found.channels[leading].label,
             effect=effect,
             effect_err=effect_err,
             effects=effects,
-            tolerance=tolerance,
+            tolerance=float(tolerances[leading]),
             onset_frame=onset[0] if onset else None,
             onset_interval=onset[1] if onset else None,
             windows=len(self._windows),
             windows_needed=self.reference_windows,
-            windows_set_aside=self._window_no_beam + self._gate.set_aside,
+            windows_set_aside=self._windows_without_beam + self._gate.set_aside,
             beam_fraction=beam,
         )
 
-    def _leading(self, evidence: list[float]) -> FollowedChannel:
-        """The channel with most evidence; once the sample is damaged, of all that raise the alarm the most changed."""
-        alarming = [f for f, e in zip(self._followed, evidence, strict=True) if e >= -math.log10(self.alpha)]
-        if self._damaging_since is None or not alarming:
-            return self._followed[int(np.argmax(evidence))]
-
-        def beyond_doubt(followed: FollowedChannel) -> float:
-            family = followed.channel.family
-            effect, error = followed.effect(self.reference_windows, self._over_dispersion[family])
-            return (abs(effect) - _CONFIDENCE_SIGMA * error) / self._tolerance(family)
-
-        return max(alarming, key=beyond_doubt)
+    def _onset(self, channel: int) -> tuple[int, tuple[int, int]] | None:
+        """Onset as one channel sees it, with its interval."""
+        for followed in self._followed:
+            if channel < len(followed.group.channels):
+                return followed.onset(channel)
+            channel -= len(followed.group.channels)
+        raise IndexError(f"there is no channel {channel}")
 
     def _tells_enough(self, effects: dict[str, tuple[float, float]]) -> bool:
         """True when a change of the structure as large as the tolerance would stand out from the noise."""
         error = effects.get("structure", (0.0, math.inf))[1]
-        return _CONFIDENCE_SIGMA * error <= self._tolerance("structure")
+        return CONFIDENCE_SIGMA * error <= self._tolerance["structure"]
 
     def _watching(self, log10_evidence: float) -> bool:
         """Whether something may be changing; said until five quiet windows in a row, so that it cannot flicker."""
@@ -290,32 +297,19 @@ class DamageDetector:
             self._quiet_windows += 1
         return self._quiet_windows < _QUIET_WINDOWS_TO_CLEAR
 
-    def _tolerance(self, family: str) -> float:
-        """Relative change (ln ratio) that counts as damage."""
-        percent = {
-            "structure": self._settings.structure_tolerance_percent,
-            "dynamics": self._settings.dynamics_tolerance_percent,
-            "contrast": self._settings.contrast_tolerance_percent,
-        }[family]
-        return math.log1p(percent / 100)
 
-    def _effects(self) -> dict[str, tuple[float, float]]:
-        """Change and error of the channel that stands for each family."""
-        shown = {
-            "structure": "lowest against highest q",
-            "dynamics": "relaxation rate",
-            "contrast": "speckle contrast",
-        }
-        return {
-            f.channel.family: f.effect(self.reference_windows, self._over_dispersion[f.channel.family])
-            for f in self._followed
-            if shown[f.channel.family] == f.channel.label
-        }
+def _tolerances(settings: DamageSettings) -> dict[str, float]:
+    """Change of each family that counts as damage, as a ln ratio like all effects."""
+    return {
+        "structure": math.log1p(settings.structure_tolerance_percent / 100),
+        "dynamics": math.log1p(settings.dynamics_tolerance_percent / 100),
+        "contrast": math.log1p(settings.contrast_tolerance_percent / 100),
+    }
 
 
-def _tells(followed: FollowedChannel, window: Window) -> bool:
-    """False for coincidences when the longest lag still reaches back before the first frame."""
-    return followed.channel.g2_weights is None or bool(window.expected.any(axis=0).all())
+def _photons(window: Window) -> float:
+    """Photons of all rings, as if all pixels had been valid all the time."""
+    return float((window.counts * window.frames / window.exposure_frames).sum())
 
 
 def _frames_of_window(wanted: int, frame_time_s: float, expected_frames: int | None) -> int:

@@ -54,14 +54,22 @@ class NoiseModel:
     def speckle_correlation(self, distance_frames: np.ndarray, frames: int) -> np.ndarray:
         """Correlation of two window means whose centres are this far apart; shape (ring, window).
 
-        Mean of exp(-2 gamma |s|) over all pairs of frames of two windows of ``frames`` frames each, closed form:
-        triangular weights of the distances within two windows.
+        Mean of exp(-2 gamma |s|) over all pairs of frames of two windows of ``frames`` frames each: triangular weights
+        of the distances within two windows.
         """
         steps = np.arange(-(frames - 1), frames)
         weight = (frames - np.abs(steps)) / frames**2
-        distance = np.abs(distance_frames[:, None] + steps[None])
-        decay = np.exp(-2 * self.drift_per_frame[:, None, None] * distance[None])
-        return decay @ weight
+        decay = 2 * self.drift_per_frame
+        # Windows apart from each other: the sum over pairs is the same for all distances up to one factor.
+        nearest = np.exp(-decay[:, None] * (steps + frames - 1)) @ weight
+        beyond = np.maximum(distance_frames - (frames - 1), 0.0)
+        correlation = nearest[:, None] * np.exp(-decay[:, None] * beyond)
+        correlation[:, distance_frames == 0] = (np.exp(-decay[:, None] * np.abs(steps)) @ weight)[:, None]
+        near = (distance_frames > 0) & (distance_frames < frames - 1)
+        if near.any():
+            apart = np.abs(distance_frames[near][:, None] + steps)
+            correlation[:, near] = np.exp(-decay[:, None, None] * apart) @ weight
+        return correlation
 
 
 def fit_noise_model(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+from backend.damage.window_kernels import add_expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,8 @@ class Window:
         Dose accumulated up to its end.
     counts : ndarray, shape (ring,), float64
         Photons.
+    exposure_frames : ndarray, shape (ring,), float64
+        Frames, each weighted with the valid part of the pixels.
     products : ndarray, shape (ring, lag), float64
         sum of I(t) I(t - lag) over frames and pixels.
     expected : ndarray, shape (ring, lag), float64
@@ -31,6 +36,7 @@ class Window:
     frames: int
     dose: float
     counts: np.ndarray
+    exposure_frames: np.ndarray
     products: np.ndarray
     expected: np.ndarray
 
@@ -42,13 +48,14 @@ def merge_windows(first: Window, second: Window) -> Window:
         frames=first.frames + second.frames,
         dose=second.dose,
         counts=first.counts + second.counts,
+        exposure_frames=first.exposure_frames + second.exposure_frames,
         products=first.products + second.products,
         expected=first.expected + second.expected,
     )
 
 
 class WindowBuilder:
-    """Sums frames into windows of ``frames_per_window``.
+    """Sums frames into windows of ``frames_per_window``, which may be changed between two windows.
 
     Parameters
     ----------
@@ -68,29 +75,52 @@ class WindowBuilder:
         self._gradient = gradient
         self._lags = lags
         self._recent = np.zeros((int(lags.max()), len(ring_pixels)))
+        self._recent_pixels = np.ones_like(self._recent)
         self._seen = 0
         self._clear()
 
     def _clear(self) -> None:
         shape = (len(self._pixels), len(self._lags))
         self._counts = np.zeros(shape[0])
+        self._valid_pixels = np.zeros(shape[0])
         self._products = np.zeros(shape)
         self._expected = np.zeros(shape)
         self._frames = 0
 
-    def add(self, counts: np.ndarray, products: np.ndarray, dose: float) -> Window | None:
-        """Add the next frame (a missing frame is one of zeros); the window that it completes, if it does."""
-        slots = len(self._recent)
-        earlier = self._recent[(self._seen - self._lags) % slots]
-        earlier[self._lags > self._seen] = 0.0
-        self._expected += counts[:, None] * earlier.T / self._pixels[:, None]
-        self._products += products / self._gradient[:, None]
-        self._counts += counts
-        self._recent[self._seen % slots] = counts
-        self._seen += 1
-        self._frames += 1
-        if self._seen % self.frames_per_window:
-            return None
-        window = Window(self._seen - 1, self._frames, dose, self._counts, self._products, self._expected)
+    def windows(
+        self, counts: np.ndarray, products: np.ndarray, dose: np.ndarray, valid_pixels: np.ndarray | None
+    ) -> Iterator[Window]:
+        """Add frames; the windows that they complete. Arguments as in ``DamageDetector.add``."""
+        pixels = np.broadcast_to(self._pixels if valid_pixels is None else valid_pixels, counts.shape)
+        first = 0
+        while first < len(counts):
+            end = min(first + self.frames_per_window - self._seen % self.frames_per_window, len(counts))
+            self._add(counts[first:end], products[first:end], pixels[first:end])
+            first = end
+            if self._seen % self.frames_per_window == 0:
+                yield self._finished(float(dose[end - 1]))
+
+    def _add(self, counts: np.ndarray, products: np.ndarray, pixels: np.ndarray) -> None:
+        reach = len(self._recent)
+        self._counts += counts.sum(axis=0)
+        self._valid_pixels += pixels.sum(axis=0)
+        self._products += products.sum(axis=0)
+        self._seen += len(counts)
+        self._frames += len(counts)
+        counts = np.concatenate([self._recent, counts])
+        pixels = np.concatenate([self._recent_pixels, pixels])
+        add_expected(self._expected, counts, pixels, reach, self._lags)
+        self._recent, self._recent_pixels = counts[-reach:], pixels[-reach:]
+
+    def _finished(self, dose: float) -> Window:
+        window = Window(
+            self._seen - 1,
+            self._frames,
+            dose,
+            self._counts,
+            self._valid_pixels / self._pixels,
+            self._products / self._gradient[:, None],
+            self._expected,
+        )
         self._clear()
         return window

@@ -268,7 +268,8 @@ def test_missing_frames_weigh_nothing() -> None:
 def test_a_dark_window_between_others_does_not_break_the_sums() -> None:
     detector = detector_for(ring_stream(StreamPlan(frames=10, pixels=10), 18))
     shape = (6, 5)
-    dark = Window(9, 10, 10.0, np.zeros(6), np.zeros(shape), np.zeros(shape))
+    frames = np.full(6, 10.0)
+    dark = Window(9, 10, 10.0, np.zeros(6), frames, np.zeros(shape), np.zeros(shape))
     assert detector.add_window(dark).state is DamageState.NO_BEAM
-    bright = Window(19, 10, 20.0, np.full(6, 500.0), np.full(shape, 25.0), np.full(shape, 25.0))
+    bright = Window(19, 10, 20.0, np.full(6, 500.0), frames, np.full(shape, 25.0), np.full(shape, 25.0))
     assert detector.add_window(bright).state is DamageState.TOO_EARLY

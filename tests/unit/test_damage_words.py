@@ -1,4 +1,4 @@
-"""Windows, and the words of each state: a number, its limit and the unit."""
+"""The words of each state: a number, its limit and the unit."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ import math
 import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from backend.damage.assessment import Assessment, DamageState
 from backend.damage.verdict import percent, verdict_of
-from backend.damage.windows import Window, WindowBuilder, merge_windows
 from backend.snapshot import VerdictState
 
 ASSESSMENT = Assessment(
@@ -113,48 +109,3 @@ def test_percent_of_an_absurd_ratio_stays_a_number() -> None:
     assert percent(0.0) == 0.0
     assert percent(math.log(2)) == pytest.approx(100.0)
     assert math.isfinite(percent(1e6))
-
-
-LAGS = np.array([1, 3, 7])
-PIXELS = np.array([10, 40])
-
-
-def _twin_expected(counts: np.ndarray) -> np.ndarray:
-    """n(t) n(t - lag) / pixels of each frame, shape (frame, ring, lag)."""
-    expected = np.zeros((*counts.shape, len(LAGS)))
-    for index, lag in enumerate(LAGS):
-        if lag < len(counts):
-            expected[lag:, :, index] = counts[lag:] * counts[:-lag] / PIXELS
-    return expected
-
-
-@given(st.integers(0, 40), st.integers(1, 12), st.integers(0, 2**32 - 1))
-def test_windows_are_the_sums_of_their_frames(frames: int, per_window: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    counts = rng.poisson(20.0, (frames, 2)).astype(float)
-    products = rng.poisson(5.0, (frames, 2, len(LAGS))).astype(float)
-    builder = WindowBuilder(per_window, PIXELS, LAGS, np.array([1.0, 2.0]))
-    windows = [
-        builder.add(*row, dose)
-        for row, dose in zip(zip(counts, products, strict=True), range(frames), strict=True)
-    ]
-    assert [index for index, window in enumerate(windows) if window] == list(
-        range(per_window - 1, frames, per_window)
-    )
-    expected = _twin_expected(counts)
-    for window in (window for window in windows if window is not None):
-        part = slice(window.last_frame - per_window + 1, window.last_frame + 1)
-        assert (window.frames, window.dose) == (per_window, window.last_frame)
-        np.testing.assert_allclose(window.counts, counts[part].sum(axis=0))
-        np.testing.assert_allclose(window.products, products[part].sum(axis=0) / [[1.0], [2.0]])
-        np.testing.assert_allclose(window.expected, expected[part].sum(axis=0))
-
-
-def test_two_windows_joined_are_one_of_twice_the_length() -> None:
-    first = Window(9, 10, 1.0, np.array([1.0, 2.0]), np.ones((2, 3)), np.full((2, 3), 2.0))
-    second = Window(19, 10, 2.5, np.array([10.0, 20.0]), np.ones((2, 3)), np.full((2, 3), 3.0))
-    both = merge_windows(first, second)
-    assert (both.last_frame, both.frames, both.dose) == (19, 20, 2.5)
-    assert both.counts.tolist() == [11.0, 22.0]
-    assert both.products.tolist() == [[2.0] * 3] * 2
-    assert both.expected.tolist() == [[5.0] * 3] * 2

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import binom
 
-from backend.damage.ramp_test import RampTest
+from backend.damage.ramp_tests import RampTests
 
 SCALES = (0.3, 1.5, 8.0)
 
@@ -24,11 +24,18 @@ def _covariance(size: int, rng: np.random.Generator) -> np.ndarray:
     return np.diag(rng.uniform(0.2, 2.0, size)) + 0.3 * factor @ factor.T + slow
 
 
-def _sequential(values: np.ndarray, covariance: np.ndarray, dose: np.ndarray, planned: int) -> RampTest:
-    test = RampTest(len(values) + 1, planned, SCALES)
-    for n, value in enumerate(values):
-        test.add(value, covariance[n, : n + 1], dose[n])
-    return test
+def _sequential(
+    values: np.ndarray, covariances: list[np.ndarray], dose: np.ndarray, planned: int
+) -> RampTests:
+    """Tests after all numbers; ``values`` has the shape (number, channel)."""
+    tests = RampTests(len(values) + 1, planned, np.tile(SCALES, (len(covariances), 1)))
+    for n, row in enumerate(values):
+        tests.add(tests.predict(row, _newest(covariances, n)), dose[n])
+    return tests
+
+
+def _newest(covariances: list[np.ndarray], n: int) -> np.ndarray:
+    return np.stack([covariance[n, : n + 1] for covariance in covariances], axis=1)
 
 
 def _twin_residuals(values: np.ndarray, covariance: np.ndarray) -> np.ndarray:
@@ -59,43 +66,49 @@ def _twin_bayes_factors(values: np.ndarray, covariance: np.ndarray, dose: np.nda
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(2, 30), st.integers(0, 2**32 - 1), st.sampled_from((1.0, 1.7)))
-def test_numbers_one_by_one_give_the_algebra_of_the_whole_series(
-    size: int, seed: int, over_dispersion: float
-) -> None:
+@given(st.integers(2, 30), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_numbers_one_by_one_give_the_algebra_of_the_whole_series(size: int, channels: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    covariance = _covariance(size, rng)
-    values = rng.normal(2.0, 1.0, size) + rng.uniform(0, 3) * np.linspace(0, 1, size)
+    covariances = [_covariance(size, rng) for _ in range(channels)]
+    values = rng.normal(2.0, 1.0, (size, channels))
+    values += rng.uniform(0, 3, channels) * np.linspace(0, 1, size)[:, None]
     dose = np.cumsum(rng.uniform(0.2, 1.8, size)) / 40
-    test = _sequential(values, covariance, dose, planned=40)
-    assert test.residuals == pytest.approx(_twin_residuals(values, covariance), rel=1e-9, abs=1e-9)
-    # A factor on the covariance divides score^2 and information alike.
-    factors = _twin_bayes_factors(values, covariance * over_dispersion, dose)
-    evidence = logsumexp(np.append(factors - math.log(40 * len(SCALES)), math.log(1 - size / 40)))
-    assert test.log_evidence(over_dispersion) == pytest.approx(evidence, rel=1e-9, abs=1e-9)
-    weights = np.exp(logsumexp(factors, axis=0) - logsumexp(factors))
-    assert test.onset_weights(over_dispersion) == pytest.approx(weights, rel=1e-9, abs=1e-9)
+    tests = _sequential(values, covariances, dose, planned=40)
+    over_dispersion = rng.choice((1.0, 1.7), channels)
+    evidence = tests.log_evidence(over_dispersion)
+    for channel, covariance in enumerate(covariances):
+        number = values[:, channel]
+        residuals = _twin_residuals(number, covariance)
+        assert tests.residuals[:, channel] == pytest.approx(residuals, rel=1e-9, abs=1e-9)
+        # A factor on the covariance divides score^2 and information alike.
+        factors = _twin_bayes_factors(number, covariance * over_dispersion[channel], dose)
+        wanted = logsumexp(np.append(factors - math.log(40 * len(SCALES)), math.log(1 - size / 40)))
+        assert evidence[channel] == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+        weights = np.exp(logsumexp(factors, axis=0) - logsumexp(factors))
+        found = tests.onset_weights(channel, over_dispersion[channel])
+        assert found == pytest.approx(weights, rel=1e-9, abs=1e-9)
 
 
-def test_innovation_tells_the_residual_and_adds_nothing() -> None:
+def test_a_prediction_adds_nothing() -> None:
     rng = np.random.default_rng(3)
-    covariance = _covariance(12, rng)
-    values = rng.normal(size=12)
-    test = _sequential(values[:-1], covariance[:-1, :-1], np.arange(1.0, 12) / 12, planned=12)
-    before = test.log_evidence()
-    foreseen = test.innovation(values[-1], covariance[-1])
-    assert (test.size, test.log_evidence()) == (11, before)
-    test.add(values[-1], covariance[-1], 1.0)
-    assert test.residuals[-1] == foreseen
+    covariances = [_covariance(12, rng), _covariance(12, rng)]
+    values = rng.normal(size=(12, 2))
+    tests = _sequential(values[:-1], covariances, np.arange(1.0, 12) / 12, planned=12)
+    before = tests.log_evidence(np.ones(2))
+    foreseen = tests.predict(values[-1], _newest(covariances, 11))
+    assert tests.size == 11
+    assert np.array_equal(tests.log_evidence(np.ones(2)), before)
+    tests.add(foreseen, 1.0)
+    assert np.array_equal(tests.residuals[-1], foreseen.residual)
 
 
 def test_the_level_does_not_matter() -> None:
     rng = np.random.default_rng(4)
-    covariance = _covariance(20, rng)
-    values, dose = rng.normal(size=20), np.arange(1.0, 21) / 20
+    covariance = [_covariance(20, rng)]
+    values, dose = rng.normal(size=(20, 1)), np.arange(1.0, 21) / 20
     low = _sequential(values, covariance, dose, planned=20)
     high = _sequential(values + 1000.0, covariance, dose, planned=20)
-    assert high.log_evidence() == pytest.approx(low.log_evidence(), abs=1e-6)
+    assert high.log_evidence(np.ones(1)) == pytest.approx(low.log_evidence(np.ones(1)), abs=1e-6)
 
 
 def _evidence_paths(series: int, size: int, planned: int, scales: tuple[float, ...]) -> np.ndarray:
@@ -104,12 +117,13 @@ def _evidence_paths(series: int, size: int, planned: int, scales: tuple[float, .
     distance = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
     covariance = 0.5 * np.eye(size) + 0.5 * np.exp(-distance / 6)
     factor = np.linalg.cholesky(covariance)
+    # Each channel is a series of its own.
+    values = factor @ rng.normal(size=(size, series))
+    tests = RampTests(size, planned, np.tile(scales, (series, 1)))
     paths = np.empty((series, size))
-    for path in paths:
-        test = RampTest(size, planned, scales)
-        for n, value in enumerate(factor @ rng.normal(size=size)):
-            test.add(value, covariance[n, : n + 1], (n + 1) / planned)
-            path[n] = test.log_evidence()
+    for n in range(size):
+        tests.add(tests.predict(values[n], np.tile(covariance[n, : n + 1, None], series)), (n + 1) / planned)
+        paths[:, n] = tests.log_evidence(np.ones(series))
     return paths
 
 
@@ -128,6 +142,6 @@ def test_a_change_is_found_and_its_onset_named() -> None:
     size, onset = 60, 24
     dose = np.arange(1.0, size + 1) / size
     values = rng.normal(0, 0.05, size) + 3.0 * np.maximum(dose - onset / size, 0)
-    test = _sequential(values, 0.05**2 * np.eye(size), dose, planned=size)
-    assert test.log_evidence() > math.log(1e6)
-    assert abs(int(np.argmax(test.onset_weights())) - onset) <= 2
+    tests = _sequential(values[:, None], [0.05**2 * np.eye(size)], dose, planned=size)
+    assert tests.log_evidence(np.ones(1))[0] > math.log(1e6)
+    assert abs(int(np.argmax(tests.onset_weights(0, 1.0))) - onset) <= 2

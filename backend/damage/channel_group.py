@@ -1,0 +1,77 @@
+"""Channels that look at the same thing, as arrays: their numbers in a window and the noise of these numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.damage.channels import Channel
+from backend.damage.noise_model import NoiseModel
+from backend.damage.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelGroup:
+    """Channels that are weighted sums of ln N, or of g2 - 1.
+
+    Attributes
+    ----------
+    channels : tuple of Channel
+        In the order of the last axis of all results.
+    model : NoiseModel
+        Noise of the windows.
+    excess : ndarray or None, shape (ring * lag,)
+        g2 - 1 that stands in where there are no coincidences; ``None`` for sums of ln N.
+    weights : ndarray, shape (ring, channel) or (ring * lag, channel)
+    speckle_variance : ndarray, shape (ring, channel)
+        What the speckle of each ring would add to the variance if it never changed.
+    """
+
+    channels: tuple[Channel, ...]
+    model: NoiseModel
+    excess: np.ndarray | None
+    weights: np.ndarray
+    speckle_variance: np.ndarray
+
+    def tells(self, window: Window) -> bool:
+        """False for g2 when the longest lag still reaches back before the first frame."""
+        return self.excess is None or bool(window.expected.any(axis=0).all())
+
+    def measure(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of a window, and their variance from counting: 1 / counts or g2 / coincidences; shape (channel,)."""
+        if self.excess is None:
+            measured = np.log(np.maximum(window.counts, 0.5) / window.exposure_frames)
+            counting = 1 / np.maximum(window.counts, 1.0)
+        else:
+            expected = window.expected.ravel()
+            measured = self.excess.copy()
+            seen = expected > 0
+            measured[seen] = window.products.ravel()[seen] / expected[seen] - 1
+            counting = (1 + self.excess) / np.maximum(expected, 1e-3)
+        return measured @ self.weights, counting @ self.weights**2
+
+    def slow_covariance(self, distance_frames: np.ndarray, frames: int) -> np.ndarray:
+        """Covariance from speckle and systematics at these window distances; shape (window, channel)."""
+        model = self.model
+        covariance = model.speckle_correlation(distance_frames, frames).T @ self.speckle_variance
+        if self.excess is None:
+            systematic = model.systematic_rms**2 * np.exp(-distance_frames / model.systematic_frames)
+            covariance += systematic[:, None]
+        return covariance
+
+
+def structure_group(channels: list[Channel], model: NoiseModel) -> ChannelGroup:
+    """Channels of ln N as one group."""
+    weights = np.stack([channel.weights for channel in channels], axis=1)
+    variance = weights**2 * (model.contrast / model.speckles)[:, None]
+    return ChannelGroup(tuple(channels), model, None, weights, variance)
+
+
+def correlation_group(channels: list[Channel], model: NoiseModel, lags: np.ndarray) -> ChannelGroup:
+    """Channels of g2 - 1 as one group."""
+    weights = np.stack([channel.weights for channel in channels], axis=2)
+    # Static limit of one mode with offset: var(C - 1) = 8 beta^2 / N_speckles.
+    variance = weights.sum(axis=1) ** 2 * (8 * model.contrast**2 / model.speckles)[:, None]
+    flat = weights.reshape(-1, len(channels))
+    return ChannelGroup(tuple(channels), model, model.excess(lags).ravel(), flat, variance)

@@ -1,0 +1,124 @@
+"""A group of channels followed through the series: whitening, ramp tests, size of the change."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from backend.damage.channel_group import ChannelGroup
+from backend.damage.ramp_tests import Prediction, RampTests
+from backend.damage.windows import Window
+
+_GATE_SIGMA = 6.0
+_NEWEST_WINDOWS = 5
+
+
+class FollowedChannels:
+    """Feeds the windows of a series to the ramp tests of a group.
+
+    Parameters
+    ----------
+    capacity, planned : int
+        Most windows, and windows that the whole series will bring.
+    reference : int
+        Windows that the newest ones are compared with.
+    """
+
+    def __init__(self, group: ChannelGroup, capacity: int, planned: int, reference: int) -> None:
+        self.group = group
+        self._over_dispersion = np.ones(len(group.channels))
+        self._reference = reference
+        self._scales = np.array([channel.scale for channel in group.channels])
+        self._log_prior = np.log([channel.prior for channel in group.channels])
+        self._tests = RampTests(capacity, planned, np.array([c.slope_scales for c in group.channels]))
+        self._position = np.empty(capacity)
+        self._last_frame = np.empty(capacity, np.int64)
+        self._values = np.empty((capacity, len(group.channels)))
+        self._counting = np.empty_like(self._values)
+        self._frames = 1
+        self._reference_variance = np.zeros(len(group.channels))
+        self._reference_of = (0, 0)
+        self._foreseen: tuple[Window, Prediction] | None = None
+
+    def is_far(self, window: Window) -> bool:
+        """True when one of the numbers is more than 6 sigma away from its prediction; nothing is added."""
+        self._foreseen = (window, self._predict(window))
+        return self._tests.size >= 2 and bool((np.abs(self._foreseen[1].residual) > _GATE_SIGMA).any())
+
+    def add(self, window: Window, dose: float) -> None:
+        """Add the next window; ``dose`` in units of the planned dose."""
+        foreseen = self._foreseen
+        numbers = foreseen[1] if foreseen and foreseen[0] is window else self._predict(window)
+        self._foreseen = None
+        self._frames = window.frames
+        self._tests.add(numbers, dose)
+
+    def _predict(self, window: Window) -> Prediction:
+        n = self._tests.size
+        values, counting = self.group.measure(window)
+        here = window.last_frame - 0.5 * window.frames
+        distance = here - np.append(self._position[:n], here)
+        covariance = self.group.slow_covariance(distance, window.frames)
+        covariance[-1] += counting
+        self._position[n], self._last_frame[n] = here, window.last_frame
+        self._values[n], self._counting[n] = values, counting
+        return self._tests.predict(values, covariance)
+
+    def learn_over_dispersion(self) -> None:
+        """Widen the noise of each family as far as its residuals up to now are wider than predicted."""
+        families = np.array([channel.family for channel in self.group.channels])
+        for family in set(families):
+            residuals = self._tests.residuals[:, families == family]
+            # Something unknown adds noise; never claim less than predicted.
+            squares = float(np.mean(np.clip(residuals, -4, 4) ** 2)) if residuals.size else 1.0
+            self._over_dispersion[families == family] = max(1.0, squares)
+
+    def log10_evidence(self) -> np.ndarray:
+        """log10 of prior share times e-value: by the union bound any channel may raise the alarm; shape (channel,)."""
+        return (self._tests.log_evidence(self._over_dispersion) + self._log_prior) / math.log(10)
+
+    def effects(self) -> tuple[np.ndarray, np.ndarray]:
+        """Relative change of the newest windows against the reference, and its standard error; shape (channel,)."""
+        size = self._tests.size
+        newest = min(_NEWEST_WINDOWS, size - 1)
+        first = min(self._reference, size - newest)
+        if newest < 1 or first < 1:
+            return np.zeros(len(self._scales)), np.full(len(self._scales), math.inf)
+        early, late = slice(0, first), slice(size - newest, size)
+        change = self._values[late].mean(axis=0) - self._values[early].mean(axis=0)
+        variance = (
+            self._mean_variance_of_reference(first)
+            + self._mean_covariance(late, late)
+            + self._counting[late].sum(axis=0) / newest**2
+            - 2 * self._mean_covariance(late, early)
+        )
+        return change * self._scales, np.sqrt(
+            np.maximum(variance, 0.0) * self._over_dispersion
+        ) * self._scales
+
+    def _mean_variance_of_reference(self, first: int) -> np.ndarray:
+        """Variance of the mean of the first windows; the same from the end of the reference on."""
+        of = (first, self._frames)
+        if of != self._reference_of:
+            early = slice(0, first)
+            counting = self._counting[early].sum(axis=0) / first**2
+            self._reference_variance = self._mean_covariance(early, early) + counting
+            self._reference_of = of
+        return self._reference_variance
+
+    def _mean_covariance(self, some: slice, others: slice) -> np.ndarray:
+        distance = np.abs(self._position[some, None] - self._position[None, others]).ravel()
+        return self.group.slow_covariance(distance, self._frames).mean(axis=0)
+
+    def onset(self, channel: int) -> tuple[int, tuple[int, int]] | None:
+        """Median frame of the onset and its 90 % interval; the onset lies before the window that it names."""
+        if self._tests.size < 2:
+            return None
+        weights = self._tests.onset_weights(channel, float(self._over_dispersion[channel]))
+        cumulative = np.cumsum(weights)
+        low, middle, high = (int(np.searchsorted(cumulative, level)) for level in (0.05, 0.5, 0.95))
+        last = self._tests.size - 1
+        frames = [int(self._last_frame[min(index, last)]) for index in (low, middle, high)]
+        start = frames[0] - self._frames + 1
+        return frames[1] - self._frames // 2, (max(start, 0), frames[2])
