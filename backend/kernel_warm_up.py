@@ -1,20 +1,17 @@
 """Compiles or loads all kernels before the first frame comes, so that nothing is compiled in the middle of a series.
 
 A kernel is compiled anew for every combination of argument types it meets. Pixel type, brightness and length of a
-series reach the kernels as plain numbers; what makes types differ is listed here: plain and compressed frames, and the
-width of the counts of the higher multi-tau levels.
+series reach the kernels as plain numbers; what makes types differ is listed here: plain and compressed frames.
 """
 
 from __future__ import annotations
 
-import itertools
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from backend.correlation import two_time
-from backend.correlation.count_levels import WIDTHS, CountLevel
 from backend.detector.event_decoder import EventDecoder
 from backend.detector.word_decoder import WordDecoder
 from backend.frames import DetectorInfo, FrameBatch, SeriesInfo
@@ -41,7 +38,6 @@ def warm_up() -> None:
     order = order_pixels(np.zeros(_PIXELS, np.int16), 1, WORD_FRAMES)
     words = PhotonWords(order)
     _decode_compressed_frames(order, words)
-    _add_up_every_width(order, words)
     two_time.warm_up()
 
 
@@ -78,17 +74,3 @@ def _decode_compressed_frames(order: PixelOrder, words: PhotonWords) -> None:
     with EventDecoder(good, _DTYPE, threads=1) as decoder:
         decoder.decode(batch)
     WordDecoder(good, order, _DTYPE).decode(batch, 0, words)
-
-
-def _add_up_every_width(order: PixelOrder, words: PhotonWords) -> None:
-    """Levels of every width of count, on top of words and of levels of every width."""
-    (share,) = order.shares(1)
-    frames = np.array([3], np.uint64)
-    highest = [int(np.iinfo(width).max) for width in WIDTHS]
-    for highest_below, highest_here in itertools.product(highest, highest):
-        below, level = (CountLevel(order, np.array([1]), 1, most_new=2) for _ in range(2))
-        below.make_room(highest_below)
-        level.make_room(highest_here)
-        for _ in range(2):
-            below.take(1, [below.add_words(words, frames, share)])
-        level.add_sums(below, 1, share)

@@ -6,7 +6,11 @@ import numba
 import numpy as np
 
 LONGEST_SEGMENT = 4096
+BLOCK_POSITIONS = 512
+"""Positions whose bits are turned at once; shares of the work begin at multiples of it."""
 _ALIGNMENT = 16
+_SHARE_POSITIONS = 16384
+"""A share can begin at least this often."""
 
 
 @numba.njit(nogil=True, cache=True)
@@ -31,6 +35,11 @@ def count_segments(cell_of_pixel: np.ndarray, cells: int, tile_pixels: int) -> i
 
 
 @numba.njit(nogil=True, cache=True)
+def _rounded_up(number: int, step: int) -> int:
+    return -(-number // step) * step
+
+
+@numba.njit(nogil=True, cache=True)
 def place(
     cell_of_pixel: np.ndarray,
     cells: int,
@@ -40,28 +49,31 @@ def place(
     stop: np.ndarray,
     segment_cell: np.ndarray,
 ) -> int:
-    """Fill position, start, stop and cell; returns the number of positions."""
+    """Fill position, start, stop and cell; returns the number of positions, a multiple of BLOCK_POSITIONS."""
     sizes = np.empty(cells + 1, np.int64)
     following = np.empty(cells + 1, np.int64)
     segment = 0
     free = 0
+    share = 0
     for first in range(0, cell_of_pixel.size, tile_pixels):
         last = min(first + tile_pixels, cell_of_pixel.size)
         _cell_sizes(cell_of_pixel, first, last, sizes)
         for cell in range(cells + 1):
+            if free - share >= _SHARE_POSITIONS or sizes[cell] > LONGEST_SEGMENT:
+                free = share = _rounded_up(free, BLOCK_POSITIONS)
             following[cell] = free
             for at in range(free, free + sizes[cell], LONGEST_SEGMENT):
                 start[segment] = at
                 stop[segment] = min(at + LONGEST_SEGMENT, free + sizes[cell])
                 segment_cell[segment] = cell
                 segment += 1
-            free += -(-sizes[cell] // _ALIGNMENT) * _ALIGNMENT
+            free += _rounded_up(sizes[cell], _ALIGNMENT)
         for pixel in range(first, last):
             cell = np.int64(cell_of_pixel[pixel])
             group = cell if cell >= 0 else cells
             position[pixel] = following[group]
             following[group] += 1
-    return free
+    return _rounded_up(free, BLOCK_POSITIONS)
 
 
 @numba.njit(nogil=True, cache=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.photon_word_kernels import count_segments, place
+from backend.photon_word_kernels import BLOCK_POSITIONS, count_segments, place
 
 TILE_PIXELS = 1 << 17
 """Pixels whose words fit into a fast cache together; a multiple of the pixels of a compressed block."""
@@ -21,7 +21,7 @@ class PixelOrder:
     position_of_pixel : ndarray, shape (pixel,), uint32
         Place of each flat detector pixel; some positions between segments stay empty.
     positions : int
-        Number of positions.
+        Number of positions, a multiple of BLOCK_POSITIONS.
     segment_start, segment_stop : ndarray, shape (segment,), int64
         Runs of positions that belong to one cell, ascending.
     segment_cell : ndarray, shape (segment,), int64
@@ -45,12 +45,14 @@ class PixelOrder:
     def shares(self, number: int) -> list[tuple[int, int]]:
         """About equal ranges of segments, for threads: (first, last excluded)."""
         targets = np.linspace(0, self.positions, number + 1)[1:-1]
-        edges = np.searchsorted(self.segment_start, targets)
+        possible = np.flatnonzero(self.segment_start % BLOCK_POSITIONS == 0)
+        after = np.searchsorted(self.segment_start[possible], targets)
+        edges = np.append(possible, self.segment_start.size)[after]
         bounds = np.unique(np.concatenate([[0], edges, [self.segment_start.size]])).tolist()
         return list(zip(bounds[:-1], bounds[1:], strict=True))
 
     def positions_of(self, share: tuple[int, int]) -> tuple[int, int]:
-        """First position and last (excluded) of a range of segments; both multiples of 16, some belong to no pixel."""
+        """First position and last (excluded) of a share; multiples of BLOCK_POSITIONS, some belong to no pixel."""
         last = self.positions if share[1] == self.segment_start.size else self.segment_start[share[1]]
         return int(self.segment_start[share[0]]), int(last)
 

@@ -1,135 +1,297 @@
-"""Kernels of the higher multi-tau levels: samples of counts, and their products segment by segment."""
+"""Kernels of the higher multi-tau levels: samples as bit planes, and their products cell by cell.
+
+A sample holds one number per pixel: the photons of many frames. Plane k has bit k of all numbers, in blocks of eight
+words for 512 positions (position 8 i + w is bit i of word w). A block uses as many planes as its largest number needs,
+most of them few, so a product is a few popcounts for 512 pixels.
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
-from backend.correlation.word_products import byte_products
-from backend.machine_intrinsics import count_set_bits
+from backend.bit_transpose import transposed_bits
+from backend.machine_intrinsics import common_bits, count_rows, count_set_bits
+from backend.photon_word_kernels import BLOCK_POSITIONS, flag_of
+from backend.word_vectors import add_plane_products, add_with_carry
 
-_RUN = 1024
-"""Positions at a time: they stay in the fastest cache, and sums of products of bytes fit into 31 bits."""
+BLOCK_WORDS = BLOCK_POSITIONS // 64
+MOST_PLANES = 32
+_NOTHING = np.zeros(8, np.uint64)
+_FEW_PIXELS = 48
+"""Of so many pixels of a block with several photons at once, each is added by itself."""
+
+
+class Samples(NamedTuple):
+    """The newest samples of one level.
+
+    Attributes
+    ----------
+    bits : ndarray, shape (slot, plane, block, BLOCK_WORDS), uint64
+        Planes beyond those in use hold anything.
+    planes : ndarray, shape (slot, block), uint8
+        Planes in use.
+    """
+
+    bits: np.ndarray
+    planes: np.ndarray
 
 
 @numba.njit(nogil=True, cache=True)
-def _count_bits(words: np.ndarray, mask: np.uint64, sample: np.ndarray) -> None:
-    for i in range(words.size):
-        sample[i] = count_set_bits(words[i] & mask)
-
-
-@numba.njit(nogil=True, cache=True)
-def _flagged(begin: int, flags: np.ndarray, found: np.ndarray) -> int:
-    """Positions, counted from ``begin`` on, whose flag is set; returns how many."""
+def _flagged(flags: np.ndarray, found: np.ndarray) -> tuple[int, int]:
+    """Places in a block whose flag is set: how many, and all flags together."""
     eights = flags.view(np.uint64)
-    number = 0
+    number, together = 0, np.uint8(0)
     for eight in range(eights.size):
         if eights[eight] != np.uint64(0):
             for i in range(8 * eight, 8 * eight + 8):
-                found[number] = begin + i
+                found[number] = i
                 number += flags[i] != 0
-    return number
+                together |= flags[i]
+    return number, together
 
 
 @numba.njit(nogil=True, cache=True)
-def _add_higher_planes(
-    position: np.ndarray, words: np.ndarray, planes: int, mask: np.uint64, sample: np.ndarray
+def _rows_of_samples(first_frame: int, width: int, number: int) -> np.ndarray:
+    """Rows that belong to each sample; filled up to whole eights with the empty one, row 64.
+
+    Returns shape (sample * max(width, 8),), uint16.
+    """
+    listed = np.full((number, max(width, 8)), 64, np.uint16)
+    for sample in range(number):
+        for frame in range(width):
+            listed[sample, frame] = first_frame + sample * width + frame
+    return listed.reshape(-1)
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_rows(
+    rows: np.ndarray, listed: np.ndarray, at: int, eights: int, numbers: np.ndarray, to: int, carry: np.ndarray
 ) -> None:
-    for i in range(position.size):
-        total = np.int64(sample[position[i]])
-        for plane in range(1, planes):
-            total += count_set_bits(words[plane, position[i]] & mask) << plane
-        sample[position[i]] = total
+    """Add some rows to the numbers of a block, from the digit at ``to`` on."""
+    left = count_rows(numbers, to, rows, 0, listed, at, eights, carry)
+    digit = to + 64
+    while left != np.uint64(0):
+        left = np.uint64(0)
+        for word in range(8):
+            both = numbers[digit + word] & carry[word]
+            numbers[digit + word] ^= carry[word]
+            carry[word] = both
+            left |= both
+        digit += 8
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_one(place: int, value: int, numbers: np.ndarray, start: int) -> None:
+    """Add to the number of one place of a block."""
+    bit = np.uint64(1) << np.uint64(place >> 3)
+    at = start + (place & 7)
+    carry = np.int64(0)
+    while value or carry:
+        carry += (value & 1) + (1 if numbers[at] & bit else 0)
+        if carry & 1:
+            numbers[at] |= bit
+        else:
+            numbers[at] &= ~bit
+        carry >>= 1
+        value >>= 1
+        at += 8
+
+
+@numba.njit(nogil=True, cache=True)
+def _planes_in_use(numbers: np.ndarray, start: int, planes: int) -> int:
+    """Without the empty planes at the top, of ``planes``."""
+    while planes > 0 and not common_bits(numbers, start + 8 * (planes - 1), numbers, start + 8 * (planes - 1)):
+        planes -= 1
+    return planes
+
+
+@numba.njit(nogil=True, cache=True)
+def _keep(numbers: np.ndarray, start: int, planes: int, bits: np.ndarray, slot: int, block: int) -> None:
+    for plane in range(planes):
+        for word in range(8):
+            bits[slot, plane, block, word] = numbers[start + 8 * plane + word]
 
 
 @numba.njit(nogil=True, cache=True)
 def samples_of_words(
-    begin: int,
-    end: int,
+    blocks: tuple[int, int],
     words: np.ndarray,
     many: np.ndarray,
     planes: int,
-    masks: np.ndarray,
-    samples: np.ndarray,
+    frames: tuple[int, int],
     slots: np.ndarray,
+    samples: Samples,
+) -> int:
+    """Set samples to the photons of some frames; returns the planes they need, which may be more than there are.
+
+    Parameters
+    ----------
+    blocks : (int, int)
+        First block and last (excluded).
+    words, many : ndarray
+        Photon words, shape (plane, position), and flags of higher planes, of which ``planes`` are in use.
+    frames : (int, int)
+        First frame of the word, and frames per sample, a power of two.
+    slots : ndarray, int64
+        Where the samples belong, one after the other.
+    """
+    first_frame, width = frames
+    listed = _rows_of_samples(first_frame, width, slots.size)
+    eights = listed.size // slots.size >> 3
+    rows, carry = np.zeros(65 * 8, np.uint64), np.empty(8, np.uint64)
+    flagged = np.empty(BLOCK_POSITIONS + 1, np.int64)
+    # Eight digits are added to at once; more than 64 times the largest count there cannot be.
+    digits = planes + 8
+    numbers = np.empty(slots.size * digits * 8, np.uint64)
+    bits, planes_of = samples.bits, samples.planes
+    room = bits.shape[1]
+    needed = 0
+    for block in range(blocks[0], blocks[1]):
+        first = block * BLOCK_POSITIONS
+        size, flags = _flagged(many[first : first + BLOCK_POSITIONS], flagged)
+        few = size <= _FEW_PIXELS
+        numbers[:] = 0
+        for plane in range(planes):
+            if plane == 0 or (not few and flags & flag_of(plane)):
+                transposed_bits(words, plane * words.shape[1] + first, rows, 0)
+                for i in range(slots.size):
+                    to = 8 * (i * digits + plane)
+                    _add_rows(rows, listed, 8 * eights * i, eights, numbers, to, carry)
+        for i in range(slots.size):
+            start = 8 * i * digits
+            if few:
+                mask = (~np.uint64(0) >> np.uint64(64 - width)) << np.uint64(first_frame + i * width)
+                _add_flagged(flagged[:size], first, words, planes, mask, numbers, start)
+            used = _planes_in_use(numbers, start, digits)
+            needed = max(needed, used)
+            if used <= room:
+                planes_of[slots[i], block] = used
+                _keep(numbers, start, used, bits, slots[i], block)
+    return needed
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_flagged(
+    places: np.ndarray,
+    first: int,
+    words: np.ndarray,
+    planes: int,
+    mask: np.uint64,
+    numbers: np.ndarray,
+    start: int,
 ) -> None:
-    """Set ``samples[slots[i], begin:end]`` to the photons of the frames in ``masks[i]``."""
-    found = np.empty(_RUN + 1, np.int64)
-    for first in range(begin, end, _RUN):
-        last = min(first + _RUN, end)
-        position = found[: _flagged(first, many[first:last], found)]
-        for i in range(masks.size):
-            sample = samples[slots[i]]
-            _count_bits(words[0, first:last], masks[i], sample[first:last])
-            _add_higher_planes(position, words, planes, masks[i], sample)
+    """Add the higher planes of some pixels, one by one."""
+    for place in places:
+        total = np.int64(0)
+        for plane in range(1, planes):
+            total += count_set_bits(words[plane, first + place] & mask) << plane
+        if total:
+            _add_one(place, total, numbers, start)
 
 
 @numba.njit(nogil=True, cache=True)
-def add_samples(first: np.ndarray, second: np.ndarray, total: np.ndarray) -> None:
-    """Set ``total`` to the sum of two samples."""
-    for i in range(total.size):
-        total[i] = first[i] + second[i]
+def _add_planes(
+    bits: np.ndarray,
+    first: int,
+    first_planes: int,
+    second: int,
+    second_planes: int,
+    stride: int,
+    numbers: np.ndarray,
+    carries: np.ndarray,
+) -> int:
+    """Set ``numbers`` to the sum of two blocks of numbers, whose planes are ``stride`` words apart; returns its planes."""
+    if first_planes < second_planes:
+        first, first_planes, second, second_planes = second, second_planes, first, first_planes
+    carries[:] = 0
+    for plane in range(second_planes):
+        at = stride * plane
+        add_with_carry(numbers, 8 * plane, bits, first + at, bits, second + at, carries)
+    for plane in range(second_planes, first_planes):
+        # Nothing is added but what is carried.
+        add_with_carry(numbers, 8 * plane, bits, first + stride * plane, _NOTHING, 0, carries)
+    for word in range(8):
+        numbers[8 * first_planes + word] = carries[word]
+    return _planes_in_use(numbers, 0, first_planes + 1)
 
 
 @numba.njit(nogil=True, cache=True)
-def bits_in_use(words: np.ndarray) -> np.uint64:
-    """All words ORed."""
-    used = np.uint64(0)
-    for i in range(words.size):
-        used |= words[i]
-    return used
+def sums_of_two(
+    blocks: tuple[int, int], below: Samples, slots: tuple[int, int], samples: Samples, slot: int
+) -> int:
+    """Set a sample to the sum of two of the level below; returns the planes it needs, as above."""
+    numbers, carries = np.empty(8 * (MOST_PLANES + 1), np.uint64), np.empty(8, np.uint64)
+    bits, planes_of = samples.bits, samples.planes
+    room = bits.shape[1]
+    below_bits, below_planes = below.bits.reshape(-1), below.planes
+    stride = planes_of.shape[1] * BLOCK_WORDS
+    first_start, second_start = slots[0] * below.bits.shape[1] * stride, slots[1] * below.bits.shape[1] * stride
+    needed = 0
+    for block in range(blocks[0], blocks[1]):
+        first_planes = np.int64(below_planes[slots[0], block])
+        second_planes = np.int64(below_planes[slots[1], block])
+        first, second = first_start + BLOCK_WORDS * block, second_start + BLOCK_WORDS * block
+        used = _add_planes(
+            below_bits, first, first_planes, second, second_planes, stride, numbers, carries
+        )
+        needed = max(needed, used)
+        if used <= room:
+            planes_of[slot, block] = used
+            _keep(numbers, 0, used, bits, slot, block)
+    return needed
 
 
 @numba.njit(nogil=True, cache=True)
-def _product_of_counts(first: np.ndarray, second: np.ndarray) -> int:
-    total = np.uint64(0)
-    for i in range(first.size):
-        total += np.uint64(first[i]) * np.uint64(second[i])
-    return np.int64(total)
-
-
-@numba.njit(nogil=True, cache=True)
-def add_byte_products(
+def add_products(
     first: int,
     last: int,
     segments: tuple[np.ndarray, np.ndarray, np.ndarray],
-    samples: np.ndarray,
+    samples: Samples,
     slot: int,
     earlier: np.ndarray,
     sums: np.ndarray,
 ) -> None:
-    """Add sum over pixels of the product of a uint8 sample with earlier ones, for a range of segments.
+    """Add the sum over pixels of the product of a sample with earlier ones, for a range of segments.
 
-    samples : ndarray, shape (slot, position)
     earlier : ndarray, shape (lag,), int64
         Slots of the earlier samples.
     sums : ndarray, shape (lag, cell), int64
     """
+    totals = np.zeros(earlier.size * 8, np.uint64)
+    bits, planes_of = samples.bits.reshape(-1), samples.planes
+    stride = planes_of.shape[1] * BLOCK_WORDS
+    sample = samples.bits.shape[1] * stride
     for segment in range(first, last):
         cell = segments[2][segment]
-        if cell < sums.shape[1]:
-            for begin in range(segments[0][segment], segments[1][segment], _RUN):
-                end = min(begin + _RUN, segments[1][segment])
-                for row in range(earlier.size):
-                    past = samples[earlier[row], begin:end]
-                    sums[row, cell] += byte_products(samples[slot, begin:end], past)
+        if cell >= sums.shape[1]:
+            continue
+        begin, end = segments[0][segment], segments[1][segment]
+        totals[:] = 0
+        for block in range(begin // BLOCK_POSITIONS, (end - 1) // BLOCK_POSITIONS + 1):
+            planes = np.int64(planes_of[slot, block])
+            if planes == 0:
+                continue
+            mask = _bits_of_positions(begin, end, block)
+            at = slot * sample + block * BLOCK_WORDS
+            for row in range(earlier.size):
+                past_planes = np.int64(planes_of[earlier[row], block])
+                past = earlier[row] * sample + block * BLOCK_WORDS
+                add_plane_products(totals, 8 * row, bits, at, planes, past, past_planes, stride, mask)
+        for row in range(earlier.size):
+            for word in range(8):
+                sums[row, cell] += np.int64(totals[8 * row + word])
 
 
 @numba.njit(nogil=True, cache=True)
-def add_count_products(
-    first: int,
-    last: int,
-    segments: tuple[np.ndarray, np.ndarray, np.ndarray],
-    samples: np.ndarray,
-    slot: int,
-    earlier: np.ndarray,
-    sums: np.ndarray,
-) -> None:
-    """As :func:`add_byte_products` for wider counts."""
-    for segment in range(first, last):
-        cell = segments[2][segment]
-        if cell < sums.shape[1]:
-            begin, end = segments[0][segment], segments[1][segment]
-            for row in range(earlier.size):
-                past = samples[earlier[row], begin:end]
-                sums[row, cell] += _product_of_counts(samples[slot, begin:end], past)
+def _bits_of_positions(begin: int, end: int, block: int) -> np.uint64:
+    """The bits of every word of a block that belong to a segment.
+
+    Segments begin at multiples of 16, and positions up to the next one belong to nobody: the same bits in all words.
+    """
+    start = block * BLOCK_POSITIONS
+    low = max(begin - start, 0) >> 3
+    high = (min(end - start, BLOCK_POSITIONS) + 7) >> 3
+    return (~np.uint64(0) >> np.uint64(64 - (high - low))) << np.uint64(low)

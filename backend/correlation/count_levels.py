@@ -1,34 +1,48 @@
-"""Higher multi-tau levels: sums of many frames as plain numbers, one per pixel and sample.
+"""Higher multi-tau levels: sums of many frames as numbers in bit planes, so that few photons take few bits.
 
-Most pixels have photons here, so whole arrays are multiplied. The number of bytes per count is chosen from the data:
-one while no sum exceeds 255, then two, then four; a level is widened before a sum could overflow.
+A level has as many planes as its numbers need; nobody has to know beforehand.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
 import numpy as np
 
 from backend.correlation.count_kernels import (
-    add_byte_products,
-    add_count_products,
-    add_samples,
-    bits_in_use,
+    BLOCK_WORDS,
+    MOST_PLANES,
+    Samples,
+    add_products,
     samples_of_words,
+    sums_of_two,
 )
-from backend.photon_words import PhotonWords
+from backend.photon_word_kernels import BLOCK_POSITIONS
+from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
 
-WIDTHS = (np.uint8, np.uint16, np.uint32)
+_FIRST_PLANES = 2
+
+Share = tuple[int, int]
+"""Range of segments."""
 
 
-def width_for(highest: int) -> type:
-    """Smallest type of count that holds ``highest``."""
-    for width in WIDTHS:
-        if highest <= np.iinfo(width).max:
-            return width
-    raise OverflowError(
-        f"a pixel collected {highest} photons in one sample of a multi-tau level; 4294967295 fit"
-    )
+@dataclass(frozen=True, slots=True)
+class NewSamples:
+    """What one range of segments adds, level by level.
+
+    Attributes
+    ----------
+    planes : list of int
+        Planes that the new samples need.
+    products : list of ndarray, shape (lag, cell), int64
+        Up to the first level whose samples did not fit.
+    """
+
+    planes: list[int]
+    products: list[np.ndarray]
 
 
 class CountLevel:
@@ -40,82 +54,148 @@ class CountLevel:
         Places of the pixels.
     lags : ndarray, int64, ascending
         Lags in units of samples.
-    cells : int
-        Number of cells.
     most_new : int
         Most samples that come at once.
 
     Attributes
     ----------
+    samples : Samples
     products : ndarray, shape (lag, cell), int64
     filled : int
         Samples so far.
-    highest : int
-        No pixel had more in a sample so far.
     """
 
-    def __init__(self, order: PixelOrder, lags: np.ndarray, cells: int, most_new: int) -> None:
+    def __init__(self, order: PixelOrder, lags: np.ndarray, most_new: int) -> None:
         self._order = order
         self._lags = lags
         # All new samples are written before the first of them is multiplied with the earliest one that it needs.
-        self._samples = np.zeros((int(lags[-1]) + most_new, order.positions), np.uint8)
-        self.products = np.zeros((lags.size, cells), np.int64)
+        self._slots = int(lags[-1]) + most_new
+        blocks = order.positions // BLOCK_POSITIONS
+        bits = np.zeros((self._slots, _FIRST_PLANES, blocks, BLOCK_WORDS), np.uint64)
+        self.samples = Samples(bits, np.zeros((self._slots, blocks), np.uint8))
+        self.products = np.zeros((lags.size, order.cells), np.int64)
         self.filled = 0
-        self.highest = 0
 
-    def make_room(self, highest: int) -> None:
-        """Widen the counts if samples up to ``highest`` do not fit."""
-        width = width_for(highest)
-        if np.dtype(width).itemsize > self._samples.itemsize:
-            # The system gives the memory of an empty level when it is first touched.
-            empty = self.filled == 0
-            self._samples = np.zeros(self._samples.shape, width) if empty else self._samples.astype(width)
+    @property
+    def room(self) -> int:
+        """Planes that there is room for."""
+        return int(self.samples.bits.shape[1])
 
-    def add_words(
-        self, words: PhotonWords, masks: np.ndarray, share: tuple[int, int]
-    ) -> tuple[np.ndarray, int]:
-        """Add one sample per mask (frames of the word) for a range of segments; returns products and highest count."""
-        begin, end = self._order.positions_of(share)
-        slots = np.arange(self.filled, self.filled + masks.size) % len(self._samples)
-        samples_of_words(begin, end, words.now, words.many_now, words.planes, masks, self._samples, slots)
-        return self._products(masks.size, share)
+    def make_room(self, planes: int) -> None:
+        """Have at least this many planes.
 
-    def add_sums(self, below: CountLevel, new: int, share: tuple[int, int]) -> tuple[np.ndarray, int]:
-        """Add ``new`` samples, each the sum of two of the level below, for a range of segments; returns the same."""
-        here = slice(*self._order.positions_of(share))
-        for index in range(self.filled, self.filled + new):
-            first, second = below.sample(2 * index), below.sample(2 * index + 1)
-            add_samples(first[here], second[here], self.sample(index)[here])
-        return self._products(new, share)
-
-    def take(self, new: int, parts: list[tuple[np.ndarray, int]]) -> None:
-        """All ranges of segments have been added: count the samples."""
-        self.filled += new
-        for products, highest in parts:
-            self.products += products
-            self.highest = max(self.highest, highest)
-
-    def sample(self, index: int) -> np.ndarray:
-        """Sample number ``index``, shape (position,); only the newest are kept."""
-        return self._samples[index % len(self._samples)]
-
-    def _products(self, new: int, share: tuple[int, int]) -> tuple[np.ndarray, int]:
-        """Products of the new samples with earlier ones, and a bound of their counts, for a range of segments."""
-        multiply = add_byte_products if self._samples.itemsize == 1 else add_count_products
-        here = slice(*self._order.positions_of(share))
-        products = np.zeros_like(self.products)
-        highest = 0
-        for index in range(self.filled, self.filled + new):
-            highest = max(highest, upper_bound(self.sample(index)[here]))
-            reached = self._lags[self._lags <= index]
-            earlier = (index - reached) % len(self._samples)
-            multiply(
-                *share, self._order.segments, self._samples, index % len(self._samples), earlier, products
+        Raises
+        ------
+        OverflowError
+            More than numbers may have.
+        """
+        if planes > MOST_PLANES:
+            raise OverflowError(
+                f"a pixel collected {2**MOST_PLANES} photons or more in one sample of a multi-tau level"
             )
-        return products, highest
+        if planes > self.room:
+            old = self.samples.bits
+            wider = np.zeros((self._slots, planes, *old.shape[2:]), np.uint64)
+            wider[:, : self.room] = old
+            self.samples = Samples(wider, self.samples.planes)
+
+    def slots(self, first: int, number: int) -> np.ndarray:
+        """Where samples stand, from number ``first`` on; only the newest are kept."""
+        return np.arange(first, first + number) % self._slots
+
+    def sum_up(self, below: CountLevel, new: int, blocks: tuple[int, int]) -> int:
+        """Make the next samples of some blocks, each of two of the level below; returns the planes they need."""
+        needed = 0
+        for index, slot in enumerate(self.slots(self.filled, new).tolist(), self.filled):
+            of_two = below.slots(2 * index, 2)
+            needed = max(
+                needed, sums_of_two(blocks, below.samples, (of_two[0], of_two[1]), self.samples, slot)
+            )
+        return needed
+
+    def multiply(self, new: int, share: Share) -> np.ndarray:
+        """Products of the next samples with earlier ones, of a range of segments; shape (lag, cell), int64."""
+        products = np.zeros_like(self.products)
+        for index, slot in enumerate(self.slots(self.filled, new).tolist(), self.filled):
+            earlier = (index - self._lags[self._lags <= index]) % self._slots
+            add_products(*share, self._order.segments, self.samples, slot, earlier, products)
+        return products
 
 
-def upper_bound(sample: np.ndarray) -> int:
-    """A number that no count of the sample exceeds, less than twice the highest; the size fills whole words."""
-    lanes = np.array([bits_in_use(sample.view(np.uint64))]).view(sample.dtype)
-    return (1 << int(np.bitwise_or.reduce(lanes)).bit_length()) - 1
+class CountLevels:
+    """All levels above those of single words, each of sums of two samples of the one below.
+
+    Parameters
+    ----------
+    order, lags
+        As of :class:`CountLevel`.
+    frames_per_sample : int
+        Of the lowest level here; a power of two, at most 64.
+    """
+
+    def __init__(self, order: PixelOrder, lags: np.ndarray, frames_per_sample: int) -> None:
+        self._order = order
+        self._lags = lags
+        self._frames_per_sample = frames_per_sample
+        self.levels: list[CountLevel] = []
+
+    def add(
+        self,
+        words: PhotonWords,
+        first: int,
+        last: int,
+        share_out: Callable[[Callable[[Share], NewSamples]], Iterable[NewSamples]],
+    ) -> None:
+        """Add what the frames ``first`` to ``last`` (excluded) of the word complete.
+
+        share_out : callable
+            Does a piece of work for all ranges of segments, one after the other or side by side.
+        """
+        width = self._frames_per_sample
+        new = self._new_samples(last // width - first // width)
+        work = partial(self._add_share, words, first // width * width, new)
+        parts = list(share_out(work)) if new else []
+        while any(len(part.products) < len(new) for part in parts):
+            # Only a number that is there tells how many planes it needs. The same samples are made once more, and
+            # products count only when they are taken below.
+            for part in parts:
+                for level, planes in zip(self.levels, part.planes, strict=False):
+                    level.make_room(planes)
+            parts = list(share_out(work))
+        for part in parts:
+            for level, products in zip(self.levels, part.products, strict=False):
+                level.products += products
+        for level, number in zip(self.levels, new, strict=False):
+            level.filled += number
+
+    def _new_samples(self, new: int) -> list[int]:
+        """How many samples each level gets when the lowest gets ``new``; there are levels for all of them."""
+        found: list[int] = []
+        while new:
+            number = len(found)
+            if number == len(self.levels):
+                most_new = max(1, WORD_FRAMES // self._frames_per_sample >> number)
+                self.levels.append(CountLevel(self._order, self._lags, most_new))
+            found.append(new)
+            filled = self.levels[number].filled
+            new = (filled + new) // 2 - filled // 2
+        return found
+
+    def _add_share(self, words: PhotonWords, begin: int, new: list[int], share: Share) -> NewSamples:
+        first, last = self._order.positions_of(share)
+        blocks = first // BLOCK_POSITIONS, last // BLOCK_POSITIONS
+        made = NewSamples([], [])
+        for number, samples in enumerate(new):
+            level = self.levels[number]
+            if number:
+                planes = level.sum_up(self.levels[number - 1], samples, blocks)
+            else:
+                slots = level.slots(level.filled, samples)
+                frames = begin, self._frames_per_sample
+                source = words.now, words.many_now, words.planes
+                planes = samples_of_words(blocks, *source, frames, slots, level.samples)
+            made.planes.append(planes)
+            if planes > level.room:
+                break
+            made.products.append(level.multiply(samples, share))
+        return made

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from backend.correlation.count_levels import CountLevel
+from backend.correlation.count_levels import CountLevels
 from backend.correlation.ring_sums import RingSums
 from backend.correlation.run_products import Lags, Room, Sums, new_room, new_sums
 from backend.correlation.word_correlation import correlate_words
@@ -139,7 +139,7 @@ class MultiTau:
         self._ring_sums = RingSums(
             partition.rings * (partition.sectors + 1), self._frame_lags, self._level_lags
         )
-        self._count_levels: list[CountLevel] = []
+        self._count_levels = CountLevels(order, self._level_lags, 1 << self._word_levels)
         self._photons = np.zeros(partition.rings * partition.sectors, np.int64)
         self.frames = 0
         self._present = 0
@@ -189,7 +189,7 @@ class MultiTau:
         rings, sectors = self._partition.rings, self._partition.sectors
         sums = _leave_one_out(told.cell_counts.reshape(frames, rings, sectors))
         self._ring_sums.add(sums.reshape(frames, rings * (sectors + 1)))
-        self._add_counts(words, first, last)
+        self._count_levels.add(words, first, last, self._share_out)
         return told
 
     def _share_out(self, work: Callable[[tuple[int, int]], _Part]) -> Iterable[_Part]:
@@ -211,30 +211,6 @@ class MultiTau:
         shape = (last - first, self._partition.rings, self._partition.sectors)
         products = in_frame_order(new.ring_products)[..., first:last]
         return NewFrames(cells.reshape(shape).sum(axis=2), cells, counts[:, -1].copy(), products.T.copy())
-
-    def _add_counts(self, words: PhotonWords, first: int, last: int) -> None:
-        """Pass completed sums on to the higher levels."""
-        width = 1 << self._word_levels
-        begins = range(first // width * width, last - width + 1, width)
-        masks = np.array([_mask(begin, begin + width) for begin in begins], np.uint64)
-        number = 0
-        new = len(masks)
-        while new:
-            if number == len(self._count_levels):
-                cells = self._partition.rings * self._partition.sectors
-                most_new = max(1, WORD_FRAMES // width >> number)
-                self._count_levels.append(CountLevel(self._order, self._level_lags, cells, most_new))
-            level = self._count_levels[number]
-            if number == 0:
-                level.make_room(width * ((1 << words.planes) - 1))
-                work = partial(level.add_words, words, masks)
-            else:
-                below = self._count_levels[number - 1]
-                level.make_room(2 * below.highest)
-                work = partial(level.add_sums, below, new)
-            level.take(new, list(self._share_out(work)))
-            new = level.filled // 2 - (level.filled - new) // 2
-            number += 1
 
     def result(self, gradient: np.ndarray | None = None) -> MultiTauResult:
         """g2 of everything added so far.
@@ -273,7 +249,7 @@ class MultiTau:
     def _level_products(self, number: int) -> np.ndarray:
         if number < self._word_levels:
             return self._sums.products[number]
-        return self._count_levels[number - self._word_levels].products
+        return self._count_levels.levels[number - self._word_levels].products
 
 
 def _mask(first: int, last: int) -> int:

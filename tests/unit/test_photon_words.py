@@ -10,7 +10,7 @@ from numpy_twins import photon_words, plane_flags
 from speckle_movie import events_of
 from word_movies import pieces, put_frames
 
-from backend.photon_word_kernels import LONGEST_SEGMENT
+from backend.photon_word_kernels import BLOCK_POSITIONS, LONGEST_SEGMENT
 from backend.photon_words import HIGHEST_COUNT, WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder, order_pixels
 
@@ -25,7 +25,8 @@ def assert_order_is_sound(order: PixelOrder, cell_of_pixel: np.ndarray, cells: i
     start, stop, cell = order.segments
     assert np.all(stop > start) and np.all(stop - start <= LONGEST_SEGMENT) and np.all(start % 16 == 0)
     assert np.all(start[1:] >= stop[:-1])
-    assert start.size == 0 or stop[-1] <= order.positions < stop[-1] + 16
+    assert order.positions % BLOCK_POSITIONS == 0
+    assert start.size == 0 or stop[-1] <= order.positions < stop[-1] + BLOCK_POSITIONS
     segment = np.searchsorted(start, position, "right") - 1
     assert np.all(position < stop[segment]) and (stop - start).sum() == position.size
     assert np.array_equal(cell[segment], np.where(cell_of_pixel < 0, cells, cell_of_pixel))
@@ -53,7 +54,7 @@ def test_pixels_of_a_cell_stand_together_in_every_tile(
     assert shares[-1][1] == order.segment_start.size and len(shares) <= threads
     ranges = [order.positions_of(share) for share in shares]
     assert [begin for begin, _ in ranges] == [0, *(end for _, end in ranges[:-1])]
-    assert ranges[-1][1] == order.positions and all(begin % 16 == 0 for begin, _ in ranges)
+    assert ranges[-1][1] == order.positions and all(begin % BLOCK_POSITIONS == 0 for begin, _ in ranges)
     values = np.arange(order.positions)
     assert np.array_equal(order.to_pixels(values), order.position_of_pixel)
 
@@ -62,7 +63,7 @@ def test_shares_are_about_equal() -> None:
     order = order_pixels(random_cells(np.random.default_rng(1), 200_000, 5), 5, 65536)
     sizes = [end - begin for begin, end in (order.positions_of(share) for share in order.shares(8))]
     assert len(sizes) == 8
-    assert max(sizes) - min(sizes) <= 2 * LONGEST_SEGMENT
+    assert max(sizes) - min(sizes) <= 2 * (16384 + LONGEST_SEGMENT)
 
 
 def random_movie(generator: np.random.Generator, frames: int, pixels: int, top: int) -> np.ndarray:
