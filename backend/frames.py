@@ -11,6 +11,9 @@ import numpy as np
 
 Codec = Literal["bslz4", "raw"]
 
+UNEVEN_RMS = 0.02
+"""Frames are uneven when their distances scatter around the mean by more than this share of it (rms)."""
+
 
 @dataclass(frozen=True, slots=True)
 class DetectorInfo:
@@ -45,6 +48,17 @@ class DetectorInfo:
     saturation_value: int | None = None
 
 
+def are_uneven(frame_start_s: np.ndarray) -> bool:
+    """Whether frames that begin at these times (seconds, ascending) need lags in seconds instead of frames.
+
+    A single late frame among thousands moves no lag that matters; a pause or bursts do.
+    """
+    if frame_start_s.size < 3:
+        return False
+    distance_s = np.diff(frame_start_s)
+    return bool(np.std(distance_s) > UNEVEN_RMS * distance_s.mean())
+
+
 @dataclass(frozen=True, slots=True)
 class SeriesInfo:
     """Identity and plan of one series ``<sample>_<NNNNN>``.
@@ -52,7 +66,7 @@ class SeriesInfo:
     ``expected_frames`` and ``frame_time_s`` are ``None`` when no file states them. ``notices`` are sentences for
     the user about what was odd while the description was read (for instance beam centres that disagree).
     ``frame_start_s``, shape (frame,), float64, strictly ascending: when each frame began, seconds from any moment on;
-    ``None`` when only the frame time is known.
+    ``None`` when only the frame time is known. Where these times are uneven, ``frame_time_s`` is their mean distance.
     """
 
     name: str
@@ -68,6 +82,16 @@ class SeriesInfo:
     started_at: datetime | None = None
     transmission: float | None = None
     notices: tuple[str, ...] = ()
+
+    @property
+    def has_uneven_frames(self) -> bool:
+        """Whether lags have to be taken from the times of the frames."""
+        return self.frame_start_s is not None and are_uneven(self.frame_start_s)
+
+    @property
+    def longest_pause_s(self) -> float:
+        """Longest planned distance of two frames; 0 where no times are known."""
+        return 0.0 if self.frame_start_s is None else float(np.diff(self.frame_start_s).max(initial=0.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,7 +226,7 @@ class SnapshotComposer:
         """How long nothing may come: a data file appears as a whole, after its last frame."""
         # Before the first file its length is unknown; it holds the whole series at most.
         frames = _SILENT_AFTER_FILES * run.frames_per_file or run.info.expected_frames or 0
-        file_s = frames * (run.info.frame_time_s or 0.0)
+        file_s = frames * (run.info.frame_time_s or 0.0) + run.info.longest_pause_s
         return max(_SILENT_AFTER_S, file_s, _SILENT_AFTER_INTERVALS * self._frame_interval_s)
 
     def _renew_parts(self, run: SeriesRun | None, backlog_frames: int) -> None:

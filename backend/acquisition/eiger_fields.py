@@ -133,7 +133,7 @@ class FieldReader:
     ) -> np.ndarray | None:
         """Return a list of at least two numbers in the base unit of ``units``, each larger than the one before.
 
-        float64, shape (number,); a shorter list says nothing and is ``None`` without a notice.
+        float64, shape (number,), read-only; a shorter list says nothing and is ``None`` without a notice.
         """
         dataset = self._dataset(paths)
         if dataset is None or dataset.shape is None or dataset.size < 2:
@@ -153,6 +153,7 @@ class FieldReader:
         if not np.isfinite(values).all() or not (np.diff(values) > 0).all():
             self._set_aside(dataset, "does not ascend from number to number")
             return None
+        values.flags.writeable = False
         return values
 
     def _dataset(self, paths: Sequence[str]) -> h5py.Dataset | None:

@@ -17,6 +17,7 @@ from backend.acquisition.eiger_fields import KILOELECTRONVOLTS, METRES, NO_UNIT,
 from backend.acquisition.hdf5_file import open_hdf5
 from backend.beamtime.batchinfo import PHOTON_ENERGY_TIMES_WAVELENGTH_KEV_M
 from backend.beamtime.dates import parse_date
+from backend.frames import are_uneven
 
 _INSTRUMENT = "entry/instrument"
 _DETECTOR = f"{_INSTRUMENT}/detector"
@@ -80,6 +81,7 @@ def read_master(path: Path) -> MasterFacts:
     with open_hdf5(path) as (file, _):
         fields = FieldReader(file, path.name)
         shape_yx, mask = _shape_and_mask(fields)
+        frame_start_s = fields.ascending(_FRAME_STARTS, SECONDS, "s")
         return MasterFacts(
             path=path,
             shape_yx=shape_yx,
@@ -95,8 +97,8 @@ def read_master(path: Path) -> MasterFacts:
                 [f"{_DETECTOR}/saturation_value", f"{_SPECIFIC}/saturation_value"], 1, 2**32 - 1
             ),
             planned_frames=_planned_frames(fields),
-            frame_time_s=fields.quantity([f"{_DETECTOR}/frame_time"], SECONDS, "s", *_TIME_S),
-            frame_start_s=_frame_starts(fields),
+            frame_time_s=_frame_time_s(fields, frame_start_s),
+            frame_start_s=frame_start_s,
             count_time_s=fields.quantity([f"{_DETECTOR}/count_time"], SECONDS, "s", *_TIME_S),
             started_at=parse_date(
                 fields.text(["entry/start_time", f"{_SPECIFIC}/data_collection_date"]) or ""
@@ -205,11 +207,12 @@ def _planned_frames(fields: FieldReader) -> int | None:
     return shape[0] if shape is not None and shape and shape[0] > 0 else None
 
 
-def _frame_starts(fields: FieldReader) -> np.ndarray | None:
-    starts_s = fields.ascending(_FRAME_STARTS, SECONDS, "s")
-    if starts_s is not None:
-        starts_s.flags.writeable = False
-    return starts_s
+def _frame_time_s(fields: FieldReader, frame_start_s: np.ndarray | None) -> float | None:
+    """What is stated; for bursts, where that is the time within a burst, and where nothing is, the mean distance."""
+    stated = fields.quantity([f"{_DETECTOR}/frame_time"], SECONDS, "s", *_TIME_S)
+    if frame_start_s is None or (stated is not None and not are_uneven(frame_start_s)):
+        return stated
+    return float(np.diff(frame_start_s).mean())
 
 
 def _holds_frames(file: h5py.File) -> bool:

@@ -55,19 +55,13 @@ def describe_series(
         detector=_detector(place, sources, shape_yx, dtype, said),
         master=master.path if master else None,
         expected_frames=planned if planned is not None else batch.frames,
-        frame_time_s=_frame_time_s(master),
+        frame_time_s=master.frame_time_s if master else None,
         frame_start_s=master.frame_start_s if master else None,
         count_time_s=count_time_s if count_time_s is not None else batch.exposure_s,
         started_at=_started_at(sources),
         transmission=master.transmission if master else None,
         notices=tuple(said),
     )
-
-
-def _frame_time_s(master: MasterFacts | None) -> float | None:
-    if master is not None and master.frame_time_s is None and master.frame_start_s is not None:
-        return float(np.diff(master.frame_start_s).mean())
-    return None if master is None else master.frame_time_s
 
 
 def disagreements(sources: SeriesSources) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from backend.acquisition.completeness import patience_s
 from backend.acquisition.data_file import DataFile, inspect_data_file
 from backend.acquisition.detector_folder import SeriesFiles, SeriesPlace, find_run_file
@@ -84,6 +86,8 @@ class SeriesOpening:
         frame_time_s = self._master.frame_time_s if self._master is not None else None
         planned = self._master.planned_frames if self._master is not None else None
         wait_s = patience_s(settle_s, frame_time_s, frames_per_file, planned)
+        if self._master is not None and self._master.frame_start_s is not None:
+            wait_s += float(np.diff(self._master.frame_start_s).max())
         return wait_s if self._started else max(wait_s, self._retry_for_s)
 
     def run_ended(self) -> bool:

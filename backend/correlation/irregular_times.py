@@ -32,21 +32,7 @@ MOST_PAIRED_FRAMES = 20_000
 MOST_PHOTONS = 250_000_000
 """Photons in rings, several in one pixel and frame counting at most as one: 4 bytes each, twice that in between."""
 
-UNEVEN_RMS = 0.02
-"""Frames are uneven when their distances scatter around the mean by more than this share of it (rms)."""
-
 _FEWEST_SHARES = 8
-
-
-def are_uneven(frame_start_s: np.ndarray) -> bool:
-    """Whether frames that start at these times (seconds, ascending) need their lags in seconds.
-
-    A single late frame among thousands moves no lag that matters; a pause or bursts do.
-    """
-    if frame_start_s.size < 3:
-        return False
-    distance = np.diff(frame_start_s)
-    return bool(np.std(distance) > UNEVEN_RMS * distance.mean())
 
 
 def lag_edges_s(shortest_s: float, longest_s: float, lags_per_level: int) -> np.ndarray:

@@ -104,15 +104,22 @@ def test_no_times_or_a_single_one_are_no_reason_for_words(tmp_path: Path, starts
     assert facts.frame_start_s is None and facts.notices == ()
 
 
-def test_times_of_frames_tell_the_frame_time_that_no_field_states(tmp_path: Path) -> None:
-    starts_s = np.array([0.0, 0.001, 0.01, 0.1])
-    for frame_time, expected_s in ((None, 0.1 / 3), ((0.02, "s"), 0.02)):
-        path = eiger_files.write_master(
-            tmp_path / "x_master.h5", frame_starts=starts_s, frame_time=frame_time
-        )
+def test_times_of_uneven_frames_tell_the_frame_time(tmp_path: Path) -> None:
+    uneven_s, even_s = np.array([0.0, 0.001, 0.01, 0.1]), np.array([0.0, 0.01, 0.0201, 0.0301])
+    stated = (0.01, "s")
+    for starts_s, frame_time, expected_s in (
+        (uneven_s, None, 0.1 / 3),
+        (uneven_s, stated, 0.1 / 3),
+        (even_s, None, 0.0301 / 3),
+        (even_s, stated, 0.01),
+    ):
+        path = tmp_path / "x_master.h5"
+        eiger_files.write_master(path, frame_starts=starts_s, frame_time=frame_time)
         info = describe_series(place(tmp_path), SeriesSources(read_master(path)))
         assert info is not None and info.frame_start_s is not None
         assert info.frame_time_s == pytest.approx(expected_s)
+        assert info.has_uneven_frames == (starts_s is uneven_s)
+        assert info.longest_pause_s == pytest.approx(np.diff(starts_s).max())
 
 
 def test_triggers_multiply_the_images(tmp_path: Path) -> None:

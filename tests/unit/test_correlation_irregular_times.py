@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from speckle_movie import SpeckleMovie, block_partition
 from word_movies import add_frames, order_of, random_counts, random_partition
 
-from backend.correlation.irregular_times import IrregularTimes, are_uneven, lag_edges_s
+from backend.correlation.irregular_times import IrregularTimes, lag_edges_s
 from backend.correlation.multitau import MultiTau, MultiTauResult
+from backend.frames import are_uneven
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 
