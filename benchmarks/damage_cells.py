@@ -1,0 +1,74 @@
+"""What may happen to a sample in the damage benchmark: nothing, or damage of a known kind from a known frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.damage_series import SeriesPlan, restless_beam
+
+FRAMES = 800
+RINGS = 8
+PIXELS = 2000
+ONSET = 240
+CONTRAST = 0.12
+_LOW_RINGS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One kind of series; damage grows linearly with the frames from ``onset`` to the end.
+
+    Attributes
+    ----------
+    family : str
+        Name of the family of damage, empty for none.
+    final : float
+        Change at the end: 0.3 is +30 % of the scattering of the two lowest rings, of the relaxation rate, or of the
+        contrast.
+    goal : float or None
+        Median change at the alarm that is to be reached.
+    """
+
+    name: str
+    tau_c_frames: float
+    family: str = ""
+    final: float = 0.0
+    onset: int = ONSET
+    goal: float | None = None
+
+    def change(self, frames: int = FRAMES) -> np.ndarray:
+        """Relative change at each frame, shape (frame,)."""
+        return self.final * np.clip((np.arange(frames) - self.onset) / (frames - self.onset), 0, 1)
+
+    def plan(self, seed: int, frames: int = FRAMES, rings: int = RINGS, pixels: int = PIXELS) -> SeriesPlan:
+        """The series of this cell with a beam of its own."""
+        grown = 1 + self.change(frames)
+        still = np.ones(frames)
+        structure = np.ones((frames, rings))
+        if self.family == "structure":
+            structure[:, :_LOW_RINGS] = grown[:, None]
+        return SeriesPlan(
+            tau_c_frames=self.tau_c_frames,
+            beam=restless_beam(frames, np.random.default_rng(seed)),
+            structure=structure,
+            rate=grown if self.family == "dynamics" else still,
+            contrast=CONTRAST * (grown if self.family == "contrast" else still),
+            pixels=pixels,
+        )
+
+
+NULLS = tuple(Cell(f"no damage, tau_c {tau:g}", tau) for tau in (1.5, 6.0, 60.0, 600.0))
+DAMAGED = (
+    Cell("low q +10 %, tau_c 6", 6.0, "structure", 0.1, goal=0.039),
+    Cell("low q +30 %, tau_c 6", 6.0, "structure", 0.3, goal=0.055),
+    Cell("low q +100 %, tau_c 6", 6.0, "structure", 1.0, goal=0.08),
+    Cell("low q +10 %, tau_c 60", 60.0, "structure", 0.1),
+    Cell("low q +30 % from frame 0, tau_c 6", 6.0, "structure", 0.3, onset=0),
+    Cell("rate x2, tau_c 6", 6.0, "dynamics", 1.0, goal=0.58),
+    Cell("rate x4, tau_c 6", 6.0, "dynamics", 3.0, goal=0.85),
+    Cell("rate x4, tau_c 60", 60.0, "dynamics", 3.0),
+    Cell("contrast -50 %, tau_c 6", 6.0, "contrast", -0.5),
+    Cell("contrast -50 %, tau_c 60", 60.0, "contrast", -0.5),
+)

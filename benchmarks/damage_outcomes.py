@@ -1,0 +1,93 @@
+"""One simulated series through the damage detector and its rivals: when each raised the alarm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.damage.assessment import Assessment, DamageState
+from backend.damage.damage_detector import DamageDetector
+from backend.series_accumulators import DAMAGE_LAGS
+from backend.settings import DamageSettings
+from benchmarks.damage_cells import Cell
+from benchmarks.damage_rivals import RIVALS
+from benchmarks.damage_series import FRAME_TIME_S, RingSeries, simulate
+
+ALPHA = 0.01
+LEVELS = (ALPHA, 0.001)
+_SECONDS_PER_100_H = 360_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """What the detector said when the evidence reached a level."""
+
+    frame: int
+    family: str
+    onset_interval: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One series.
+
+    Attributes
+    ----------
+    alarms : tuple of Alarm or None
+        At each of ``LEVELS``.
+    damaging_frame : int or None
+        First frame of the verdict "damaging": evidence at 1 %, and the change surely beyond the tolerance.
+    last_onset : tuple or None
+        90 % interval of the onset at the end of the series.
+    paths : tuple of ndarray, shape (window,)
+        Statistic of each rival, increasing: its largest value so far.
+    """
+
+    cell: Cell
+    alarms: tuple[Alarm | None, ...]
+    damaging_frame: int | None
+    last_onset: tuple[int, int] | None
+    paths: tuple[np.ndarray, ...]
+
+
+def detector_for(series: RingSeries, alpha: float = ALPHA) -> DamageDetector:
+    """The detector of the program, told to cry wolf in this share of the series.
+
+    The simulated series have no slow drift of the shape of I(q) but the speckle's own, so none is allowed for.
+    """
+    frames, rings = series.counts.shape
+    settings = DamageSettings(
+        systematic_rms_percent=0.0,
+        false_alarms_per_100_h=alpha * _SECONDS_PER_100_H / (frames * FRAME_TIME_S),
+    )
+    pixels = np.full(rings, series.plan.pixels)
+    return DamageDetector(
+        settings, series.plan.q_inv_nm, pixels, pixels.astype(float), series.lags, FRAME_TIME_S, frames
+    )
+
+
+def judge(series: RingSeries) -> list[Assessment]:
+    """All assessments of a series; the dose is the exposure."""
+    dose_s = FRAME_TIME_S * np.arange(1, len(series.counts) + 1)
+    return detector_for(series).add(series.counts, series.products, dose_s)
+
+
+def run(cell: Cell, seed: int) -> Outcome:
+    """Simulate and judge one series."""
+    series = simulate(cell.plan(seed), np.array(DAMAGE_LAGS), seed)
+    said = judge(series)
+    return Outcome(
+        cell,
+        tuple(_first_alarm(said, level) for level in LEVELS),
+        next((a.frame for a in said if a.state is DamageState.DAMAGING), None),
+        said[-1].onset_interval,
+        tuple(np.maximum.accumulate(rival.statistic(series)) for rival in RIVALS),
+    )
+
+
+def _first_alarm(said: list[Assessment], level: float) -> Alarm | None:
+    for a in said:
+        if a.log10_evidence >= -np.log10(level):
+            return Alarm(a.frame, a.family, a.onset_interval)
+    return None

@@ -1,0 +1,161 @@
+"""Tables of the damage benchmark: false alarms with exact bounds, change at the alarm against goals and rivals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from scipy.stats import beta
+
+from benchmarks.damage_cells import DAMAGED, Cell
+from benchmarks.damage_outcomes import ALPHA, LEVELS, Outcome
+from benchmarks.damage_rivals import RIVALS, WINDOW_FRAMES
+
+_CONFIDENCE = 0.95
+
+
+def tables_of(outcomes: list[Outcome]) -> dict[str, list[dict[str, Any]]]:
+    """All numbers: ``false_alarms``, ``detection`` and ``rivals``, one row per entry."""
+    return {
+        "false_alarms": false_alarm_rows(outcomes),
+        "detection": detection_rows(outcomes),
+        "rivals": rival_rows(outcomes),
+    }
+
+
+def exact_bounds(happened: int, of: int) -> tuple[float, float]:
+    """Clopper-Pearson interval (95 %) of a share."""
+    tail = (1 - _CONFIDENCE) / 2
+    low = float(beta.ppf(tail, happened, of - happened + 1)) if happened else 0.0
+    high = float(beta.ppf(1 - tail, happened + 1, of - happened)) if happened < of else 1.0
+    return low, high
+
+
+def false_alarm_rows(outcomes: list[Outcome]) -> list[dict[str, Any]]:
+    """Per null cell and of all: how many series raised an alarm at each level, and how many were called damaged."""
+    rows = []
+    undamaged = [outcome for outcome in outcomes if not outcome.cell.family]
+    for name in ["all without damage", *dict.fromkeys(outcome.cell.name for outcome in undamaged)]:
+        some = [o for o in undamaged if name in (o.cell.name, "all without damage")]
+        numbers = [sum(o.alarms[index] is not None for o in some) for index in range(len(LEVELS))]
+        numbers.append(sum(o.damaging_frame is not None for o in some))
+        rows.append({"cell": name, "series": len(some), "alarms": numbers,
+                     "bounds": [exact_bounds(number, len(some)) for number in numbers]})  # fmt: skip
+    return rows
+
+
+def _median_change(cell: Cell, frames: Iterable[int | None]) -> float:
+    """Median change at these frames; no alarm counts as beyond everything."""
+    change = np.abs(cell.change())
+    found = float(np.median([np.inf if frame is None else change[frame] for frame in frames]))
+    return found if np.isfinite(found) else float("nan")
+
+
+def detection_rows(outcomes: list[Outcome]) -> list[dict[str, Any]]:
+    """Per kind of damage: power, change at the alarm against its goal, family, early alarms, onset intervals."""
+    rows = []
+    for cell in DAMAGED:
+        some = [outcome for outcome in outcomes if outcome.cell == cell]
+        if not some:
+            continue
+        alarms = [alarm for outcome in some if (alarm := outcome.alarms[0]) is not None]
+        intervals = [o.last_onset for o in some if o.last_onset is not None]
+        rows.append({
+            "cell": cell.name,
+            "series": len(some),
+            "found": len(alarms),
+            "change_at_alarm": _median_change(cell, (o.alarms[0] and o.alarms[0].frame for o in some)),
+            "goal": cell.goal,
+            "change_when_damaging": _median_change(cell, (o.damaging_frame for o in some)),
+            "right_family": sum(alarm.family == cell.family for alarm in alarms),
+            "before_onset": sum(alarm.frame <= cell.onset for alarm in alarms),
+            "onset_covered_at_alarm": _covered(cell, [a.onset_interval for a in alarms if a.onset_interval]),
+            "onset_covered_at_end": _covered(cell, intervals),
+        })  # fmt: skip
+    return rows
+
+
+def _covered(cell: Cell, intervals: list[tuple[int, int]]) -> tuple[int, int]:
+    return sum(low <= cell.onset <= high for low, high in intervals), len(intervals)
+
+
+def rival_rows(outcomes: list[Outcome]) -> list[dict[str, Any]]:
+    """Per rival: false alarms, and median change at its alarm in each kind of damage."""
+    rows = []
+    undamaged = [outcome for outcome in outcomes if not outcome.cell.family]
+    for index, rival in enumerate(RIVALS):
+        largest = np.array([outcome.paths[index][-1] for outcome in undamaged])
+        threshold = rival.threshold
+        if threshold is None:
+            threshold = float(np.quantile(largest, 1 - ALPHA, method="higher"))
+            # The series at the quantile itself is still below.
+            threshold = float(np.nextafter(threshold, np.inf))
+        false = int((largest >= threshold).sum())
+        changes = {}
+        for cell in DAMAGED:
+            frames = [_reached(o.paths[index], threshold) for o in outcomes if o.cell == cell]
+            changes[cell.name] = _median_change(cell, frames) if frames else float("nan")
+        rows.append({"rival": rival.name, "false": false, "of": len(undamaged),
+                     "bounds": exact_bounds(false, len(undamaged)), "changes": changes})  # fmt: skip
+    return rows
+
+
+def _reached(path: np.ndarray, threshold: float) -> int | None:
+    """Last frame of the first window at or above the threshold."""
+    window = int(np.searchsorted(path, threshold))
+    return None if window == len(path) else (window + 1) * WINDOW_FRAMES - 1
+
+
+def as_markdown(tables: dict[str, list[dict[str, Any]]]) -> str:
+    """The tables for a page of the docs."""
+    lines = ["| undamaged series | number | alarms at 1 % | at 0.1 % | called damaging |", _rule(5)]
+    for row in tables["false_alarms"]:
+        cells = [
+            f"{number} ({_percent(low)} to {_percent(high)})"
+            for number, (low, high) in zip(row["alarms"], row["bounds"], strict=True)
+        ]
+        lines.append(_line(row["cell"], str(row["series"]), *cells))
+    lines += ["", "| damage | found | change at the alarm | goal | when called damaging | right family | "
+              "before onset | onset in its interval: at the alarm, at the end |", _rule(8)]  # fmt: skip
+    lines += [_detection_line(row) for row in tables["detection"]]
+    names = [row["cell"] for row in tables["detection"]]
+    lines += ["", _line("way to raise an alarm", "false alarms", *names), _rule(2 + len(names))]
+    ours, rivals = tables["false_alarms"][0], tables["rivals"]
+    found = [row["change_at_alarm"] for row in tables["detection"]]
+    lines.append(_rival_line("**this program**", ours["alarms"][0], ours["bounds"][0], found))
+    lines += [
+        _rival_line(row["rival"], row["false"], row["bounds"], [row["changes"][name] for name in names])
+        for row in rivals
+    ]
+    return "\n".join(lines)
+
+
+def _detection_line(row: dict[str, Any]) -> str:
+    change, goal = row["change_at_alarm"], row["goal"]
+    reached = "" if goal is None else f"{_percent(goal)}: {'reached' if change <= goal else 'missed'}"
+    covered = (
+        f"{inside} of {of}" for inside, of in (row["onset_covered_at_alarm"], row["onset_covered_at_end"])
+    )
+    return _line(
+        row["cell"], f"{row['found']} of {row['series']}", _percent(change), reached,
+        _percent(row["change_when_damaging"]), f"{row['right_family']} of {row['found']}",
+        str(row["before_onset"]), ", ".join(covered),
+    )  # fmt: skip
+
+
+def _rival_line(name: str, false: int, bounds: tuple[float, float], changes: list[float]) -> str:
+    share = f"{false} ({_percent(bounds[0])} to {_percent(bounds[1])})"
+    return _line(name, share, *(_percent(change) for change in changes))
+
+
+def _percent(share: float) -> str:
+    return "-" if not np.isfinite(share) else f"{100 * share:.3g} %"
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _rule(columns: int) -> str:
+    return _line(*["---"] * columns)
