@@ -23,10 +23,14 @@ import numpy as np
 
 from backend.correlation import two_time_kernels as kernels
 from backend.correlation.two_time_kernels import BLOCK_BINS, GROUP_PIXELS, Bins
-from backend.correlation.two_time_products import fill_map, multiply_bins, new_counters
+from backend.correlation.two_time_map import fill_map
+from backend.correlation.two_time_products import ROW_BINS, multiply_bins, new_counters
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
+
+_FIRST_PLANES = 4
+"""Room for the binary digits of a bin at first; it doubles when needed."""
 
 _SHARE_PIXELS = 256 * GROUP_PIXELS
 
@@ -81,7 +85,7 @@ class TwoTime:
         self._pixels = np.array([pixels.size for pixels in chosen])
         self.pixel_fraction = self._pixels / partition.ring_pixels
         blocks = -(-self._max_bins // BLOCK_BINS)
-        self._bits = np.zeros((1, blocks, self._position.size), np.uint64)
+        self._bits = np.zeros((_FIRST_PLANES, blocks, self._position.size), np.uint64)
         self._pixel_planes = np.ones(self._position.size, np.uint8)
         self._planes = 0
         self._words: PhotonWords | None = None
@@ -116,7 +120,7 @@ class TwoTime:
     def _make_room(self, planes: int) -> None:
         """Have at least this many planes; the system gives their memory when it is first touched."""
         if planes > len(self._bits):
-            wider = np.zeros((planes, *self._bits.shape[1:]), np.uint64)
+            wider = np.zeros((max(planes, 2 * len(self._bits)), *self._bits.shape[1:]), np.uint64)
             wider[: self._planes] = self._bits[: self._planes]
             self._bits = wider
 
@@ -179,7 +183,7 @@ class TwoTime:
     def results(self, gradient: np.ndarray | None = None) -> np.ndarray:
         """Maps of all rings, shape (ring, bin, bin), float32, as :meth:`result` gives them.
 
-        The products are kept, so that when asked again, only new bins are multiplied. Memory: about 3 bytes for every
+        The products are kept, so that when asked again, only new bins are multiplied. Memory: 2 to 3 bytes for every
         ring and pair of bins, beside what is returned.
 
         gradient : ndarray or None, shape (ring,)
@@ -220,33 +224,29 @@ class _RingProducts:
     def __init__(self, first_pixel: int, last_pixel: int, blocks: int) -> None:
         self._pixels = (first_pixel, last_pixel)
         self._number = last_pixel - first_pixel
-        self._counters = new_counters(blocks * BLOCK_BINS, 1, self._number)
+        self._counters = new_counters(blocks * BLOCK_BINS)
         self._sums = np.zeros(blocks * BLOCK_BINS, np.int64)
         self._known = 0
-
-    @property
-    def _layout(self) -> tuple[int, int]:
-        _, rows, digits, words = self._counters.shape
-        return rows, digits * words
+        self._digits = 0
 
     def multiply(self, photons: Bins, bins: int) -> None:
         """Form all products of the first ``bins`` bins that are not known yet."""
         if bins == self._known:
             return
-        wider = new_counters(len(self._sums), len(photons[0]), self._number)
-        digits = self._counters.shape[2]
-        if wider.shape[2] > digits:
-            wider[: self._known, :, :digits] = self._counters[: self._known]
-            self._counters = wider
         flat = self._counters.reshape(-1)
-        multiply_bins(photons, self._pixels, (self._known, bins), flat, self._layout, self._sums)
+        used = multiply_bins(photons, self._pixels, (self._known, bins), flat, self._layout, self._sums)
+        self._digits = max(self._digits, used)
         self._known = bins
+
+    @property
+    def _layout(self) -> tuple[int, int]:
+        return -(-len(self._sums) // ROW_BINS), self._counters[0].size
 
     def normalise(self, gradient: float, values: np.ndarray) -> None:
         """Write the map of the first bins."""
         sums = self._sums[: len(values)].astype(np.float64)
-        flat = self._counters.reshape(-1)
-        fill_map(flat, self._layout, sums, float(self._number), float(gradient), values)
+        layout = (*self._layout, self._digits)
+        fill_map(self._counters.reshape(-1), layout, sums, float(self._number), float(gradient), values)
 
 
 def _mask(bits: int) -> int:

@@ -160,6 +160,8 @@ def take_words(
     pixels : (int, int)
         First and last (excluded) of the pixels.
     """
+    if level == 0:
+        return max(used, _put_words(current, mask, position, place[0], bins, pixels))
     now, many = current
     words, carry = np.empty(GROUP_PIXELS, np.uint64), np.empty(GROUP_PIXELS, np.uint64)
     block, shift = place[0], np.uint64(place[1])
@@ -173,6 +175,38 @@ def take_words(
                 found = _gather_flagged(now[plane], many, mask, places, some)
             if found != np.uint64(0):
                 used = _add_words(some, plane, level, shift, carry[: some.size], bins, block, first, used)
+    return used
+
+
+@numba.njit(nogil=True, cache=True)
+def _put_words(
+    current: tuple[np.ndarray, np.ndarray],
+    mask: np.uint64,
+    position: np.ndarray,
+    block: int,
+    bins: Bins,
+    pixels: tuple[int, int],
+) -> int:
+    """The same where each frame is a bin: the words are the bins of a block, which is empty. Returns its planes."""
+    now, many = current
+    bits, pixel_planes = bins
+    used = 1
+    flagged = np.empty(GROUP_PIXELS + 1, np.int64)
+    for first in range(pixels[0], pixels[1], GROUP_PIXELS):
+        last = min(first + GROUP_PIXELS, pixels[1])
+        size = np.uint64(0)
+        for pixel in range(first, last):
+            place = position[pixel]
+            bits[0, block, pixel] = now[0, place] & mask
+            flagged[size] = pixel
+            size += np.uint64(many[place] != 0)
+        for pixel in flagged[:size]:
+            for plane in range(1, len(now)):
+                word = now[plane, position[pixel]] & mask
+                if word != np.uint64(0):
+                    bits[plane, block, pixel] = word
+                    pixel_planes[pixel] = max(pixel_planes[pixel], plane + 1)
+                    used = max(used, plane + 1)
     return used
 
 

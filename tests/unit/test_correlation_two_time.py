@@ -50,9 +50,9 @@ def exact_map(movie: np.ndarray, pixels: np.ndarray, frames_per_bin: int) -> np.
     flat = movie.reshape(len(movie), movie[0].size if len(movie) else 240)[:, pixels].astype(np.int64)
     binned = flat[: bins * frames_per_bin].reshape(bins, frames_per_bin, pixels.size).sum(axis=1)
     sums = binned.sum(axis=1).astype(np.float64)
-    normaliser = sums[:, None] * sums
     with np.errstate(invalid="ignore", divide="ignore"):
-        values = np.where(normaliser > 0, float(pixels.size) * (binned @ binned.T) / normaliser, np.nan)
+        lower = np.tril(binned @ binned.T) * (pixels.size / sums)[:, None] * (1 / sums)
+    values = np.tril(lower) + np.tril(lower, -1).T
     np.fill_diagonal(values, np.nan)
     return values.astype(np.float32)
 
