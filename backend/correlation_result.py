@@ -8,6 +8,9 @@ import numpy as np
 
 from backend.snapshot import RingFit
 
+GOOD_PIXELS_PATH = "/entry/mento_gui/good_pixels"
+"""Where a result file has the mask for the next series."""
+
 
 @dataclass(frozen=True, slots=True)
 class CorrelationResult:
@@ -22,7 +25,7 @@ class CorrelationResult:
     frame_time_s : float
         Time from frame to frame, seconds.
     lag_frames : ndarray, shape (lag,), int64
-        Multi-tau lags in frames.
+        Multi-tau lags in frames; float64 where frames are uneven: mean lags over the frame time.
     g2, g2_err : ndarray, shape (ring, lag), float64
         Ring-averaged, symmetrically normalised g2 and its one-sigma error; nan where there are no pairs.
     q_inv_nm : ndarray, shape (ring,), float64
@@ -47,6 +50,16 @@ class CorrelationResult:
         Speckle contrast of single frames (unbiased) and its error.
     fits : tuple of RingFit or None
         One per ring.
+    good_pixels : ndarray, shape (y, x), uint8
+        Mask for the next series: 1 for the good pixels of this one that turned out neither hot nor dead.
+    hot_pixels, dead_pixels : ndarray, shape (hot or dead,), int64
+        Flat pixels in rings found hot, the worst first, or dead.
+    hot_photons, hot_expected : ndarray, shape (hot,), int64 and float64
+        What hot pixels counted, and what good ones at the same q did on average.
+    hot_found_after : ndarray, shape (hot,), int64
+        Frames after which each was first seen to be hot.
+    hot_flashing : ndarray, shape (hot,), bool
+        Quiet in most frames since.
     geometry : dict
         ``distance_m``, ``wavelength_m``, ``pixel_size_m``, ``beam_center_y_px``, ``beam_center_x_px``.
     settings_json, settings_sha256, program_version : str
@@ -77,6 +90,13 @@ class CorrelationResult:
     occurrences: np.ndarray
     contrast: np.ndarray
     contrast_err: np.ndarray
+    good_pixels: np.ndarray
+    hot_pixels: np.ndarray
+    hot_photons: np.ndarray
+    hot_expected: np.ndarray
+    hot_found_after: np.ndarray
+    hot_flashing: np.ndarray
+    dead_pixels: np.ndarray
     fits: tuple[RingFit | None, ...]
     geometry: dict[str, float]
     settings_json: str

@@ -26,6 +26,7 @@ from backend.message_board import MessageBoard
 from backend.publish.endpoint import endpoint_of, make_private
 from backend.publish.server import SnapshotServer
 from backend.request_desk import RequestDesk
+from backend.series_notices import series_notices
 from backend.series_run import SeriesRun
 from backend.settings import Settings
 from backend.snapshot import JobRow, Snapshot, Verdict
@@ -79,6 +80,7 @@ class Engine:
         self._session_due_at = 0.0
         self._run: SeriesRun | None = None
         self._without_jobs: deque[tuple[SeriesInfo, int]] = deque(maxlen=_MOST_WITHOUT_JOBS)
+        self._told: tuple[SourceNotice, ...] = ()
         self._stop = threading.Event()
         self._desk = RequestDesk(self._composer, self._board, self._stop.set)
         self._ready = threading.Event()
@@ -221,6 +223,15 @@ class Engine:
                 self._board.post(f"series-{run.info.name}-{number}", "warning", notice, at=time.time())
         if run.analysis.set_aside.number > aside:
             self._tell_set_aside(run)
+        self._tell_news(run)
+
+    def _tell_news(self, run: SeriesRun) -> None:
+        """Show what became known about the series since the last time."""
+        notices = series_notices(run.analysis)
+        for notice in notices:
+            if notice not in self._told:
+                self._board.post_notice(notice, at=time.time())
+        self._told = notices
 
     def _tell_set_aside(self, run: SeriesRun) -> None:
         aside = run.analysis.set_aside
@@ -235,6 +246,7 @@ class Engine:
 
     def _end_series(self, run: SeriesRun, event: SeriesEnded) -> None:
         self._store_verdicts(run, run.end(event))
+        self._tell_news(run)
         self._desk.remember(run.info, run.analysis.frames)
         self._composer.series_changed()
         self._store_run()

@@ -13,11 +13,13 @@ from backend.acquisition.recorded_series import RecordedSeries
 from backend.correlation_result import CorrelationResult
 from backend.detector.geometry import Geometry
 from backend.detector.mask import load_mask_file
+from backend.detector.pixel_watch import OddPixels
 from backend.errors import SeriesError
 from backend.first_frames import SeriesPlan
 from backend.frames import FrameBatch, SeriesEnded, SeriesStarted, SourceNotice
 from backend.program_version import PROGRAM_VERSION
 from backend.series_accumulators import RingAccumulators
+from backend.series_notices import series_notices
 from backend.series_run import SeriesRun
 from backend.settings import Settings
 
@@ -111,6 +113,7 @@ def result_of(run: SeriesRun) -> CorrelationResult:
         contrast=result.g2[:, 0] - 1,
         contrast_err=result.g2_err[:, 0],
         fits=analysis.fits(result),
+        **_pixel_arrays(plan, analysis.odd_pixels),
         geometry=_geometry_values(plan.geometry),
         settings_json=analysis.settings.model_dump_json(),
         settings_sha256=analysis.settings.sha256,
@@ -132,6 +135,22 @@ def _ring_arrays(rings: RingAccumulators) -> dict[str, Any]:
         "fine_intensity": rings.radial.whole(),
         "fine_ring_map": partition.fine_ring_map(),
         "occurrences": rings.multitau.occurrences,
+    }
+
+
+def _pixel_arrays(plan: SeriesPlan, found: OddPixels | None) -> dict[str, Any]:
+    if found is None:
+        raise ValueError("the pixels are looked at when a series ends")
+    good = plan.mask.good.astype(np.uint8)
+    good.ravel()[found.hot] = good.ravel()[found.dead] = 0
+    return {
+        "good_pixels": good,
+        "hot_pixels": found.hot,
+        "hot_photons": found.photons,
+        "hot_expected": found.expected,
+        "hot_found_after": found.found_after,
+        "hot_flashing": found.flashing,
+        "dead_pixels": found.dead,
     }
 
 
@@ -159,6 +178,9 @@ def _geometry_values(geometry: Geometry) -> dict[str, float]:
 
 def _notices(run: SeriesRun, plan: SeriesPlan) -> tuple[str, ...]:
     set_aside = run.analysis.set_aside
-    if not set_aside.number:
-        return plan.notices
-    return (*plan.notices, f"{set_aside.number} frames are set aside; the last: {set_aside.last_reason}.")
+    said = [
+        " ".join((notice.what, notice.still_works)) for notice in series_notices(run.analysis) if notice.what
+    ]
+    if set_aside.number:
+        said.append(f"{set_aside.number} frames are set aside; the last: {set_aside.last_reason}.")
+    return (*plan.notices, *said)

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from backend.correlation.intensity import MeanImage, RadialIntensity, TotalTrace, photons_per_frame
-from backend.correlation.multitau import MultiTau, NewFrames
+from backend.correlation.irregular_times import IrregularTimes
+from backend.correlation.multitau import MultiTau, MultiTauResult, NewFrames
 from backend.correlation.two_time import TwoTime
 from backend.damage.assessment import Assessment
 from backend.damage.damage_detector import DamageDetector
@@ -24,7 +25,7 @@ DAMAGE_LAGS = (1, 2, 4, 8, 16)
 
 
 class RingAccumulators:
-    """Everything that is summed per q ring."""
+    """Everything that is summed per q ring; ``irregular`` only where the frames are uneven."""
 
     def __init__(
         self,
@@ -41,7 +42,12 @@ class RingAccumulators:
             partition, order, settings.two_time.max_bins, settings.two_time.pixels_per_ring, pool
         )
         self.radial = RadialIntensity(partition, _SHOWN_FRAMES)
-        frame_time_s = info.frame_time_s or 1.0
+        self.irregular: IrregularTimes | None = None
+        if info.frame_start_s is not None and info.has_uneven_frames:
+            self.irregular = IrregularTimes(
+                partition, order, info.frame_start_s, settings.correlation.lags_per_level, pool
+            )
+        self._frame_time_s = frame_time_s = info.frame_time_s or 1.0
         self._dose_s_per_frame = frame_time_s * (1.0 if info.transmission is None else info.transmission)
         self.damage = DamageDetector(
             settings.damage,
@@ -52,6 +58,7 @@ class RingAccumulators:
             frame_time_s,
             info.expected_frames,
             plan.gradient,
+            even_frames=self.irregular is None,
         )
 
     def add(
@@ -63,9 +70,19 @@ class RingAccumulators:
         """
         new = self.multitau.add(words, frames, present)
         self.two_time.add(words, frames)
+        if self.irregular is not None:
+            self.irregular.add(words, new.cell_counts)
         # Exposure up to the end of each frame, weighted by the transmission of the absorbers.
         dose_s = np.arange(first_number + 1, first_number + frames + 1) * self._dose_s_per_frame
         return new, self.damage.add(new.ring_counts, new.lagged_products, dose_s)
+
+    def g2(self) -> MultiTauResult:
+        """g2 of everything so far, corrected for the slope of I(q) across rings; lags in units of the frame time."""
+        gradient = self.radial.gradient()
+        result = self.multitau.result(gradient)
+        if self.irregular is None:
+            return result
+        return self.irregular.result(result, self._frame_time_s, gradient)
 
 
 class SeriesAccumulators:

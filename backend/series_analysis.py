@@ -12,8 +12,10 @@ from backend.batch_pieces import chosen_from, part_of
 from backend.correlation.lag_covariance import RingStatistics
 from backend.correlation.multitau import MultiTauResult
 from backend.damage.assessment import Assessment
+from backend.detector.pixel_watch import OddPixels, PixelWatch
 from backend.first_frames import SeriesPlan, plan_series
 from backend.frames import FrameBatch, SeriesInfo
+from backend.photon_words import WORD_FRAMES
 from backend.ring_fits import FinishedFits, RingFits
 from backend.series_accumulators import RingAccumulators, SeriesAccumulators
 from backend.set_aside import SetAside
@@ -64,6 +66,7 @@ class SeriesAnalysis:
         self._waiting_frames = 0
         self._next_frame = 0
         self._ring_fits: RingFits | None = None
+        self._pixel_watch: PixelWatch | None = None
         self._ended = False
 
     @property
@@ -75,6 +78,11 @@ class SeriesAnalysis:
     def photons(self) -> int:
         """Photons in all good pixels and frames."""
         return 0 if self.sums is None else self.sums.photons
+
+    @property
+    def odd_pixels(self) -> OddPixels | None:
+        """Hot and dead pixels in the rings as of the newest look; ``None`` before the first."""
+        return None if self._pixel_watch is None else self._pixel_watch.found
 
     @property
     def frames_per_window(self) -> int:
@@ -107,6 +115,8 @@ class SeriesAnalysis:
         said = self._begin() if self.plan is None and self._waiting else []
         if self._ring_fits is not None:
             self._ring_fits.close()
+        if self._pixel_watch is not None and self.sums is not None:
+            self._pixel_watch.look(self.sums.image.counts, self.sums.frames)
         self._ended = True
         return said
 
@@ -114,9 +124,9 @@ class SeriesAnalysis:
         self.plan = plan_series(self.info, self.settings, self._waiting)
         self.sums = SeriesAccumulators(self.plan, self.info, self.settings, worker_pool())
         if self.plan.partition is not None:
-            self._ring_fits = RingFits(
-                self.info.frame_time_s or 1.0, self.plan.partition.q_inv_nm, self.settings.correlation
-            )
+            frame_time_s = self.info.frame_time_s or 1.0
+            self._ring_fits = RingFits(frame_time_s, self.plan.partition.q_inv_nm, self.settings.correlation)
+            self._pixel_watch = PixelWatch(self.plan.partition, self.plan.speckle_area_px, frame_time_s)
         first, self._waiting = self._waiting, []
         self._waiting_frames = 0
         return [assessment for batch in first for assessment in self._work_off(batch)]
@@ -158,6 +168,7 @@ class SeriesAnalysis:
             said += sums.skip(self._next_frame, piece)
             self._next_frame += piece
             frames -= piece
+            self._look_at_pixels(sums)
         return said
 
     def _add(self, sums: SeriesAccumulators, batch: FrameBatch) -> list[Assessment]:
@@ -178,13 +189,20 @@ class SeriesAnalysis:
             if self.record is not None and ring_counts is not None:
                 self.record.numbers.append(piece.frame_numbers[decoded.usable])
                 self.record.ring_counts.append(ring_counts[decoded.usable])
+            self._look_at_pixels(sums)
         return said
 
+    def _look_at_pixels(self, sums: SeriesAccumulators) -> None:
+        """Look for pixels that became hot when it is time, at ends of words: never by batches."""
+        watch = self._pixel_watch
+        if watch is not None and sums.frames % WORD_FRAMES == 0 and watch.is_due(sums.frames):
+            watch.look(sums.image.counts, sums.frames)
+
     def g2(self) -> MultiTauResult | None:
-        """g2 of everything so far, corrected for the slope of I(q) across rings."""
+        """g2 of everything so far; ``None`` without rings or before two frames."""
         if self.rings is None or self.frames < 2:
             return None
-        return self.rings.multitau.result(self.rings.radial.gradient())
+        return self.rings.g2()
 
     @property
     def fitted_frames(self) -> int:

@@ -104,7 +104,10 @@ class RingSettings(_Section):
 class MaskSettings(_Section):
     """Pixels that are left out besides those the detector itself calls bad."""
 
-    file: Path | None = _field(None, "Extra mask as .npy of the detector's shape; 1 or true = good pixel.")
+    file: Path | None = _field(
+        None,
+        "Extra mask as .npy of the detector's shape, 1 or true = good pixel; or a result file with its mask.",
+    )
     hot_pixel_tail: float = _field(
         1e-9,
         "A pixel is hot when a count this improbable for its ring occurs in more than three frames.",

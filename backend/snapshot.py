@@ -223,6 +223,24 @@ class TwoTimePart(msgspec.Struct, frozen=True, kw_only=True):
     pixel_fraction: float
 
 
+class PixelsPart(msgspec.Struct, frozen=True, kw_only=True):
+    """Pixels in q rings that do not belong there, after ``frames`` frames; they still count in g2.
+
+    ``worst_yx``: shape (shown, 2), row and column of hot pixels, the worst first; ``worst_photons``,
+    ``worst_expected``: shape (shown,), what they counted and what good pixels at their q did. ``ring_share``: shape
+    (ring,), share of the photons of each ring that its hot pixels hold.
+    """
+
+    frames: int
+    hot: int
+    flashing: int
+    dead: int
+    worst_yx: np.ndarray
+    worst_photons: np.ndarray
+    worst_expected: np.ndarray
+    ring_share: np.ndarray
+
+
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the run table."""
 
@@ -305,6 +323,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     intensity: IntensityPart | None = None
     trend: TrendPart | None = None
     two_time: TwoTimePart | None = None
+    pixels: PixelsPart | None = None
     selected_ring: int = 0
     runs: tuple[RunRow, ...] = ()
     jobs: tuple[JobRow, ...] = ()

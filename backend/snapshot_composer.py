@@ -34,7 +34,7 @@ from backend.snapshot import (
     Verdict,
     VerdictState,
 )
-from backend.snapshot_parts import g2_part, intensity_part, trend_part, two_time_part
+from backend.snapshot_parts import g2_part, intensity_part, pixels_part, trend_part, two_time_part
 
 _PARTS_EVERY_S = 0.5
 _PARTS_EVERY_S_IN_BACKLOG = 2.0
@@ -267,6 +267,7 @@ class SnapshotComposer:
                 "intensity": lambda: intensity_part(analysis, result),
                 "trend": lambda: trend_part(analysis),
                 "two_time": lambda: two_time_part(analysis, self._ring(run), result),
+                "pixels": lambda: pixels_part(analysis),
             }
         parts = {name: make() for name, make in makers.items()}
         missing = {name: reason for name in _PARTS if parts.get(name) is None}

@@ -11,10 +11,11 @@ from backend.correlation.multitau import MultiTauResult
 from backend.damage.verdict import percent
 from backend.series_accumulators import RingAccumulators, SeriesAccumulators
 from backend.series_analysis import SeriesAnalysis
-from backend.snapshot import G2Part, IntensityPart, RingFit, TrendPart, TwoTimePart
+from backend.snapshot import G2Part, IntensityPart, PixelsPart, RingFit, TrendPart, TwoTimePart
 
 _FIT_POINTS = 60
 _SHOWN_FAMILY = "structure"
+_WORST_PIXELS = 20
 
 
 def g2_part(analysis: SeriesAnalysis, result: MultiTauResult) -> G2Part:
@@ -123,6 +124,24 @@ def trend_part(analysis: SeriesAnalysis) -> TrendPart | None:
         onset_interval=newest.onset_interval,
         families=families,
         tolerances_percent={name: tolerances[name] for name in families},
+    )
+
+
+def pixels_part(analysis: SeriesAnalysis) -> PixelsPart | None:
+    """Hot and dead pixels as of the newest look, or ``None`` before the first."""
+    found = analysis.odd_pixels
+    if found is None:
+        return None
+    worst = slice(0, _WORST_PIXELS)
+    return PixelsPart(
+        frames=found.frames,
+        hot=found.hot.size,
+        flashing=int(np.count_nonzero(found.flashing)),
+        dead=found.dead.size,
+        worst_yx=np.stack(np.divmod(found.hot[worst], analysis.info.detector.shape_yx[1]), axis=1),
+        worst_photons=found.photons[worst],
+        worst_expected=found.expected[worst],
+        ring_share=found.ring_share,
     )
 
 

@@ -97,7 +97,9 @@ class IrregularTimes:
         self._products = np.zeros((partition.rings * partition.sectors, bins), np.int64)
         self._normaliser = np.zeros((bins, columns))
         self._pairs = np.zeros(bins)
-        self._lag_sum_s = np.zeros(bins)
+        # Lags are added up from the middle of their bin on, so that nothing is lost to rounding.
+        self._middle_s = (self._edges_s[:-1] + self._edges_s[1:]) / 2
+        self._offset_s, self._offset_squared_s2 = np.zeros(bins), np.zeros(bins)
         # Ring sums of all frames before each frame: those of any bin are the difference of two rows.
         self._sums_before = np.zeros((self._start_s.size + 1, columns), np.int64)
         self._lit = np.zeros(self._start_s.size, bool)
@@ -161,7 +163,9 @@ class IrregularTimes:
                 lit = self._lit[:frame]
                 chosen = bin_of_pair[row, :frame][lit]
                 self._pairs += np.bincount(chosen, minlength=bins.size)
-                self._lag_sum_s += np.bincount(chosen, now_s - earlier_s[lit], bins.size)
+                offset_s = now_s - earlier_s[lit] - self._middle_s[chosen]
+                self._offset_s += np.bincount(chosen, offset_s, bins.size)
+                self._offset_squared_s2 += np.bincount(chosen, offset_s**2, bins.size)
         return bin_of_pair
 
     def _multiply(self, latest: PhotonList, first_frame: int, bin_of_pair: np.ndarray) -> None:
@@ -219,12 +223,20 @@ class IrregularTimes:
         if gradient is not None:
             values = values / gradient[None, :, None]
         values = np.moveaxis(values, (0, 1, 2), (2, 1, 0))
-        lag_frames = self._lag_sum_s[filled] / self._pairs[filled] / frame_time_s
+        lag_s, spread_s = self._lags_s()
         return MultiTauResult(
-            np.concatenate([np.zeros(1), lag_frames]),
+            np.append(0.0, lag_s[filled] / frame_time_s),
             np.concatenate([of_frames.g2[:, :1], values[0]], axis=-1),
             np.concatenate([of_frames.replicates[..., :1], values[1:]], axis=-1),
+            np.append(0.0, spread_s[filled] / frame_time_s),
         )
+
+    def _lags_s(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and rms deviation of the lags of the pairs in each bin, shape (bin,); of empty ones anything."""
+        pairs = np.maximum(self._pairs, 1)
+        offset_s = self._offset_s / pairs
+        variance_s2 = self._offset_squared_s2 / pairs - offset_s**2
+        return self._middle_s + offset_s, np.sqrt(np.maximum(variance_s2, 0.0))
 
 
 def _leave_one_out(cells: np.ndarray) -> np.ndarray:

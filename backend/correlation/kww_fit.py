@@ -123,15 +123,21 @@ def _curves(
     statistics: RingStatistics | None,
 ) -> list[_Curve]:
     noise = lag_covariances(result.lag_frames[1:], result.g2[:, 1:], result.replicates[:, :, 1:], q_inv_nm)
-    # Bins of m frames average g2 over a triangle around their lag; the distance of two lags is m.
-    bin_frames = np.diff(result.lag_frames).astype(np.float64)
-    step = _TRIANGLE_STEP * np.sqrt(bin_frames**2 - 1)
+    # Three points with the spread of the pairs; sums of m frames average g2 over a triangle with a spread of m^2 / 6.
+    step = _TRIANGLE_STEP * np.sqrt(6.0) * _lag_spread_frames(result)
     lag_s = (result.lag_frames[1:] + np.array([[-1], [0], [1]]) * step) * frame_time_s
     return [
         _Curve(ring, lag_s[:, one.lags], result.g2[ring, 1:][one.lags], one)
         for ring, one in enumerate(noise)
         if one is not None and np.count_nonzero(one.lags) >= _FEWEST_LAGS
     ]
+
+
+def _lag_spread_frames(result: MultiTauResult) -> np.ndarray:
+    """Rms distance of the pairs from each lag but the first; the distance of two lags of multi-tau is their m."""
+    if result.lag_spread_frames is not None:
+        return result.lag_spread_frames[1:]
+    return np.sqrt((np.diff(result.lag_frames).astype(np.float64) ** 2 - 1) / 6)
 
 
 class _Group:

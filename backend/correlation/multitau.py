@@ -44,16 +44,19 @@ class MultiTauResult:
     Attributes
     ----------
     lag_frames : ndarray, shape (lag,), int64
-        Ascending, from 0.
+        Ascending, from 0. Where frames are uneven, mean lags in units of the frame time (float64).
     g2 : ndarray, shape (ring, lag), float64
         nan where no pair of samples had photons.
     replicates : ndarray, shape (sector, ring, lag), float64
         g2 with one sector left out.
+    lag_spread_frames : ndarray or None, shape (lag,), float64
+        Rms distance of the pairs at a lag from their mean, where frames are uneven; ``None`` = as multi-tau bins them.
     """
 
     lag_frames: np.ndarray
     g2: np.ndarray
     replicates: np.ndarray
+    lag_spread_frames: np.ndarray | None = None
 
     @property
     def g2_err(self) -> np.ndarray:

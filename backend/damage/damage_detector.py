@@ -45,6 +45,9 @@ class DamageDetector:
         Planned length of the series.
     gradient : ndarray or None, shape (ring,)
         Factor by which the slope of I(q) across a ring raises the products.
+    even_frames : bool
+        False where the distance of frames varies: products over a fixed number of frames vary with it, so only I(q) is
+        watched.
     """
 
     def __init__(
@@ -57,8 +60,10 @@ class DamageDetector:
         frame_time_s: float,
         expected_frames: int | None = None,
         gradient: np.ndarray | None = None,
+        even_frames: bool = True,
     ) -> None:
         self._settings = settings
+        self._even_frames = even_frames
         self._q_inv_nm = np.asarray(q_inv_nm, float)
         self._speckles = np.asarray(speckles_per_ring, float)
         self._lags = np.asarray(lags, np.int64)
@@ -184,7 +189,8 @@ class DamageDetector:
             self._settings.systematic_time_s / self._frame_time_s,
         )
         structure = structure_channels(model, reference, self._q_inv_nm)
-        correlations = dynamics_channels(model, reference, self._lags) if structure else []
+        with_correlations = bool(structure) and self._even_frames
+        correlations = dynamics_channels(model, reference, self._lags) if with_correlations else []
         groups = [structure_group(structure, model)] if structure else []
         groups += [correlation_group(correlations, model, self._lags)] if correlations else []
         self._followed = [

@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 from scipy import ndimage
 
+from backend.correlation_result import GOOD_PIXELS_PATH
 from backend.errors import SettingsError
 from backend.frames import DetectorInfo
 from backend.photon_events import EventBatch
@@ -30,7 +32,7 @@ class PixelMask:
 
 
 def load_mask_file(path: Path, shape_yx: tuple[int, int]) -> np.ndarray:
-    """Good pixels from a ``.npy`` file (1 or true = good); shape (y, x), bool.
+    """Good pixels from a ``.npy`` file (1 or true = good) or from the result file of a series; shape (y, x), bool.
 
     Raises
     ------
@@ -38,12 +40,13 @@ def load_mask_file(path: Path, shape_yx: tuple[int, int]) -> np.ndarray:
         The file cannot be read or is not of the detector's shape.
     """
     try:
-        mask = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        mask = _good_pixels_of_result(path) if h5py.is_hdf5(path) else np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, KeyError, TypeError, RuntimeError) as error:
         raise SettingsError(
             f"The mask file {path} cannot be read: {error}.",
             still_works="The mask of the detector itself is used.",
-            try_this="Save the mask with numpy.save and give its path in the settings, section [mask].",
+            try_this="Save the mask with numpy.save, or take a result file, and give its path in the settings, section "
+            "[mask].",
         ) from error
     if not isinstance(mask, np.ndarray):
         mask.close()
@@ -65,6 +68,12 @@ def load_mask_file(path: Path, shape_yx: tuple[int, int]) -> np.ndarray:
             try_this="Save 1 for good pixels and 0 for all others.",
         )
     return mask.astype(bool)
+
+
+def _good_pixels_of_result(path: Path) -> np.ndarray:
+    """Mask with the hot and dead pixels that were found in a whole series left out as well."""
+    with h5py.File(path, "r", locking=False) as file:
+        return np.asarray(file[GOOD_PIXELS_PATH][()])
 
 
 def build_mask(

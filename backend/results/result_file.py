@@ -19,7 +19,7 @@ from backend.errors import DispatchError
 from backend.results.result_layout import ARRAYS, TEXTS, check_shapes
 from backend.snapshot import RingFit
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _OWN = "/entry/mento_gui"
 _FITS = "/xpcs/multitau/fits"
 _GROUP_CLASSES = {
@@ -30,6 +30,7 @@ _GROUP_CLASSES = {
     "/entry/sample": "NXsample",
     _OWN: "NXprocess",
     f"{_OWN}/geometry": "NXcollection",
+    f"{_OWN}/hot_pixels": "NXcollection",
     "/xpcs": "NXsubentry",
     "/xpcs/multitau": "NXdata",
     _FITS: "NXcollection",

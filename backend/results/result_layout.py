@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from backend.correlation_result import CorrelationResult
+from backend.correlation_result import GOOD_PIXELS_PATH, CorrelationResult
 
 
 class StoredArray(NamedTuple):
@@ -32,6 +32,13 @@ ARRAYS: dict[str, StoredArray] = {
     "occurrences": StoredArray("/xpcs/temporal_mean/photon_occurrences", ""),
     "ring_counts": StoredArray("/xpcs/spatial_mean/ring_counts", "photons", packed=True),
     "frame_numbers": StoredArray("/xpcs/spatial_mean/frame_numbers", "frames", packed=True),
+    "good_pixels": StoredArray(GOOD_PIXELS_PATH, "", packed=True),
+    "hot_pixels": StoredArray("/entry/mento_gui/hot_pixels/pixel", ""),
+    "hot_photons": StoredArray("/entry/mento_gui/hot_pixels/photons", "photons"),
+    "hot_expected": StoredArray("/entry/mento_gui/hot_pixels/expected", "photons"),
+    "hot_found_after": StoredArray("/entry/mento_gui/hot_pixels/found_after", "frames"),
+    "hot_flashing": StoredArray("/entry/mento_gui/hot_pixels/flashing", ""),
+    "dead_pixels": StoredArray("/entry/mento_gui/dead_pixels", ""),
 }
 """Arrays of a :class:`CorrelationResult` by attribute name."""
 
@@ -63,6 +70,13 @@ _AXES: dict[str, tuple[str, ...]] = {
     "occurrences": ("ring", "number of photons"),
     "contrast": ("ring",),
     "contrast_err": ("ring",),
+    "good_pixels": ("y", "x"),
+    "hot_pixels": ("hot",),
+    "hot_photons": ("hot",),
+    "hot_expected": ("hot",),
+    "hot_found_after": ("hot",),
+    "hot_flashing": ("hot",),
+    "dead_pixels": ("dead",),
 }
 
 

@@ -56,6 +56,10 @@ class SpeckleMovie:
             self._field = self._memory * self._field + np.sqrt(1 - self._memory**2) * self._new_field()
         return now
 
+    def relax_by(self, exponent: float) -> None:
+        """From now on the field of the next frame has exp(-exponent) of that of this one."""
+        self._memory = np.full_like(self._memory, np.exp(-exponent))
+
     def frames(self, number: int, i0_noise: float = 0.0) -> Iterator[np.ndarray]:
         """Counts, shape (y, x), uint32; ``i0_noise`` is the relative rms of the incident intensity."""
         for _ in range(number):

@@ -165,6 +165,8 @@ def test_eleven_frames_at_growing_distance_give_lags_over_three_decades() -> Non
     _, result = correlate(movie, partition, start_s)
     # The two closest pairs share the first bin.
     assert result.lag_frames[1] == pytest.approx((start_s[1] + start_s[2] - start_s[1]) / 2)
+    assert result.lag_spread_frames is not None
+    assert result.lag_spread_frames[1] == pytest.approx((start_s[2] - 2 * start_s[1]) / 2)
     assert result.lag_frames[-1] > 0.9
     assert np.all(np.diff(result.lag_frames) > 0)
 

@@ -64,6 +64,13 @@ def correlation_result(
         occurrences=random.integers(0, 2**40, (rings, 8)),
         contrast=random.random(rings),
         contrast_err=random.random(rings),
+        good_pixels=random.integers(0, 2, (6, 8), dtype=np.uint8),
+        hot_pixels=np.array([47, 3]),
+        hot_photons=np.array([900, 2**40]),
+        hot_expected=np.array([10.5, 7.0]),
+        hot_found_after=np.array([64, 128]),
+        hot_flashing=np.array([True, False]),
+        dead_pixels=np.array([5]),
         fits=tuple(None if ring == 1 else FIT for ring in range(rings)),
         geometry={
             "distance_m": 5.0,

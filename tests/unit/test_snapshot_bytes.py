@@ -20,6 +20,7 @@ from backend.snapshot import (
     IntensityPart,
     JobRow,
     Message,
+    PixelsPart,
     RingFit,
     RunRow,
     SeriesPart,
@@ -75,6 +76,10 @@ SNAPSHOT = Snapshot(
     two_time=TwoTimePart(
         ring=1, q_inv_nm=0.2, values=np.full((4, 4), np.nan, np.float32), frames_per_bin=1, bin_time_s=0.01, low=1.0,
         high=1.2, pixel_fraction=1.0,
+    ),
+    pixels=PixelsPart(
+        frames=9, hot=1, flashing=0, dead=2, worst_yx=np.array([[3, 4]]), worst_photons=np.array([900]),
+        worst_expected=np.array([1.5]), ring_share=np.array([0.1, 0.0]),
     ),
     runs=(
         RunRow(

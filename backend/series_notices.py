@@ -1,0 +1,88 @@
+"""What has to be said about a series while it runs and at its end, in sentences."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backend.correlation.irregular_times import IrregularTimes
+from backend.detector.pixel_watch import OddPixels
+from backend.frames import SourceNotice
+from backend.series_analysis import SeriesAnalysis
+
+
+def series_notices(analysis: SeriesAnalysis) -> tuple[SourceNotice, ...]:
+    """Notices as of now, each with a key of its own; one with an empty ``what`` takes an earlier one back."""
+    name = analysis.info.name
+    notices: list[SourceNotice] = []
+    if analysis.odd_pixels is not None:
+        columns = analysis.info.detector.shape_yx[1]
+        notices.append(_hot_notice(f"hot-pixels-{name}", analysis.odd_pixels, columns))
+        notices.append(_dead_notice(f"dead-pixels-{name}", analysis.odd_pixels, columns))
+    if analysis.rings is not None and analysis.rings.irregular is not None:
+        notices.append(_uneven_notice(f"uneven-frames-{name}"))
+        if analysis.rings.irregular.paired_frames < analysis.rings.irregular.frames:
+            notices.append(_unpaired_notice(f"unpaired-frames-{name}", analysis.rings.irregular))
+    return tuple(notices)
+
+
+def _hot_notice(key: str, found: OddPixels, columns: int) -> SourceNotice:
+    if found.hot.size == 0:
+        return SourceNotice(key, "info", "")
+    row, column = divmod(int(found.hot[0]), columns)
+    ring = int(np.argmax(found.ring_share))
+    flashing = int(np.count_nonzero(found.flashing))
+    return SourceNotice(
+        key,
+        "warning",
+        f"{_pixels(found.hot.size)} in the q rings {'is' if found.hot.size == 1 else 'are'} far too bright after "
+        f"{found.frames} frames, {flashing} of them flashing; the worst at row {row}, column {column}: "
+        f"{found.photons[0]} photons where {found.expected[0]:.3g} are expected. Up to "
+        f"{100 * found.ring_share[ring]:.2g} % of the photons of a ring (ring {ring + 1}) come from them.",
+        "They still count in g2 of this series.",
+        _MASK_ADVICE,
+    )
+
+
+def _dead_notice(key: str, found: OddPixels, columns: int) -> SourceNotice:
+    if found.dead.size == 0:
+        return SourceNotice(key, "info", "")
+    row, column = divmod(int(found.dead[0]), columns)
+    return SourceNotice(
+        key,
+        "info",
+        f"{_pixels(found.dead.size)} in the q rings counted nothing in {found.frames} frames where others counted "
+        f"many: dead or in a shadow. The first is at row {row}, column {column}.",
+        "They make g2 of this series a little too high.",
+        _MASK_ADVICE,
+    )
+
+
+_MASK_ADVICE = (
+    "To leave them out of the next series, name the result file of this one as file in section [mask] of the "
+    "settings."
+)
+
+
+def _pixels(number: int) -> str:
+    return "1 pixel" if number == 1 else f"{number} pixels"
+
+
+def _uneven_notice(key: str) -> SourceNotice:
+    return SourceNotice(
+        key,
+        "info",
+        "The frames are not evenly spaced in time: g2 is made of the times in the master, each frame paired with every "
+        "earlier one.",
+        "The two-time map counts frames, and the damage verdict looks at I(q) alone.",
+    )
+
+
+def _unpaired_notice(key: str, irregular: IrregularTimes) -> SourceNotice:
+    return SourceNotice(
+        key,
+        "warning",
+        f"Only the first {irregular.paired_frames} frames are in g2: for unevenly spaced frames all photons have to be "
+        "kept, and the room is full or the master has no more times.",
+        "All other quantities use every frame.",
+        "Measure shorter series, or with even spacing.",
+    )
