@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from backend.machine_intrinsics import _EIGHT, _add_three, _load_eight, _splat_eight, _store_eight
+from backend.machine_intrinsics import _EIGHT, _add_three, _load_eight, _non_zero, _splat_eight, _store_eight
 
 _WIDE = ir.IntType(64)
 
@@ -65,6 +67,59 @@ def add_plane_products(
         return context.get_dummy_value()
 
     return signature, generate
+
+
+_LANES = np.zeros((256, 8), np.uint8)
+for _byte in range(256):
+    _set = [_lane for _lane in range(8) if _byte >> _lane & 1]
+    _LANES[_byte, : len(_set)] = _set
+
+
+@intrinsic
+def lanes_with(typing_context: Any, words: Any, at: Any, mask: Any) -> Any:
+    """A word with bit i set when ``words[at + i] & mask`` is not zero, i = 0..7."""
+    signature = types.uint64(words, types.int64, types.uint64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        words, at, mask = arguments
+        chosen = builder.and_(
+            _load_eight(context, builder, signature.args[0], words, at), _splat_eight(builder, mask)
+        )
+        return _non_zero(builder, chosen)
+
+    return signature, generate
+
+
+@intrinsic
+def _store_lanes(typing_context: Any, table: Any, row: Any, target: Any, to: Any, first: Any) -> Any:
+    """``target[to:to + 8] = first + table[row:row + 8]`` for a uint8 table and int64 numbers."""
+    signature = types.void(table, types.int64, target, types.int64, types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        table, row, target, to, first = arguments
+        data = context.make_array(signature.args[0])(context, builder, table).data
+        eight_bytes = ir.VectorType(ir.IntType(8), 8)
+        lanes = builder.load(builder.bitcast(builder.gep(data, [row]), eight_bytes.as_pointer()))
+        lanes.align = 1
+        numbers = builder.add(builder.zext(lanes, _EIGHT), _splat_eight(builder, first))
+        _store_eight(context, builder, signature.args[2], target, to, numbers)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+_LANE_TABLE = _LANES.ravel()
+
+
+@numba.njit(nogil=True, cache=True)
+def list_lanes(target: np.ndarray, to: int, lanes: np.uint64, first: int) -> None:
+    """Write ``first`` plus the number of each set bit of the lowest eight of ``lanes`` to ``target[to:]``, ascending.
+
+    Always writes eight places; those behind the last set bit hold anything.
+
+    target : ndarray, int64
+    """
+    _store_lanes(_LANE_TABLE, np.int64(lanes) << 3, target, to, first)
 
 
 @intrinsic

@@ -29,7 +29,7 @@ class Samples(NamedTuple):
 
     Attributes
     ----------
-    bits : ndarray, shape (slot, plane, block, BLOCK_WORDS), uint64
+    bits : ndarray, shape (plane, slot, block, BLOCK_WORDS), uint64
         Planes beyond those in use hold anything.
     planes : ndarray, shape (slot, block), uint8
         Planes in use.
@@ -112,7 +112,7 @@ def _planes_in_use(numbers: np.ndarray, start: int, planes: int) -> int:
 def _keep(numbers: np.ndarray, start: int, planes: int, bits: np.ndarray, slot: int, block: int) -> None:
     for plane in range(planes):
         for word in range(8):
-            bits[slot, plane, block, word] = numbers[start + 8 * plane + word]
+            bits[plane, slot, block, word] = numbers[start + 8 * plane + word]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -147,7 +147,7 @@ def samples_of_words(
     digits = planes + 8
     numbers = np.empty(slots.size * digits * 8, np.uint64)
     bits, planes_of = samples.bits, samples.planes
-    room = bits.shape[1]
+    room = bits.shape[0]
     needed = 0
     for block in range(blocks[0], blocks[1]):
         first = block * BLOCK_POSITIONS
@@ -220,69 +220,97 @@ def _add_planes(
 
 @numba.njit(nogil=True, cache=True)
 def sums_of_two(
-    blocks: tuple[int, int], below: Samples, slots: tuple[int, int], samples: Samples, slot: int
+    blocks: tuple[int, int], below: Samples, samples: Samples, first_index: int, last_index: int
 ) -> int:
-    """Set a sample to the sum of two of the level below; returns the planes it needs, as above."""
+    """Make samples ``first_index`` to ``last_index`` (excluded), each of two of the level below.
+
+    Returns the planes they need, which may be more than there are.
+    """
     numbers, carries = np.empty(8 * (MOST_PLANES + 1), np.uint64), np.empty(8, np.uint64)
     bits, planes_of = samples.bits, samples.planes
-    room = bits.shape[1]
+    room, slots = bits.shape[0], bits.shape[1]
     below_bits, below_planes = below.bits.reshape(-1), below.planes
-    stride = planes_of.shape[1] * BLOCK_WORDS
-    first_start, second_start = slots[0] * below.bits.shape[1] * stride, slots[1] * below.bits.shape[1] * stride
+    below_slots = below.bits.shape[1]
+    sample = planes_of.shape[1] * BLOCK_WORDS
     needed = 0
-    for block in range(blocks[0], blocks[1]):
-        first_planes = np.int64(below_planes[slots[0], block])
-        second_planes = np.int64(below_planes[slots[1], block])
-        first, second = first_start + BLOCK_WORDS * block, second_start + BLOCK_WORDS * block
-        used = _add_planes(
-            below_bits, first, first_planes, second, second_planes, stride, numbers, carries
-        )
-        needed = max(needed, used)
-        if used <= room:
-            planes_of[slot, block] = used
-            _keep(numbers, 0, used, bits, slot, block)
+    for index in range(first_index, last_index):
+        one, two = 2 * index % below_slots, (2 * index + 1) % below_slots
+        for block in range(blocks[0], blocks[1]):
+            used = _add_planes(
+                below_bits,
+                one * sample + block * BLOCK_WORDS,
+                np.int64(below_planes[one, block]),
+                two * sample + block * BLOCK_WORDS,
+                np.int64(below_planes[two, block]),
+                below_slots * sample,
+                numbers,
+                carries,
+            )
+            needed = max(needed, used)
+            if used <= room:
+                planes_of[index % slots, block] = used
+                _keep(numbers, 0, used, bits, index % slots, block)
     return needed
 
 
 @numba.njit(nogil=True, cache=True)
 def add_products(
-    first: int,
-    last: int,
+    share: tuple[int, int],
     segments: tuple[np.ndarray, np.ndarray, np.ndarray],
     samples: Samples,
-    slot: int,
-    earlier: np.ndarray,
+    first_index: int,
+    last_index: int,
+    lags: np.ndarray,
     sums: np.ndarray,
 ) -> None:
-    """Add the sum over pixels of the product of a sample with earlier ones, for a range of segments.
+    """Add the sums over pixels of the products of samples with earlier ones, for a range of segments.
 
-    earlier : ndarray, shape (lag,), int64
-        Slots of the earlier samples.
+    first_index, last_index : int
+        Numbers of the samples.
+    lags : ndarray, shape (lag,), int64
+        Ascending; a sample is multiplied with those that are so many before it, if there are.
     sums : ndarray, shape (lag, cell), int64
     """
-    totals = np.zeros(earlier.size * 8, np.uint64)
-    bits, planes_of = samples.bits.reshape(-1), samples.planes
-    stride = planes_of.shape[1] * BLOCK_WORDS
-    sample = samples.bits.shape[1] * stride
-    for segment in range(first, last):
-        cell = segments[2][segment]
-        if cell >= sums.shape[1]:
+    totals = np.zeros(lags.size * 8, np.uint64)
+    for index in range(first_index, last_index):
+        reached = np.searchsorted(lags, index, "right")
+        for segment in range(share[0], share[1]):
+            cell = segments[2][segment]
+            if cell < sums.shape[1] and reached > 0:
+                totals[:] = 0
+                begin, end = segments[0][segment], segments[1][segment]
+                _multiply_segment(begin, end, samples.bits, samples.planes, index, lags[:reached], totals)
+                for row in range(reached):
+                    for word in range(8):
+                        sums[row, cell] += np.int64(totals[8 * row + word])
+
+
+@numba.njit(nogil=True, cache=True)
+def _multiply_segment(
+    begin: int,
+    end: int,
+    bits: np.ndarray,
+    planes_of: np.ndarray,
+    index: int,
+    lags: np.ndarray,
+    totals: np.ndarray,
+) -> None:
+    """Add the products of one segment, eight words for each lag."""
+    slots = bits.shape[1]
+    sample = planes_of.shape[1] * BLOCK_WORDS
+    stride = slots * sample
+    flat = bits.reshape(-1)
+    for block in range(begin // BLOCK_POSITIONS, (end - 1) // BLOCK_POSITIONS + 1):
+        planes = np.int64(planes_of[index % slots, block])
+        if planes == 0:
             continue
-        begin, end = segments[0][segment], segments[1][segment]
-        totals[:] = 0
-        for block in range(begin // BLOCK_POSITIONS, (end - 1) // BLOCK_POSITIONS + 1):
-            planes = np.int64(planes_of[slot, block])
-            if planes == 0:
-                continue
-            mask = _bits_of_positions(begin, end, block)
-            at = slot * sample + block * BLOCK_WORDS
-            for row in range(earlier.size):
-                past_planes = np.int64(planes_of[earlier[row], block])
-                past = earlier[row] * sample + block * BLOCK_WORDS
-                add_plane_products(totals, 8 * row, bits, at, planes, past, past_planes, stride, mask)
-        for row in range(earlier.size):
-            for word in range(8):
-                sums[row, cell] += np.int64(totals[8 * row + word])
+        mask = _bits_of_positions(begin, end, block)
+        at = index % slots * sample + block * BLOCK_WORDS
+        for row in range(lags.size):
+            slot = (index - lags[row]) % slots
+            past = slot * sample + block * BLOCK_WORDS
+            past_planes = np.int64(planes_of[slot, block])
+            add_plane_products(totals, 8 * row, flat, at, planes, past, past_planes, stride, mask)
 
 
 @numba.njit(nogil=True, cache=True)

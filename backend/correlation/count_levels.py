@@ -23,7 +23,7 @@ from backend.photon_word_kernels import BLOCK_POSITIONS
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
 
-_FIRST_PLANES = 2
+_FIRST_PLANES = 8
 
 Share = tuple[int, int]
 """Range of segments."""
@@ -71,7 +71,8 @@ class CountLevel:
         # All new samples are written before the first of them is multiplied with the earliest one that it needs.
         self._slots = int(lags[-1]) + most_new
         blocks = order.positions // BLOCK_POSITIONS
-        bits = np.zeros((self._slots, _FIRST_PLANES, blocks, BLOCK_WORDS), np.uint64)
+        # The system gives memory when it is first touched: planes that nobody needs cost nothing.
+        bits = np.zeros((_FIRST_PLANES, self._slots, blocks, BLOCK_WORDS), np.uint64)
         self.samples = Samples(bits, np.zeros((self._slots, blocks), np.uint8))
         self.products = np.zeros((lags.size, order.cells), np.int64)
         self.filled = 0
@@ -79,7 +80,7 @@ class CountLevel:
     @property
     def room(self) -> int:
         """Planes that there is room for."""
-        return int(self.samples.bits.shape[1])
+        return int(self.samples.bits.shape[0])
 
     def make_room(self, planes: int) -> None:
         """Have at least this many planes.
@@ -95,30 +96,19 @@ class CountLevel:
             )
         if planes > self.room:
             old = self.samples.bits
-            wider = np.zeros((self._slots, planes, *old.shape[2:]), np.uint64)
-            wider[:, : self.room] = old
+            wider = np.zeros((planes, *old.shape[1:]), np.uint64)
+            wider[: self.room] = old
             self.samples = Samples(wider, self.samples.planes)
 
-    def slots(self, first: int, number: int) -> np.ndarray:
-        """Where samples stand, from number ``first`` on; only the newest are kept."""
-        return np.arange(first, first + number) % self._slots
-
-    def sum_up(self, below: CountLevel, new: int, blocks: tuple[int, int]) -> int:
-        """Make the next samples of some blocks, each of two of the level below; returns the planes they need."""
-        needed = 0
-        for index, slot in enumerate(self.slots(self.filled, new).tolist(), self.filled):
-            of_two = below.slots(2 * index, 2)
-            needed = max(
-                needed, sums_of_two(blocks, below.samples, (of_two[0], of_two[1]), self.samples, slot)
-            )
-        return needed
+    def slots(self, new: int) -> np.ndarray:
+        """Where the next samples belong; only the newest are kept."""
+        return np.arange(self.filled, self.filled + new) % self._slots
 
     def multiply(self, new: int, share: Share) -> np.ndarray:
         """Products of the next samples with earlier ones, of a range of segments; shape (lag, cell), int64."""
         products = np.zeros_like(self.products)
-        for index, slot in enumerate(self.slots(self.filled, new).tolist(), self.filled):
-            earlier = (index - self._lags[self._lags <= index]) % self._slots
-            add_products(*share, self._order.segments, self.samples, slot, earlier, products)
+        last = self.filled + new
+        add_products(share, self._order.segments, self.samples, self.filled, last, self._lags, products)
         return products
 
 
@@ -188,9 +178,12 @@ class CountLevels:
         for number, samples in enumerate(new):
             level = self.levels[number]
             if number:
-                planes = level.sum_up(self.levels[number - 1], samples, blocks)
+                below = self.levels[number - 1].samples
+                planes = sums_of_two(
+                    blocks, below, level.samples, level.filled, level.filled + samples
+                )
             else:
-                slots = level.slots(level.filled, samples)
+                slots = level.slots(samples)
                 frames = begin, self._frames_per_sample
                 source = words.now, words.many_now, words.planes
                 planes = samples_of_words(blocks, *source, frames, slots, level.samples)

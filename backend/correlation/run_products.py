@@ -118,36 +118,32 @@ def _add_by_frame(words: np.ndarray, counters: np.ndarray, plane: int, row: np.n
 
 
 @numba.njit(nogil=True, cache=True)
-def _add_frame_counts(run: int, planes: int, mask: np.uint64, room: Room, row: np.ndarray) -> None:
-    for plane in range(planes):
-        products.keep(room.now[plane, :run], mask, room.past[:run])
-        _add_by_frame(room.past[:run], room.counters, plane, row)
-
-
-@numba.njit(nogil=True, cache=True)
-def _add_values(run: int, planes: int, mask: np.uint64, room: Room, occurrences: np.ndarray) -> int:
+def _add_values(
+    first: int, last: int, planes: int, mask: np.uint64, room: Room, occurrences: np.ndarray
+) -> int:
     """Count how often each number of photons occurs; returns the sum of squares."""
     if planes == 1:
-        ones = products.frame_products(room.now[0, :run], room.now[0, :run], mask)
+        ones = products.frame_products(room.now[0, first:last], room.now[0, first:last], mask)
         occurrences[1] += ones
         return ones
-    for i in range(run):
-        first, second, third = room.now[0, i] & mask, room.now[1, i] & mask, room.now[2, i] & mask
+    for i in range(first, last):
+        one, two, four = room.now[0, i] & mask, room.now[1, i] & mask, room.now[2, i] & mask
         more = np.uint64(0)
         for plane in range(3, planes):
             more |= room.now[plane, i] & mask
         low = ~more
-        occurrences[1] += products.count_set_bits(first & ~second & ~third & low)
-        occurrences[2] += products.count_set_bits(~first & second & ~third & low)
-        occurrences[3] += products.count_set_bits(first & second & ~third & low)
-        occurrences[4] += products.count_set_bits(~first & ~second & third & low)
-        occurrences[5] += products.count_set_bits(first & ~second & third & low)
-        occurrences[6] += products.count_set_bits(~first & second & third & low)
-        occurrences[7] += products.count_set_bits((first & second & third) | more)
+        occurrences[1] += products.count_set_bits(one & ~two & ~four & low)
+        occurrences[2] += products.count_set_bits(~one & two & ~four & low)
+        occurrences[3] += products.count_set_bits(one & two & ~four & low)
+        occurrences[4] += products.count_set_bits(~one & ~two & four & low)
+        occurrences[5] += products.count_set_bits(one & ~two & four & low)
+        occurrences[6] += products.count_set_bits(~one & two & four & low)
+        occurrences[7] += products.count_set_bits((one & two & four) | more)
     squares = np.int64(0)
     for k in range(planes):
         for other in range(planes):
-            squares += products.frame_products(room.now[k, :run], room.now[other, :run], mask) << (k + other)
+            now, again = room.now[k, first:last], room.now[other, first:last]
+            squares += products.frame_products(now, again, mask) << (k + other)
     return squares
 
 
@@ -242,13 +238,39 @@ def _add_octet_products(run: int, planes: int, cell: int, lags: Lags, room: Room
 
 
 @numba.njit(nogil=True, cache=True)
-def add_run(run: int, planes: int, cell: int, lags: Lags, room: Room, sums: Sums) -> None:
-    """Add what a run of pixels of one cell contributes; its words are in ``room``."""
-    _add_frame_counts(run, planes, lags.masks[0], room, sums.counts[cell])
-    if cell == lags.ring_of_cell.size:
-        return
-    occurrences = sums.occurrences[lags.ring_of_cell[cell]]
-    sums.squares[cell] += _add_values(run, planes, lags.masks[0], room, occurrences)
+def count_photons(
+    first: int, last: int, planes: int, cell: int, lags: Lags, room: Room, sums: Sums
+) -> None:
+    """Add the photons of each frame and the statistics of counts of pixels ``first`` to ``last`` of the run."""
+    mask = lags.masks[0]
+    chosen = room.past[: last - first]
+    for plane in range(planes):
+        products.keep(room.now[plane, first:last], mask, chosen)
+        _add_by_frame(chosen, room.counters, plane, sums.counts[cell])
+    if cell < lags.ring_of_cell.size:
+        occurrences = sums.occurrences[lags.ring_of_cell[cell]]
+        sums.squares[cell] += _add_values(first, last, planes, mask, room, occurrences)
+
+
+@numba.njit(nogil=True, cache=True)
+def drop_lone_photons(first: int, last: int, room: Room) -> int:
+    """Keep of the pixels ``first`` to ``last`` of a run of one plane those that can have products; returns the new end.
+
+    One photon in the words of now and none in those before: no two times at which it could be multiplied.
+    """
+    now, before = room.now[0], room.before[0]
+    kept = first
+    # Without a branch, as nobody can guess.
+    for i in range(first, last):
+        word, old = now[i], before[i]
+        now[kept], before[kept] = word, old
+        kept += ((word & (word - np.uint64(1))) | old) != np.uint64(0)
+    return kept
+
+
+@numba.njit(nogil=True, cache=True)
+def multiply_run(run: int, planes: int, cell: int, lags: Lags, room: Room, sums: Sums) -> None:
+    """Add the products of a run of pixels of one cell, whose words are in ``room``."""
     _add_frame_products(run, planes, cell, lags, room, sums)
     levels = lags.masks.size
     if levels > 1 and lags.masks[1] != np.uint64(0):

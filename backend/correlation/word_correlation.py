@@ -1,8 +1,9 @@
 """Walk over the photon words: pixels that saw a photon are gathered into runs of one cell, and runs are multiplied.
 
-Most pixels of a sparse series have no photon within 64 frames, and most others only single ones, so three kinds are
-kept apart: nothing (skipped), one plane, several planes. Short rests of runs wait until the rests of one cell are
-enough to be worth the while. All sums are integers: neither the order nor the number of threads changes them.
+Most pixels of a sparse series have no photon within 64 frames, most others a single one, so kinds are kept apart:
+nothing (skipped), one plane, several planes. All photons are counted, but those that are alone have no products. Short
+rests of runs wait until the rests of one cell are enough to be worth the while. All sums are integers: neither the
+order nor the number of threads changes them.
 """
 
 from __future__ import annotations
@@ -10,12 +11,25 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from backend.correlation.run_products import Lags, Room, Sums, add_run
+from backend.correlation.run_products import (
+    Lags,
+    Room,
+    Sums,
+    count_photons,
+    drop_lone_photons,
+    multiply_run,
+)
 from backend.correlation.word_products import LONGEST_RUN
-from backend.machine_intrinsics import common_bits
+from backend.machine_intrinsics import count_set_bits
 from backend.photon_word_kernels import LONGEST_SEGMENT, flag_of
+from backend.word_vectors import lanes_with, list_lanes
 
 _WORTH_THE_WHILE = 448
+_GATHERED = 224
+"""Positions whose words are gathered at once."""
+
+_LOW_SEVEN = np.uint64(0x7F7F7F7F7F7F7F7F)
+_BYTES_TO_BITS = np.uint64(0x0102040810204080)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -43,25 +57,27 @@ def _collect_flagged(
 @numba.njit(nogil=True, cache=True)
 def _gather(
     position: np.ndarray,
+    at: int,
     most: int,
     now: np.ndarray,
     before: np.ndarray,
     many: tuple[np.ndarray, np.ndarray],
     room: Room,
 ) -> int:
-    """Copy the words of some positions together; returns the number of planes in use."""
+    """Copy the words of some positions to the run, from ``at`` on; returns the number of planes in use."""
     planes = 1
-    _collect(position, now[0], room.now[0])
-    _collect(position, before[0], room.before[0])
+    end = at + position.size
+    _collect(position, now[0], room.now[0, at:end])
+    _collect(position, before[0], room.before[0, at:end])
     for plane in range(1, most):
         flag = flag_of(plane)
-        found = _collect_flagged(position, now[plane], many[0], flag, room.now[plane])
-        found |= _collect_flagged(position, before[plane], many[1], flag, room.before[plane])
+        found = _collect_flagged(position, now[plane], many[0], flag, room.now[plane, at:end])
+        found |= _collect_flagged(position, before[plane], many[1], flag, room.before[plane, at:end])
         if found:
             planes = plane + 1
     # Three planes are looked at for the statistics of counts.
     for plane in range(most, 3):
-        room.now[plane, : position.size] = 0
+        room.now[plane, at:end] = 0
     return planes
 
 
@@ -77,12 +93,21 @@ def _add_runs(
     room: Room,
     sums: Sums,
 ) -> None:
-    """Add positions of one cell in runs of about equal length."""
-    runs = -(-position.size // LONGEST_RUN)
-    for number in range(runs):
-        run = position[number * position.size // runs : (number + 1) * position.size // runs]
-        planes = _gather(run, most, now, before, many, room)
-        add_run(run.size, planes, cell, lags, room, sums)
+    """Add positions of one cell; those that can have products are multiplied when they fill a run."""
+    run, planes = 0, 1
+    for begin in range(0, position.size, _GATHERED):
+        some = position[begin : begin + _GATHERED]
+        found = _gather(some, run, most, now, before, many, room)
+        count_photons(run, run + some.size, found, cell, lags, room, sums)
+        if cell == lags.ring_of_cell.size:
+            continue
+        planes = max(planes, found)
+        run = drop_lone_photons(run, run + some.size, room) if most == 1 else run + some.size
+        if run > LONGEST_RUN - _GATHERED:
+            multiply_run(run, planes, cell, lags, room, sums)
+            run, planes = 0, 1
+    if run > 0:
+        multiply_run(run, planes, cell, lags, room, sums)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -114,6 +139,13 @@ def _add_rests(
 
 
 @numba.njit(nogil=True, cache=True)
+def _bytes_in_use(word: np.uint64) -> np.uint64:
+    """A bit for each byte of the word that is not 0."""
+    used = (((word & _LOW_SEVEN) + _LOW_SEVEN) | word) & ~_LOW_SEVEN
+    return ((used >> np.uint64(7)) * _BYTES_TO_BITS) >> np.uint64(56)
+
+
+@numba.njit(nogil=True, cache=True)
 def _sort_out(
     begin: int,
     end: int,
@@ -132,19 +164,16 @@ def _sort_out(
     flags, flags_before = many.view(np.uint64), many_before.view(np.uint64)
     # Segments begin at multiples of 8, and positions up to the next multiple belong to no pixel, so hold nothing.
     for first in range(begin, end, 8):
-        if (flags[first >> 3] | flags_before[first >> 3]) == np.uint64(0):
-            if common_bits(words, first, words, first):
-                for position in range(first, first + 8):
-                    single[singles] = position
-                    singles += (words[position] & mask) != np.uint64(0)
-            continue
-        for position in range(first, first + 8):
-            multiple = (many[position] | many_before[position]) != 0
-            active = ((words[position] & mask) | np.uint64(many[position])) != np.uint64(0)
-            single[singles] = position
-            several[severals] = position
-            singles += active & (not multiple)
-            severals += active & multiple
+        active = lanes_with(words, first, mask)
+        flagged = flags[first >> 3]
+        if (flagged | flags_before[first >> 3]) != np.uint64(0):
+            multiple = _bytes_in_use(flagged | flags_before[first >> 3])
+            chosen = (active | _bytes_in_use(flagged)) & multiple
+            list_lanes(several, severals, chosen, first)
+            severals += count_set_bits(chosen)
+            active &= ~multiple
+        list_lanes(single, singles, active, first)
+        singles += count_set_bits(active)
     return singles, severals
 
 
@@ -176,8 +205,8 @@ def correlate_words(
     any_new = np.uint64(0)
     for mask in lags.masks:
         any_new |= mask
-    # One more than there can be: the next place is written to before it is known whether it is taken.
-    kinds = np.empty((2, LONGEST_SEGMENT + 1), np.int64)
+    # More than there can be: eight places are written to before it is known how many are taken.
+    kinds = np.empty((2, LONGEST_SEGMENT + 8), np.int64)
     rests = np.empty((2, (last - first) * _WORTH_THE_WHILE), np.int64)
     cell_of_rest = np.empty_like(rests)
     number = np.zeros(2, np.int64)
