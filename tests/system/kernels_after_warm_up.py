@@ -48,13 +48,16 @@ def photons(brightness: list[float], dtype: type) -> np.ndarray:
     return np.minimum(frames, np.iinfo(dtype).max).astype(dtype)
 
 
-def analyse(frames: np.ndarray, codec: str) -> None:
+def analyse(frames: np.ndarray, codec: str, frame_start_s: np.ndarray | None = None) -> None:
     """A series as the backend sees it, with missing and broken frames, pictures in between, and its result."""
     detector = DetectorInfo(
         "e4m", SHAPE_YX, frames.dtype, pixel_size_m=75e-6, distance_m=5.0, wavelength_m=1.5e-10,
         beam_center_yx_px=(30.0, 40.0),
     )  # fmt: skip
-    info = SeriesInfo("s_00001", "s", 1, Path("s"), detector, expected_frames=len(frames), frame_time_s=0.001)
+    info = SeriesInfo(
+        "s_00001", "s", 1, Path("s"), detector, expected_frames=len(frames), frame_time_s=0.001,
+        frame_start_s=frame_start_s,
+    )  # fmt: skip
     chunks = filter_chunks(frames) if codec == "bslz4" else [frame.tobytes() for frame in frames]
     chunks[70] = b"broken"
     run = SeriesRun(info, SETTINGS, keep_frames=True)
@@ -85,6 +88,7 @@ def main() -> None:
         analyse(photons([0.01, 0.5, 0.01, 0.01], np.uint8), codec)
         analyse(photons([200.0, 0.01, 3000.0, 0.0], np.uint16), codec)
         analyse(photons([0.01, 30_000.0, 0.01, 30.0], np.uint32), codec)
+        analyse(photons([0.01, 0.5, 0.01, 3.0], np.uint16), codec, np.geomspace(0.001, 1.0, 400))
     after = signatures() - before
     answer = {"warm_up_s": warm_up_s, "kernels": len(before), "misses": misses, "new": sorted(after)}
     sys.stdout.write(json.dumps(answer))
