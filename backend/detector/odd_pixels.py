@@ -162,14 +162,29 @@ def _add_up(
     squares: np.ndarray,
 ) -> None:
     """Pixels, photons and squares of each fine ring without those above ``highest``; floats do not overflow."""
+    ring = np.int64(-1)
+    some, photons, squared, most = 0.0, 0.0, 0.0, 0.0
     for pixel in range(counts.size):
         fine = np.int64(fine_of_pixel[pixel])
-        if fine >= 0:
-            count = np.float64(counts[pixel])
-            if count <= highest[fine]:
-                number[fine] += 1.0
-                total[fine] += count
-                squares[fine] += count * count
+        if fine < 0:
+            continue
+        # Neighbours are mostly of one ring; to wait for its last sum every time would take twice as long.
+        if fine != ring:
+            if ring >= 0:
+                number[ring] += some
+                total[ring] += photons
+                squares[ring] += squared
+            ring = fine
+            some, photons, squared, most = 0.0, 0.0, 0.0, highest[fine]
+        count = np.float64(counts[pixel])
+        if count <= most:
+            some += 1.0
+            photons += count
+            squared += count * count
+    if ring >= 0:
+        number[ring] += some
+        total[ring] += photons
+        squares[ring] += squared
 
 
 @numba.njit(nogil=True, cache=True)
