@@ -186,6 +186,41 @@ def store_16_bytes(typing_context: Any, target: Any, to: Any, low: Any, high: An
     return signature, generate
 
 
+@intrinsic
+def load_word(typing_context: Any, source: Any, at: Any) -> Any:
+    """``source[at:at + 8]`` of a contiguous uint8 array as a uint64, the first byte lowest."""
+    signature = types.uint64(source, types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _byte_pointer(context, builder, signature.args[0], *arguments)
+        loaded = builder.load(builder.bitcast(pointer, ir.IntType(64).as_pointer()))
+        loaded.align = 1
+        return loaded
+
+    return signature, generate
+
+
+@intrinsic
+def repeat_16_bytes(
+    typing_context: Any, target: Any, to: Any, distance: Any, repeats: Any, low: Any, high: Any
+) -> Any:
+    """``target[to:to + 16]`` = two uint64 if ``repeats``, otherwise what stands ``distance`` before; uint8 array."""
+    signature = types.void(target, types.int64, types.int64, types.boolean, types.uint64, types.uint64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        target, to, distance, repeats, low, high = arguments
+        words = ir.Constant(_TWO_WORDS, ir.Undefined)
+        for i, word in enumerate((low, high)):
+            words = builder.insert_element(words, word, ir.Constant(ir.IntType(32), i))
+        pattern = builder.bitcast(words, _SIXTEEN)
+        past = _load_sixteen(context, builder, signature.args[0], target, builder.sub(to, distance))
+        chosen = builder.select(repeats, pattern, past)
+        builder.store(chosen, _sixteen_pointer(context, builder, signature.args[0], target, to)).align = 1
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
 # Eight 64-bit words at a time; arrays are flat uint64, indices count words.
 _EIGHT = ir.VectorType(ir.IntType(64), 8)
 
