@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from backend.correlation.age_bands import AgeBands
 from backend.correlation.intensity import MeanImage, RadialIntensity, TotalTrace, photons_per_frame
 from backend.correlation.irregular_times import IrregularTimes
 from backend.correlation.multitau import MultiTau, MultiTauResult, NewFrames
@@ -25,7 +26,7 @@ DAMAGE_LAGS = (1, 2, 4, 8, 16)
 
 
 class RingAccumulators:
-    """Everything that is summed per q ring; ``irregular`` only where the frames are uneven."""
+    """Everything that is summed per q ring; ``irregular`` only where the frames are uneven, ``ages`` only elsewhere."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class RingAccumulators:
             self.irregular = IrregularTimes(
                 partition, order, info.frame_start_s, settings.correlation.lags_per_level, pool
             )
+        self.ages = AgeBands(partition) if self.irregular is None else None
         self._frame_time_s = frame_time_s = info.frame_time_s or 1.0
         self._dose_s_per_frame = frame_time_s * (1.0 if info.transmission is None else info.transmission)
         self.damage = DamageDetector(
@@ -70,6 +72,8 @@ class RingAccumulators:
         """
         new = self.multitau.add(words, frames, present)
         self.two_time.add(words, frames)
+        if self.ages is not None:
+            self.ages.add(self.multitau)
         if self.irregular is not None:
             self.irregular.add(words, new.cell_counts)
         # Exposure up to the end of each frame, weighted by the transmission of the absorbers.

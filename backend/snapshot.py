@@ -206,11 +206,26 @@ class TrendPart(msgspec.Struct, frozen=True, kw_only=True):
     tolerances_percent: dict[str, float] = {}
 
 
+class AgeCuts(msgspec.Struct, frozen=True, kw_only=True):
+    """g2 of one ring in bands of ages, over all its pixels: of the pairs of frames whose later one lies in the band.
+
+    ``first_s``, ``last_s``: shape (band,), edges of the bands; ``lag_s``: shape (lag,); ``g2``, ``g2_err``: shape
+    (band, lag), nan where a band has no pairs, one sigma.
+    """
+
+    first_s: np.ndarray
+    last_s: np.ndarray
+    lag_s: np.ndarray
+    g2: np.ndarray
+    g2_err: np.ndarray
+
+
 class TwoTimePart(msgspec.Struct, frozen=True, kw_only=True):
     """Two-time correlation of the selected ring.
 
     ``values``: shape (t1, t2), float32, g2 at equal age axes, diagonal nan; one bin is ``frames_per_bin`` frames.
     ``low``, ``high``: colour range (baseline to baseline plus contrast). ``pixel_fraction``: share of ring used.
+    ``ages``: cuts at a few ages; ``None`` before there are two, and where frames are not evenly spaced.
     """
 
     ring: int
@@ -221,6 +236,7 @@ class TwoTimePart(msgspec.Struct, frozen=True, kw_only=True):
     low: float
     high: float
     pixel_fraction: float
+    ages: AgeCuts | None = None
 
 
 class PixelsPart(msgspec.Struct, frozen=True, kw_only=True):

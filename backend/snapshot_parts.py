@@ -11,11 +11,12 @@ from backend.correlation.multitau import MultiTauResult
 from backend.damage.verdict import percent
 from backend.series_accumulators import RingAccumulators, SeriesAccumulators
 from backend.series_analysis import SeriesAnalysis
-from backend.snapshot import G2Part, IntensityPart, PixelsPart, RingFit, TrendPart, TwoTimePart
+from backend.snapshot import AgeCuts, G2Part, IntensityPart, PixelsPart, RingFit, TrendPart, TwoTimePart
 
 _FIT_POINTS = 60
 _SHOWN_FAMILY = "structure"
 _WORST_PIXELS = 20
+_AGE_CUTS = 5
 
 
 def g2_part(analysis: SeriesAnalysis, result: MultiTauResult) -> G2Part:
@@ -72,20 +73,41 @@ def two_time_part(analysis: SeriesAnalysis, ring: int, result: MultiTauResult) -
     """Two-time map of one ring, colour range from its own short-lag contrast."""
     rings = _rings_of(analysis)
     ring = min(max(ring, 0), rings.partition.rings - 1)
-    values = rings.two_time.result(ring, float(rings.radial.gradient()[ring]))
+    gradient = float(rings.radial.gradient()[ring])
+    values = rings.two_time.result(ring, gradient)
     if len(values) < 2:
         return None
     short = result.g2[ring, 1:4]
     contrast = float(np.nanmean(short)) - 1 if np.isfinite(short).any() else 0.1
+    frame_time_s = analysis.info.frame_time_s or 1.0
     return TwoTimePart(
         ring=ring,
         q_inv_nm=float(rings.partition.q_inv_nm[ring]),
         values=values,
         frames_per_bin=rings.two_time.frames_per_bin,
-        bin_time_s=rings.two_time.frames_per_bin * (analysis.info.frame_time_s or 1.0),
+        bin_time_s=rings.two_time.frames_per_bin * frame_time_s,
         low=1.0,
         high=1.0 + max(1.2 * contrast, 0.02),
         pixel_fraction=float(rings.two_time.pixel_fraction[ring]),
+        ages=_age_cuts(rings, ring, gradient, frame_time_s),
+    )
+
+
+def _age_cuts(rings: RingAccumulators, ring: int, gradient: float, frame_time_s: float) -> AgeCuts | None:
+    cuts = () if rings.ages is None else rings.ages.cuts(ring, _AGE_CUTS, gradient)
+    if len(cuts) < 2:
+        return None
+    # The last band reaches the longest lags.
+    lags = cuts[-1].lag_frames
+    g2, g2_err = np.full((2, len(cuts), lags.size), np.nan)
+    for row, cut in enumerate(cuts):
+        g2[row, : cut.g2.size], g2_err[row, : cut.g2.size] = cut.g2, cut.g2_err
+    return AgeCuts(
+        first_s=np.array([cut.first_frame for cut in cuts]) * frame_time_s,
+        last_s=np.array([cut.last_frame for cut in cuts]) * frame_time_s,
+        lag_s=lags * frame_time_s,
+        g2=g2,
+        g2_err=g2_err,
     )
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pyqtgraph as pg
 from PyQt5.QtCore import QPointF
 from PyQt5.QtGui import QTransform
-from PyQt5.QtWidgets import QHBoxLayout, QToolButton, QWidget
+from PyQt5.QtWidgets import QHBoxLayout, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
 from backend.snapshot import Snapshot, TwoTimePart
+from widgets.age_plot import AgePlot
 from widgets.colour_bar import ColourBar
 from widgets.plot_setup import CurvePlot
 from widgets.quantity_words import three_digits
@@ -22,7 +23,10 @@ _STEPS = 256
 
 
 class TwoTimeView(ViewFrame):
-    """Map over both times, or over age and lag, in seconds; colours run from baseline to baseline plus contrast."""
+    """Map over both times, or over age and lag, in seconds; colours run from baseline to baseline plus contrast.
+
+    Instead of the map, g2 at a few ages can be shown.
+    """
 
     part_name = "two_time"
 
@@ -34,7 +38,13 @@ class TwoTimeView(ViewFrame):
         self.by_age.setCheckable(True)
         self.by_age.setToolTip("Show age (t₁ + t₂)/2 against lag t₂ - t₁ instead of both times.")
         self.by_age.toggled.connect(self._turn)
-        self.header.addWidget(self.by_age)
+        self.cuts = QToolButton(self)
+        self.cuts.setText("g2(age)")
+        self.cuts.setCheckable(True)
+        self.cuts.setToolTip("Show g2 against the lag at a few ages instead of the map.")
+        self.cuts.toggled.connect(lambda _on: self.redraw())
+        for button in (self.by_age, self.cuts):
+            self.header.addWidget(button)
         self.plot = CurvePlot()
         self.plot.setToolTip("Move the mouse to read values. Wheel zooms, double click resets.")
         self._label_axes()
@@ -45,29 +55,51 @@ class TwoTimeView(ViewFrame):
         self.bar = ColourBar("g2")
         self.bar.setToolTip("Colour range: baseline to baseline plus contrast.")
         self.bar.set_colours(colours)
-        layout = QHBoxLayout(self.content)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.plot, 1)
-        layout.addWidget(self.bar)
+        self.ages = AgePlot()
+        self.pages = QStackedWidget()
+        self._set_up_pages()
         self._part: TwoTimePart | None = None
         self._cursor: QPointF | None = None
         self._side_s = 0.0
         self.plot.scene().sigMouseMoved.connect(self._move)
         self.plot.mouse_left.connect(lambda: self._move(None))
 
+    def _set_up_pages(self) -> None:
+        map_page, ages_page = QWidget(), QWidget()
+        beside, above = QHBoxLayout(map_page), QVBoxLayout(ages_page)
+        for layout, widgets in ((beside, (self.plot, self.bar)), (above, (self.ages.legend, self.ages))):
+            layout.setContentsMargins(0, 0, 0, 0)
+            for widget in widgets:
+                layout.addWidget(widget, 1 if isinstance(widget, CurvePlot) else 0)
+        for page in (map_page, ages_page):
+            self.pages.addWidget(page)
+        layout = QVBoxLayout(self.content)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.pages)
+
     def inputs(self, snapshot: Snapshot) -> tuple[object, ...]:
         """The two-time part."""
         return (snapshot.two_time,)
 
     def draw(self, snapshot: Snapshot) -> None:
-        """Draw the map in seconds."""
+        """Draw the map in seconds, or g2 at a few ages."""
         part = snapshot.two_time
         assert part is not None
         self._part = part
+        self.cuts.setHidden(part.ages is None)
+        by_cuts = part.ages is not None and self.cuts.isChecked()
+        self.by_age.setHidden(by_cuts)
+        self.pages.setCurrentIndex(int(by_cuts))
+        if part.ages is not None and by_cuts:
+            self.ages.draw(part.ages, self.theme)
+            self._write_note()
+        else:
+            self._draw_map(part)
+
+    def _draw_map(self, part: TwoTimePart) -> None:
         side_s = part.bin_time_s * len(part.values)
         self.image.setImage(part.values, autoLevels=False, levels=(part.low, part.high))
         self.image.setTransform(_to_seconds(part.bin_time_s, self.by_age.isChecked()))
-        self.by_age.show()
         if side_s != self._side_s:
             self._side_s = side_s
             self.plot.forget_ranges()
@@ -82,15 +114,17 @@ class TwoTimeView(ViewFrame):
         self._write_note()
 
     def show_empty(self, sentence: str) -> None:
-        """Without a map there is nothing to turn."""
+        """Without a map there is nothing to turn or to cut."""
         super().show_empty(sentence)
         self.by_age.hide()
+        self.cuts.hide()
 
     def set_theme(self, theme: Theme) -> None:
         """Use the colours of ``theme`` around the map."""
         self.plot.set_theme(theme)
         self.plot.setBackground(theme.panel)
         self.bar.set_theme(theme)
+        self.ages.set_theme(theme)
         self._label_axes()
         super().set_theme(theme)
 
@@ -125,6 +159,9 @@ class TwoTimeView(ViewFrame):
 
     def _write_note(self) -> None:
         if self._part is None:
+            return
+        if self.pages.currentIndex():
+            self.note.setText(f"q {three_digits(self._part.q_inv_nm)} nm⁻¹")
             return
         reading = ""
         # What is under the mouse stays on display while new frames come in.

@@ -254,6 +254,34 @@ class MultiTau:
             return self._sums.products[number]
         return self._count_levels.levels[number - self._word_levels].products
 
+    def sums(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What g2 of everything added so far is made of; copies, which later ones minus earlier ones may be taken of.
+
+        Returns
+        -------
+        lag_frames : ndarray, shape (lag,), int64
+            Ascending, from 0; those of an earlier call are the first ones of a later call.
+        products : ndarray, shape (lag, ring, sector), int64
+        normaliser : ndarray, shape (lag, ring, 1 + sector), float64
+            Of the whole ring, and with one sector left out.
+        """
+        lags = [np.zeros(1, np.int64)]
+        products = [(self._sums.squares - self._photons)[None]]
+        normaliser = [self._ring_sums.factorial_pairs[None]]
+        for number in range(self._ring_sums.levels):
+            values, filled = self._ring_sums.level(number)
+            level_lags = self._level_lags if number else self._frame_lags
+            reached = (level_lags < filled) & (level_lags <= self._lags_per_level)
+            lags.append(level_lags[reached] << number)
+            products.append(self._level_products(number)[: level_lags.size][reached])
+            normaliser.append(values[reached])
+        rings, sectors = self._partition.rings, self._partition.sectors
+        return (
+            np.concatenate(lags),
+            np.concatenate(products).reshape(-1, rings, sectors),
+            np.concatenate(normaliser).reshape(-1, rings, sectors + 1),
+        )
+
 
 def _mask(first: int, last: int) -> int:
     """Bits ``first`` to ``last`` (excluded) of a word."""

@@ -7,9 +7,8 @@ because products of sums are sums of products. The diagonal is left out: it woul
 The binned photons of all rings are kept, but products are formed only for the ring that is asked for, and only for
 bins that are new since it was asked for last.
 
-All bins have the same length. Rows that get coarser with age (a multi-tau map) would keep the newest frames apart, but
-g2 shows short lags much better; what the map is for, ageing and sudden changes, is seen on equal axes, and a map with
-steps in its noise would look like a change of the sample.
+All bins have the same length: sudden changes are seen on equal axes, and a map with steps in its noise would look like a
+change of the sample. Lags shorter than a bin, at each age, are in :mod:`backend.correlation.age_bands`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.snapshot import G2Part, ImagePart, IntensityPart, RingFit, TrendPart, TwoTimePart
+from backend.snapshot import AgeCuts, G2Part, ImagePart, IntensityPart, RingFit, TrendPart, TwoTimePart
 
 FRAME_TIME_S = 0.01
 
@@ -155,4 +155,23 @@ def two_time_part(
         low=1.0,
         high=1.0 + max(contrast, 0.02),
         pixel_fraction=0.42,
+        ages=age_cuts(rng, frames * FRAME_TIME_S, contrast, slowing),
+    )
+
+
+def age_cuts(rng: np.random.Generator, length_s: float, contrast: float, slowing: bool) -> AgeCuts:
+    """Five bands; the last lags exist only at the highest ages."""
+    edges_s = np.linspace(0, length_s, 6)
+    lag_s = np.geomspace(FRAME_TIME_S, 0.8 * length_s, 40)
+    age_s = 0.5 * (edges_s[1:] + edges_s[:-1])
+    rate = 1.1 * np.exp(-np.clip(age_s - 16, 0, None) / 4) if slowing else np.full(5, 1.1)
+    error = np.broadcast_to(0.004 * np.sqrt(1 + lag_s / 2), (5, lag_s.size))
+    g2 = 1 + contrast * np.exp(-2 * rate[:, None] * lag_s) + error * rng.normal(size=(5, lag_s.size))
+    reached = lag_s < edges_s[1:, None]
+    return AgeCuts(
+        first_s=edges_s[:-1],
+        last_s=edges_s[1:],
+        lag_s=lag_s,
+        g2=np.where(reached, g2, np.nan),
+        g2_err=np.where(reached, error, np.nan),
     )

@@ -315,6 +315,42 @@ def test_two_time_by_age_and_lag(qtbot, shown) -> None:
     assert view.image.mapToView(QPointF(10.5, 20.5)).y() == pytest.approx(20.5 * part.bin_time_s)
 
 
+def test_two_time_shows_g2_at_a_few_ages(qtbot, shown) -> None:
+    view = shown(TwoTimeView)
+    snapshot = example(VerdictState.DAMAGING)
+    view.show_snapshot(snapshot)
+    cuts = snapshot.two_time.ages
+    assert view.plot.isVisible() and not view.ages.isVisible()
+    qtbot.mouseClick(view.cuts, Qt.LeftButton)
+    assert view.ages.isVisible() and view.ages.legend.isVisible()
+    assert not view.plot.isVisible() and not view.by_age.isVisible()
+    assert len(view.ages.curves) == len(cuts.g2) == 5
+    for curve, error, g2, g2_err in zip(
+        view.ages.curves, view.ages.errors, cuts.g2, cuts.g2_err, strict=True
+    ):
+        log_lag, values = curve.getData()
+        drawn = np.isin(np.log10(cuts.lag_s), log_lag)
+        assert curve.isVisible() and drawn.sum() > 10
+        np.testing.assert_array_equal(values, g2[drawn])
+        np.testing.assert_array_equal(error.opts["height"], 2 * g2_err[drawn])
+        # What is left out is not known or has an error that would hide the rest.
+        assert np.all(~np.isfinite(g2_err[~drawn]) | (g2_err[~drawn] > 0.05))
+    assert view.ages.legend.text().count("●") == 5
+    assert view.ages.getAxis("bottom").labelText == "lag (s)"
+    qtbot.mouseClick(view.cuts, Qt.LeftButton)
+    assert view.plot.isVisible() and view.by_age.isVisible()
+
+
+def test_without_cuts_the_map_stays(qtbot, shown) -> None:
+    view = shown(TwoTimeView)
+    snapshot = example()
+    view.show_snapshot(snapshot)
+    qtbot.mouseClick(view.cuts, Qt.LeftButton)
+    part = msgspec.structs.replace(snapshot.two_time, ages=None)
+    view.show_snapshot(msgspec.structs.replace(snapshot, two_time=part))
+    assert view.plot.isVisible() and view.by_age.isVisible() and not view.cuts.isVisible()
+
+
 def test_the_reading_stays_while_frames_come_in(qtbot, shown) -> None:
     view = shown(SpeckleView)
     view.show_snapshot(example())

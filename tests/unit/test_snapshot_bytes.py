@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from backend.snapshot import (
     SCHEMA_VERSION,
+    AgeCuts,
     BackendPart,
     ConfirmedG2Part,
     G2Part,
@@ -76,6 +77,10 @@ SNAPSHOT = Snapshot(
     two_time=TwoTimePart(
         ring=1, q_inv_nm=0.2, values=np.full((4, 4), np.nan, np.float32), frames_per_bin=1, bin_time_s=0.01, low=1.0,
         high=1.2, pixel_fraction=1.0,
+        ages=AgeCuts(
+            first_s=np.array([0.0, 0.64]), last_s=np.array([0.64, 1.28]), lag_s=np.array([0.01]),
+            g2=np.array([[1.1], [np.nan]]), g2_err=np.array([[0.1], [np.nan]]),
+        ),
     ),
     pixels=PixelsPart(
         frames=9, hot=1, flashing=0, dead=2, worst_yx=np.array([[3, 4]]), worst_photons=np.array([900]),
