@@ -208,7 +208,7 @@ class Engine:
             self._run.break_off()
             self._store_run()
         self._run = SeriesRun(info, self._settings)
-        self._composer.new_series(info, time.time())
+        self._composer.new_series(self._run.info, time.time())
         self._finished_jobs.forget_shown()
         self._desk.remember(info, 0)
         self._store_run()

@@ -9,6 +9,7 @@ import numpy as np
 from backend.batch_pieces import pieces_within
 from backend.damage.assessment import Assessment
 from backend.damage.verdict import verdict_of
+from backend.frame_times import with_given_times
 from backend.frames import FrameBatch, SeriesEnded, SeriesInfo
 from backend.photon_words import WORD_FRAMES
 from backend.series_analysis import SeriesAnalysis
@@ -37,7 +38,7 @@ class SeriesRun:
     """
 
     def __init__(self, info: SeriesInfo, settings: Settings, keep_frames: bool = False) -> None:
-        self.info = info
+        self.info = info = with_given_times(info, settings)
         self.analysis = SeriesAnalysis(info, settings, keep_frames)
         self.status = "running"
         self.end_reason = ""

@@ -133,6 +133,12 @@ class CorrelationSettings(_Section):
         "Fit one contrast for all rings; helps slow rings, but is wrong where the contrast changes with q.",
     )
     shared_baseline: bool = _field(False, "Fit one baseline for all rings.")
+    frame_times: Path | None = _field(
+        None,
+        "When each frame of a series begins, for bursts and the like: .npy, or text with one number per line. Used "
+        "where the master has no times.",
+        unit="s",
+    )
 
 
 class TwoTimeSettings(_Section):

@@ -11,6 +11,7 @@ from speckle_movie import SpeckleMovie
 from speckle_series import SETTINGS, SHAPE_YX, batch_of, fed, radius_px, series_info, write_speckle_series
 
 from backend.correlation import irregular_times
+from backend.frame_times import with_given_times
 from backend.frames import SeriesEnded
 from backend.full_correlation import correlate_series
 from backend.results.result_file import read_result, write_result
@@ -93,6 +94,45 @@ def test_files_and_result_tell_the_same(frames: np.ndarray, start_s: np.ndarray,
     write_result(tmp_path / "r.h5", result)
     read = read_result(tmp_path / "r.h5")
     assert read.lag_frames.dtype == np.float64 and np.array_equal(read.lag_frames, result.lag_frames)
+
+
+@pytest.mark.parametrize("name", ["times.npy", "times.txt"])
+def test_a_list_of_times_in_the_settings_does_the_same(
+    frames: np.ndarray, start_s: np.ndarray, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    np.save(path, start_s) if name.endswith("npy") else np.savetxt(path, start_s)
+    given = SETTINGS.correlation.model_copy(update={"frame_times": path})
+    run = SeriesRun(series_info(len(frames)), SETTINGS.model_copy(update={"correlation": given}))
+    run.add(batch_of(frames.astype(np.uint16)))
+    run.end(ENDED)
+    assert run.info.frame_time_s == pytest.approx(np.diff(start_s).mean())
+    ours, expected = run.analysis.g2(), run_of(frames, start_s, 64).analysis.g2()
+    assert ours is not None and expected is not None
+    np.testing.assert_allclose(ours.lag_frames, expected.lag_frames, rtol=1e-9)
+    assert ours.g2.tobytes() == expected.g2.tobytes()
+    # The master knows better.
+    own_s = 0.5 * np.arange(9)
+    stated = replace(series_info(9), frame_start_s=own_s)
+    assert with_given_times(stated, SETTINGS.model_copy(update={"correlation": given})) is stated
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "is no list of times"),
+        ("0\n1\n1\n", "does not ascend"),
+        ("0\nx\n", "cannot be read"),
+        (None, "cannot be"),
+    ],
+)
+def test_a_list_of_times_that_cannot_be_used_is_a_notice(tmp_path: Path, text: str | None, why: str) -> None:
+    path = tmp_path / "times.txt"
+    if text is not None:
+        path.write_text(text)
+    given = SETTINGS.correlation.model_copy(update={"frame_times": path})
+    info = with_given_times(series_info(9), SETTINGS.model_copy(update={"correlation": given}))
+    assert info.frame_start_s is None and why in info.notices[-1] and "evenly" in info.notices[-1]
 
 
 def test_even_times_change_nothing(frames: np.ndarray) -> None:
