@@ -7,8 +7,8 @@ because products of sums are sums of products. The diagonal is left out: it woul
 The binned photons of all rings are kept, but products are formed only for the ring that is asked for, and only for
 bins that are new since it was asked for last.
 
-All bins have the same length: sudden changes are seen on equal axes, and a map with steps in its noise would look like a
-change of the sample. Lags shorter than a bin, at each age, are in :mod:`backend.correlation.age_bands`.
+All bins have the same length: sudden changes are seen on equal axes, and a map with steps in its noise would look like
+a change of the sample. Lags shorter than a bin, at each age, are in :mod:`backend.correlation.age_bands`.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class TwoTime:
         first, last = self._start[ring], self._start[ring + 1]
         self._take_begun((first, last))
         if ring not in self._products:
-            self._products = {ring: self._new_products(ring)}
+            self._products = self._new_products([ring])
         bins = self.frames // self.frames_per_bin
         values = np.empty((bins, bins), np.float32)
         self._fill_map(ring, gradient, values)
@@ -191,9 +191,7 @@ class TwoTime:
         rings = self._pixels.size
         bins = self.frames // self.frames_per_bin
         factors = np.ones(rings) if gradient is None else gradient
-        for ring in range(rings):
-            if ring not in self._products:
-                self._products[ring] = self._new_products(ring)
+        self._products |= self._new_products([ring for ring in range(rings) if ring not in self._products])
         maps = np.empty((rings, bins, bins), np.float32)
         # The largest first, so that threads end together.
         order = np.argsort(-self._pixels, kind="stable").tolist()
@@ -201,8 +199,13 @@ class TwoTime:
             pass
         return maps
 
-    def _new_products(self, ring: int) -> _RingProducts:
-        return _RingProducts(self._start[ring], self._start[ring + 1], self._bits.shape[1])
+    def _new_products(self, rings: list[int]) -> dict[int, _RingProducts]:
+        bins = self._bits.shape[1] * BLOCK_BINS
+        counters, step = new_counters(len(rings), bins)
+        return {
+            ring: _RingProducts((self._start[ring], self._start[ring + 1]), bins, some, step)
+            for ring, some in zip(rings, counters, strict=True)
+        }
 
     def _fill_map(self, ring: int, gradient: float, values: np.ndarray) -> None:
         products = self._products[ring]
@@ -220,11 +223,11 @@ def warm_up() -> None:
 class _RingProducts:
     """Products of the bins of one ring; bins that were multiplied once are not multiplied again."""
 
-    def __init__(self, first_pixel: int, last_pixel: int, blocks: int) -> None:
-        self._pixels = (first_pixel, last_pixel)
-        self._number = last_pixel - first_pixel
-        self._counters = new_counters(blocks * BLOCK_BINS)
-        self._sums = np.zeros(blocks * BLOCK_BINS, np.int64)
+    def __init__(self, pixels: tuple[int, int], bins: int, counters: np.ndarray, step: int) -> None:
+        self._pixels = pixels
+        self._counters = counters
+        self._layout = (-(-bins // ROW_BINS), step)
+        self._sums = np.zeros(bins, np.int64)
         self._known = 0
         self._digits = 0
 
@@ -232,20 +235,16 @@ class _RingProducts:
         """Form all products of the first ``bins`` bins that are not known yet."""
         if bins == self._known:
             return
-        flat = self._counters.reshape(-1)
-        used = multiply_bins(photons, self._pixels, (self._known, bins), flat, self._layout, self._sums)
+        new = (self._known, bins)
+        used = multiply_bins(photons, self._pixels, new, self._counters, self._layout, self._sums)
         self._digits = max(self._digits, used)
         self._known = bins
-
-    @property
-    def _layout(self) -> tuple[int, int]:
-        return -(-len(self._sums) // ROW_BINS), self._counters[0].size
 
     def normalise(self, gradient: float, values: np.ndarray) -> None:
         """Write the map of the first bins."""
         sums = self._sums[: len(values)].astype(np.float64)
-        layout = (*self._layout, self._digits)
-        fill_map(self._counters.reshape(-1), layout, sums, float(self._number), float(gradient), values)
+        number = float(self._pixels[1] - self._pixels[0])
+        fill_map(self._counters, (*self._layout, self._digits), sums, number, float(gradient), values)
 
 
 def _mask(bits: int) -> int:

@@ -194,12 +194,12 @@ def _put_words(
     flagged = np.empty(GROUP_PIXELS + 1, np.int64)
     for first in range(pixels[0], pixels[1], GROUP_PIXELS):
         last = min(first + GROUP_PIXELS, pixels[1])
+        places, words, row = position[first:last], bits[0, block, first:last], now[0]
         size = np.uint64(0)
-        for pixel in range(first, last):
-            place = position[pixel]
-            bits[0, block, pixel] = now[0, place] & mask
-            flagged[size] = pixel
-            size += np.uint64(many[place] != 0)
+        for i in range(places.size):
+            words[i] = row[places[i]] & mask
+            flagged[size] = first + i
+            size += np.uint64(many[places[i]] != 0)
         for pixel in flagged[:size]:
             for plane in range(1, len(now)):
                 word = now[plane, position[pixel]] & mask

@@ -10,8 +10,6 @@ from backend.correlation.two_time_kernels import BLOCK_BINS
 from backend.correlation.two_time_products import ROW_BINS
 
 _NUMBER_DIGITS = 32
-_BUFFER_STEP = ROW_BINS + SQUARE
-"""Not a power of two, so that a column of a square is not all at one place of a cache."""
 
 
 @numba.njit(nogil=True, cache=True)
@@ -38,20 +36,16 @@ def _normalise(products: np.ndarray, weight: float, weights: np.ndarray, values:
 
 
 @numba.njit(nogil=True, cache=True)
-def _mirror(
-    values: np.ndarray, bins: int, first_t: int, strip: np.ndarray, first_s: int, last_s: int
-) -> None:
-    """Write rows ``first_t`` and on, which stand in ``strip`` from column ``first_s`` on, as columns."""
-    rows = min(bins - first_t, SQUARE)
-    s = first_s
-    if rows == SQUARE:
-        while s + SQUARE <= min(last_s, first_t):
-            store_turned(values, s * bins + first_t, bins, strip, s - first_s, _BUFFER_STEP)
-            s += SQUARE
-    while s < last_s:
-        for t in range(max(first_t, s + 1), first_t + rows):
-            values[s * bins + t] = strip[(t - first_t) * _BUFFER_STEP + s - first_s]
-        s += 1
+def _mirror(values: np.ndarray, bins: int, first: int) -> None:
+    """Write rows ``first`` and on, as far as the diagonal, as columns; ``values`` is flat."""
+    rows = min(bins - first, SQUARE)
+    begun = 0
+    while rows == SQUARE and begun < first:
+        store_turned(values, begun * bins + first, bins, values, first * bins + begun, bins)
+        begun += SQUARE
+    for s in range(begun, first + rows):
+        for t in range(max(first, s + 1), first + rows):
+            values[s * bins + t] = values[t * bins + s]
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -76,20 +70,16 @@ def fill_map(
     flat = values.reshape(-1)
     numbers, products = np.empty(ROW_BINS, np.uint32), np.empty(ROW_BINS)
     weights = 1.0 / sums
-    strip = np.empty(SQUARE * _BUFFER_STEP, np.float32)
-    for first_t in range(0, bins, SQUARE):
-        last_t = min(first_t + SQUARE, bins)
-        for row in range((last_t - 1) // ROW_BINS + 1):
-            first_s, last_s = row * ROW_BINS, min((row + 1) * ROW_BINS, last_t)
-            for t in range(first_t, last_t):
+    for first in range(0, bins, SQUARE):
+        last = min(first + SQUARE, bins)
+        for t in range(first, last):
+            weight = pixels / (sums[t] * gradient)
+            for row in range(t // ROW_BINS + 1):
                 _read_counters(
                     counters, (t * rows_of_bits + row) * ROW_WORDS, step, digits, numbers, products
                 )
-                at = (t - first_t) * _BUFFER_STEP
-                line = strip[at : at + last_s - first_s]
-                _normalise(products, pixels / (sums[t] * gradient), weights[first_s:last_s], line)
-                end = max(min(t, last_s) - first_s, 0)
-                flat[t * bins + first_s : t * bins + first_s + end] = line[:end]
-            _mirror(flat, bins, first_t, strip, first_s, last_s)
-        for t in range(first_t, last_t):
+                start, end = row * ROW_BINS, min((row + 1) * ROW_BINS, t)
+                line = flat[t * bins + start : t * bins + end]
+                _normalise(products, weight, weights[start:end], line)
             flat[t * bins + t] = np.nan
+        _mirror(flat, bins, first)

@@ -35,13 +35,16 @@ _DIGITS = 64
 _ONE = np.uint64(1)
 
 
-def new_counters(bins: int) -> np.ndarray:
-    """Zeros for the products of this many bins; shape (digit, bin x row of 512 bins + 1, word), uint64.
+def new_counters(rings: int, bins: int) -> tuple[list[np.ndarray], int]:
+    """Zeros for the products of this many bins of each ring: flat views of one array, and words from digit to digit.
 
-    The system gives memory when it is first touched, so digits that no sum needs cost nothing. The one behind the last
-    bin keeps digits from standing at the same place of a cache.
+    The system gives memory when it is first touched, so digits that no sum needs cost nothing. The counters of a digit
+    are an odd number of rows, so that digits do not stand at the same place of a cache.
     """
-    return np.zeros((_DIGITS, bins * -(-bins // ROW_BINS) + 1, ROW_WORDS), np.uint64)
+    counters = bins * -(-bins // ROW_BINS)
+    flat = np.zeros((_DIGITS, rings * counters + 1, ROW_WORDS), np.uint64).reshape(-1)
+    starts = range(0, rings * counters * ROW_WORDS, counters * ROW_WORDS)
+    return [flat[start:] for start in starts], (rings * counters + 1) * ROW_WORDS
 
 
 @numba.njit(nogil=True, cache=True)
@@ -72,7 +75,7 @@ def multiply_bins(
     planes = bits.shape[0]
     sums[bins[0] : bins[1]] = 0
     past = np.empty(planes * layout[0] * (SET_PIXELS + 1) * ROW_WORDS, np.uint64)
-    chosen = np.empty(SET_PIXELS, np.int64)
+    chosen = np.empty(SET_PIXELS, np.uint64)
     used = 0
     for digits in range(1, planes + 1):
         size = 0
