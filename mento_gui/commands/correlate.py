@@ -24,7 +24,7 @@ Example:
 )  # fmt: skip
 @click.option(
     "--mask", "mask_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None, metavar="FILE",
-    help="Extra mask as .npy, 1 = good pixel.",
+    help="Extra mask as .npy, 1 = good pixel; or a result file with its mask.",
 )  # fmt: skip
 @click.option(
     "--settings", "settings_file", type=click.Path(dir_okay=False, path_type=Path), default=None, metavar="FILE",
