@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from backend.correlation.intensity import MeanImage
 from backend.first_frames import SeriesPlan
 from backend.snapshot import ImagePart
 
@@ -29,18 +30,19 @@ class PreviewImage:
     def __init__(self, plan: SeriesPlan, max_pixels: int) -> None:
         self._shape_yx = plan.mask.good.shape
         self._binning = math.ceil(math.sqrt(plan.mask.good.size / max_pixels))
-        self._good_pixels = _binned(plan.mask.good.astype(np.int64), self._binning)
+        self._good_pixels = _binned(plan.mask.good, self._binning)
         self._masked_pixels = int(plan.mask.good.size - np.count_nonzero(plan.mask.good))
         self._partition = plan.partition
 
-    def part(self, counts: np.ndarray, frames: int, saturated_pixel: np.ndarray) -> ImagePart:
-        """Preview of ``counts``, shape (pixel,), the sum of ``frames`` frames; only good pixels have counts.
+    def part(self, image: MeanImage, saturated_pixel: np.ndarray) -> ImagePart:
+        """Preview of the sum of all frames; only good pixels have counts.
 
         saturated_pixel : ndarray, shape (any,), int64
             Flat pixels that were saturated in some frame.
         """
-        total = _binned(counts.reshape(self._shape_yx), self._binning)
-        mean = total / np.maximum(self._good_pixels, 1) / max(frames, 1)
+        frames = image.frames
+        total = image.binned(self._shape_yx, self._binning)
+        mean = total.astype(np.float32) / (np.maximum(self._good_pixels, 1) * np.float32(max(frames, 1)))
         preview, level_counts = _grey_levels(mean)
         rows, columns = np.divmod(saturated_pixel, self._shape_yx[1])
         preview[rows // self._binning, columns // self._binning] = _SATURATED
@@ -62,17 +64,11 @@ class PreviewImage:
         )
 
 
-def _binned(image: np.ndarray, binning: int) -> np.ndarray:
-    """Sums of squares of ``binning`` pixels; an incomplete last row or column counts as it is."""
-    if binning == 1:
-        return image
-    shape = tuple(math.ceil(size / binning) for size in image.shape)
-    total = np.zeros(shape, image.dtype)
-    for row in range(binning):
-        for column in range(binning):
-            part = image[row::binning, column::binning]
-            total[: part.shape[0], : part.shape[1]] += part
-    return total
+def _binned(good: np.ndarray, binning: int) -> np.ndarray:
+    """Good pixels in squares of ``binning`` pixels, float32; an incomplete last row or column counts as it is."""
+    rows, columns = (np.arange(0, size, binning) for size in good.shape)
+    inside = np.add.reduceat(good, rows, axis=0, dtype=np.float32)
+    return np.add.reduceat(inside, columns, axis=1)
 
 
 def _grey_levels(mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +83,7 @@ def _grey_levels(mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     level_counts = np.zeros(_HIGHEST_GREY + 1, np.float32)
     level_counts[1:] = np.geomspace(lowest, highest, _HIGHEST_GREY)
     scale = np.float32((_HIGHEST_GREY - 1) / math.log(highest / lowest))
-    clipped = np.clip(mean, lowest, highest).astype(np.float32)
+    clipped = np.clip(mean, np.float32(lowest), np.float32(highest))
     preview = (1 + scale * np.log(clipped / np.float32(lowest))).astype(np.uint8)
-    preview[mean <= 0] = 0
+    preview *= mean > 0
     return np.minimum(preview, _HIGHEST_GREY), level_counts

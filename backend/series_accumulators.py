@@ -35,10 +35,12 @@ class RingAccumulators:
         info: SeriesInfo,
         settings: Settings,
         order: PixelOrder,
+        image: MeanImage,
         pool: ThreadPoolExecutor,
     ) -> None:
         self.partition = partition
-        self.multitau = MultiTau(partition, order, settings.correlation.lags_per_level, DAMAGE_LAGS, pool)
+        lags = settings.correlation.lags_per_level
+        self.multitau = MultiTau(partition, order, lags, DAMAGE_LAGS, pool, image)
         self.two_time = TwoTime(
             partition, order, settings.two_time.max_bins, settings.two_time.pixels_per_ring, pool
         )
@@ -111,13 +113,12 @@ class SeriesAccumulators:
         order = order_pixels(cell_of_pixel, cells, TILE_PIXELS)
         self._words = PhotonWords(order)
         self._decoder = WordDecoder(good, order, info.detector.dtype, info.detector.saturation_value, pool)
-        self.rings = (
-            None if partition is None else RingAccumulators(partition, plan, info, settings, order, pool)
-        )
+        self.rings: RingAccumulators | None = None
         if partition is None:
             self.image = MeanImage(order, outside, 0, pool)
         else:
             self.image = MeanImage(order, partition.fine_of_pixel, partition.fine_rings, pool)
+            self.rings = RingAccumulators(partition, plan, info, settings, order, self.image, pool)
         self.trace = TotalTrace(int(np.count_nonzero(good)))
         self.photons = 0
         self.frames = 0
@@ -153,17 +154,18 @@ class SeriesAccumulators:
         first = self.frames % WORD_FRAMES
         mask = (1 << (first + frames)) - (1 << first)
         present = int(np.count_nonzero(usable))
-        fine_counts = self.image.add(words, mask, present)
         ring_counts: np.ndarray | None = None
         said: list[Assessment] = []
         if self.rings is None:
+            self.image.add(words, mask, present)
             photons = photons_per_frame(words, first, first + frames)
         else:
             new, said = self.rings.add(words, first_number, frames, present)
             ring_counts = new.ring_counts
             photons = ring_counts.sum(axis=1) + new.outside_counts
             bright = np.flatnonzero(new.ring_counts.any(axis=1)) + first_number
-            self.rings.radial.add(bright.tolist(), present, fine_counts)
+            self.rings.radial.add(bright.tolist(), present, new.fine_counts)
+            self.image.frames += present
         for index in np.flatnonzero(usable).tolist():
             self.trace.add(first_number + index, int(photons[index]))
         self.photons += int(photons.sum())

@@ -249,7 +249,7 @@ class SnapshotComposer:
         if self._preview is None:
             self._preview = PreviewImage(plan, self._settings.publish.image_max_pixels)
         saturated = np.flatnonzero(analysis.saturated)
-        return self._preview.part(image.counts, image.frames, saturated)
+        return self._preview.part(image, saturated)
 
     def _make_parts(self, run: SeriesRun) -> tuple[dict[str, Any], dict[str, str]]:
         analysis = run.analysis

@@ -124,7 +124,14 @@ def list_lanes(target: np.ndarray, to: int, lanes: np.uint64, first: int) -> Non
 
 @intrinsic
 def add_with_carry(
-    typing_context: Any, target: Any, to: Any, first: Any, at_first: Any, second: Any, at_second: Any, carry: Any
+    typing_context: Any,
+    target: Any,
+    to: Any,
+    first: Any,
+    at_first: Any,
+    second: Any,
+    at_second: Any,
+    carry: Any,
 ) -> Any:
     """Add three bits in 512 places: ``first[at_first:]``, ``second[at_second:]`` and ``carry``, eight words each.
 
@@ -189,7 +196,8 @@ def turn_eight_rows(
         source, at, target, to, step, _ = arguments
         places = [builder.mul(step, ir.Constant(_WIDE, row)) for row in range(8)]
         rows = [
-            _load_eight(context, builder, signature.args[0], source, builder.add(at, place)) for place in places
+            _load_eight(context, builder, signature.args[0], source, builder.add(at, place))
+            for place in places
         ]
         for place, row in zip(places, _exchange_among_eight(builder, rows, steps), strict=True):
             _store_eight(context, builder, signature.args[2], target, builder.add(to, place), row)

@@ -68,7 +68,13 @@ def _rows_of_samples(first_frame: int, width: int, number: int) -> np.ndarray:
 
 @numba.njit(nogil=True, cache=True)
 def _add_rows(
-    rows: np.ndarray, listed: np.ndarray, at: int, eights: int, numbers: np.ndarray, to: int, carry: np.ndarray
+    rows: np.ndarray,
+    listed: np.ndarray,
+    at: int,
+    eights: int,
+    numbers: np.ndarray,
+    to: int,
+    carry: np.ndarray,
 ) -> None:
     """Add some rows to the numbers of a block, from the digit at ``to`` on."""
     left = count_rows(numbers, to, rows, 0, listed, at, eights, carry)
@@ -103,7 +109,9 @@ def _add_one(place: int, value: int, numbers: np.ndarray, start: int) -> None:
 @numba.njit(nogil=True, cache=True)
 def _planes_in_use(numbers: np.ndarray, start: int, planes: int) -> int:
     """Without the empty planes at the top, of ``planes``."""
-    while planes > 0 and not common_bits(numbers, start + 8 * (planes - 1), numbers, start + 8 * (planes - 1)):
+    while planes > 0 and not common_bits(
+        numbers, start + 8 * (planes - 1), numbers, start + 8 * (planes - 1)
+    ):
         planes -= 1
     return planes
 

@@ -5,7 +5,7 @@ A level has as many planes as its numbers need; nobody has to know beforehand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,7 +23,7 @@ from backend.photon_word_kernels import BLOCK_POSITIONS
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
 
-_FIRST_PLANES = 8
+_FIRST_PLANES = 16
 
 Share = tuple[int, int]
 """Range of segments."""
@@ -127,36 +127,35 @@ class CountLevels:
         self._order = order
         self._lags = lags
         self._frames_per_sample = frames_per_sample
+        self._new: list[int] = []
         self.levels: list[CountLevel] = []
 
-    def add(
-        self,
-        words: PhotonWords,
-        first: int,
-        last: int,
-        share_out: Callable[[Callable[[Share], NewSamples]], Iterable[NewSamples]],
-    ) -> None:
-        """Add what the frames ``first`` to ``last`` (excluded) of the word complete.
+    def begin(self, words: PhotonWords, first: int, last: int) -> Callable[[Share], NewSamples]:
+        """Work that adds what the frames ``first`` to ``last`` (excluded) of the word complete.
 
-        share_out : callable
-            Does a piece of work for all ranges of segments, one after the other or side by side.
+        To be done for all ranges of segments, one after the other or side by side; :meth:`take` takes what it makes.
         """
         width = self._frames_per_sample
-        new = self._new_samples(last // width - first // width)
-        work = partial(self._add_share, words, first // width * width, new)
-        parts = list(share_out(work)) if new else []
-        while any(len(part.products) < len(new) for part in parts):
-            # Only a number that is there tells how many planes it needs. The same samples are made once more, and
-            # products count only when they are taken below.
+        self._new = self._new_samples(last // width - first // width)
+        return partial(self._add_share, words, first // width * width, self._new)
+
+    def take(self, parts: list[NewSamples]) -> bool:
+        """Count the new samples, unless there is no room for them: then there is now, and all has to be done again.
+
+        Only a number that is there tells how many planes it needs.
+        """
+        if any(len(part.products) < len(self._new) for part in parts):
             for part in parts:
                 for level, planes in zip(self.levels, part.planes, strict=False):
                     level.make_room(planes)
-            parts = list(share_out(work))
+            return False
         for part in parts:
             for level, products in zip(self.levels, part.products, strict=False):
                 level.products += products
-        for level, number in zip(self.levels, new, strict=False):
+        for level, number in zip(self.levels, self._new, strict=False):
             level.filled += number
+        self._new = []
+        return True
 
     def _new_samples(self, new: int) -> list[int]:
         """How many samples each level gets when the lowest gets ``new``; there are levels for all of them."""
@@ -179,9 +178,7 @@ class CountLevels:
             level = self.levels[number]
             if number:
                 below = self.levels[number - 1].samples
-                planes = sums_of_two(
-                    blocks, below, level.samples, level.filled, level.filled + samples
-                )
+                planes = sums_of_two(blocks, below, level.samples, level.filled, level.filled + samples)
             else:
                 slots = level.slots(samples)
                 frames = begin, self._frames_per_sample

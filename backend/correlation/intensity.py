@@ -8,10 +8,11 @@ from concurrent.futures import Executor
 import numba
 import numpy as np
 
+from backend.correlation.run_products import Image
 from backend.correlation.word_products import MOST_COUNTED, count_by_frame, in_frame_order
 from backend.machine_intrinsics import count_set_bits
 from backend.photon_events import RingPartition
-from backend.photon_words import PhotonWords
+from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
 
 _LONGEST_TRACE = 2000
@@ -40,7 +41,10 @@ class MeanImage:
         self._order = order
         self._pool = pool
         self._shares = [order.positions_of(share) for share in order.shares(_SHARES)]
-        self._counts = np.zeros(order.positions, np.int64)
+        # Few bytes are added to far memory: what could outgrow them is moved to wider sums in time.
+        self._recent = np.zeros(order.positions, np.uint32)
+        self._most_recent = 0
+        self._earlier = np.zeros(order.positions, np.int64)
         # Pixels outside all rings are counted in one row more, so that nobody has to ask.
         self._fine_of_position = np.full(order.positions, fine_rings, np.int16)
         self._fine_of_position[order.position_of_pixel] = np.where(
@@ -50,24 +54,62 @@ class MeanImage:
         self.frames = 0
 
     @property
+    def fine_rings(self) -> int:
+        """Number of fine rings."""
+        return self._fine_rings
+
+    def target(self, most: int) -> Image:
+        """For a walk over the photons that adds them to the image itself, and their frames to :attr:`frames`.
+
+        most : int
+            No pixel gets more than this before it is asked again.
+        """
+        if self._most_recent + most > np.iinfo(np.uint32).max:
+            self._earlier += self._recent
+            self._recent[:] = 0
+            self._most_recent = 0
+        self._most_recent += most
+        return Image(self._recent, self._fine_of_position)
+
+    @property
     def counts(self) -> np.ndarray:
         """Photons per flat detector pixel, int64."""
-        return self._order.to_pixels(self._counts)
+        return self._order.to_pixels(self._earlier + self._recent)
+
+    def binned(self, shape_yx: tuple[int, int], binning: int) -> np.ndarray:
+        """Photons in squares of ``binning`` pixels, int64; an incomplete last row or column counts as it is."""
+        total = np.zeros((-(-shape_yx[0] // binning), -(-shape_yx[1] // binning)), np.int64)
+        position_yx = self._order.position_of_pixel.reshape(shape_yx)
+        for counts in (self._earlier, self._recent):
+            _add_squares(counts, position_yx, binning, total)
+        return total
 
     def add(self, words: PhotonWords, mask: int, frames: int) -> np.ndarray:
         """Add the frames of the word that ``mask`` has a bit for; returns their photons per fine ring, int64."""
 
+        image = self.target(WORD_FRAMES * ((1 << words.planes) - 1))
+
         def work(share: tuple[int, int]) -> np.ndarray:
             fine = np.zeros(self._fine_rings + 1, np.int64)
             now, many = words.now, words.many_now
-            _add_counts(
-                *share, now, many, words.planes, np.uint64(mask), self._counts, self._fine_of_position, fine
-            )
+            _add_counts(*share, now, many, words.planes, np.uint64(mask), *image, fine)
             return fine
 
         self.frames += frames
         parts = map(work, self._shares) if self._pool is None else self._pool.map(work, self._shares)
         return np.sum(list(parts), axis=0)[: self._fine_rings]
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_squares(counts: np.ndarray, position_yx: np.ndarray, binning: int, total: np.ndarray) -> None:
+    rows, columns = position_yx.shape
+    for y in range(rows):
+        positions, sums = position_yx[y], total[y // binning]
+        for square in range(sums.size):
+            found = np.int64(0)
+            for x in range(square * binning, min((square + 1) * binning, columns)):
+                found += counts[positions[x]]
+            sums[square] += found
 
 
 @numba.njit(nogil=True, cache=True)

@@ -21,9 +21,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from backend.correlation.count_levels import CountLevels
+from backend.correlation.count_levels import CountLevels, NewSamples
+from backend.correlation.intensity import MeanImage
 from backend.correlation.ring_sums import RingSums
-from backend.correlation.run_products import Lags, Room, Sums, new_room, new_sums
+from backend.correlation.run_products import Image, Lags, Room, Sums, new_room, new_sums
 from backend.correlation.word_correlation import correlate_words
 from backend.correlation.word_products import in_frame_order
 from backend.photon_events import RingPartition
@@ -33,6 +34,8 @@ from backend.worker_pool import processors
 
 _FEWEST_SHARES = 8
 _MOST_WORD_LEVELS = 4
+
+_NO_IMAGE = Image(np.empty(0, np.uint32), np.empty(0, np.int16))
 
 _Part = TypeVar("_Part")
 
@@ -89,12 +92,15 @@ class NewFrames:
         Photons of good pixels outside all rings.
     lagged_products : ndarray, shape (frame, ring, kept lag), int64
         sum over pixels of I(t) I(t - lag).
+    fine_counts : ndarray, shape (fine ring,), int64
+        Photons per fine ring in all these frames; empty without an image.
     """
 
     ring_counts: np.ndarray
     cell_counts: np.ndarray
     outside_counts: np.ndarray
     lagged_products: np.ndarray
+    fine_counts: np.ndarray
 
 
 class MultiTau:
@@ -114,6 +120,8 @@ class MultiTau:
         Lags of single frames, 1 to 64, whose products are told frame by frame, for the damage detector.
     pool : Executor or None
         Threads that share the work; ``None`` = the calling thread alone. The numbers do not depend on it.
+    image : MeanImage or None
+        Gets the photons of all pixels on the way.
     """
 
     def __init__(
@@ -123,6 +131,7 @@ class MultiTau:
         lags_per_level: int = 8,
         kept_lags: tuple[int, ...] = (),
         pool: Executor | None = None,
+        image: MeanImage | None = None,
     ) -> None:
         lags_per_level = lags_per_level // 2 * 2
         if not 2 <= lags_per_level <= WORD_FRAMES or not all(1 <= lag <= WORD_FRAMES for lag in kept_lags):
@@ -136,6 +145,8 @@ class MultiTau:
         # A lag of a level must not reach back further than the word before.
         self._word_levels = min(_MOST_WORD_LEVELS, (WORD_FRAMES // lags_per_level).bit_length())
         self._pool = pool
+        self._image = image
+        self._fine_rings = 0 if image is None else image.fine_rings
         self._rooms = threading.local()
         self._shares = order.shares(max(_FEWEST_SHARES, 2 * processors()))
         self._sums = new_sums(self._word_levels, self._lags(0, 0), 0)
@@ -178,10 +189,18 @@ class MultiTau:
         if last > WORD_FRAMES:
             raise ValueError(f"{frames} frames after {first} do not fit into a word of {WORD_FRAMES}")
         lags = self._lags(first, last)
-        new = new_sums(self._word_levels, lags, len(self._kept_lags))
-        for part in self._share_out(partial(self._correlate, words, lags)):
-            for total, share in zip(new, part, strict=True):
+        new = self._new_sums(lags)
+        samples = self._count_levels.begin(words, first, last)
+        image = _NO_IMAGE
+        if self._image is not None:
+            image = self._image.target(frames * ((1 << words.planes) - 1))
+        made: list[NewSamples] = []
+        for sums, some in self._share_out(partial(self._correlate, words, lags, image, samples)):
+            made.append(some)
+            for total, share in zip(new, sums, strict=True):
                 total += share
+        while not self._count_levels.take(made):
+            made = list(self._share_out(samples))
         for name in ("products", "squares", "occurrences"):
             total = getattr(self._sums, name)
             total += getattr(new, name)
@@ -190,30 +209,41 @@ class MultiTau:
         told = self._told(new, first, last)
         self._photons += told.cell_counts.sum(axis=0)
         rings, sectors = self._partition.rings, self._partition.sectors
-        sums = _leave_one_out(told.cell_counts.reshape(frames, rings, sectors))
-        self._ring_sums.add(sums.reshape(frames, rings * (sectors + 1)))
-        self._count_levels.add(words, first, last, self._share_out)
+        of_rings = _leave_one_out(told.cell_counts.reshape(frames, rings, sectors))
+        self._ring_sums.add(of_rings.reshape(frames, rings * (sectors + 1)))
         return told
 
     def _share_out(self, work: Callable[[tuple[int, int]], _Part]) -> Iterable[_Part]:
         return map(work, self._shares) if self._pool is None else self._pool.map(work, self._shares)
 
-    def _correlate(self, words: PhotonWords, lags: Lags, share: tuple[int, int]) -> Sums:
+    def _new_sums(self, lags: Lags) -> Sums:
+        return new_sums(self._word_levels, lags, len(self._kept_lags), self._fine_rings)
+
+    def _correlate(
+        self,
+        words: PhotonWords,
+        lags: Lags,
+        image: Image,
+        samples: Callable[[tuple[int, int]], NewSamples],
+        share: tuple[int, int],
+    ) -> tuple[Sums, NewSamples]:
         room: Room | None = getattr(self._rooms, "room", None)
         if room is None:
             room = self._rooms.room = new_room()
-        sums = new_sums(self._word_levels, lags, len(self._kept_lags))
+        sums = self._new_sums(lags)
         many = (words.many_now, words.many_before)
         segments = self._order.segments
-        correlate_words(*share, segments, words.now, words.before, many, words.planes, lags, room, sums)
-        return sums
+        source = words.now, words.before, many, words.planes
+        correlate_words(*share, segments, *source, lags, room, image, sums)
+        return sums, samples(share)
 
     def _told(self, new: Sums, first: int, last: int) -> NewFrames:
         counts = in_frame_order(new.counts)[:, first:last].T
         cells = np.ascontiguousarray(counts[:, :-1])
         shape = (last - first, self._partition.rings, self._partition.sectors)
         products = in_frame_order(new.ring_products)[..., first:last]
-        return NewFrames(cells.reshape(shape).sum(axis=2), cells, counts[:, -1].copy(), products.T.copy())
+        rings = cells.reshape(shape).sum(axis=2)
+        return NewFrames(rings, cells, counts[:, -1].copy(), products.T.copy(), new.fine[:-1].sum(axis=1))
 
     def result(self, gradient: np.ndarray | None = None) -> MultiTauResult:
         """g2 of everything added so far.

@@ -17,6 +17,8 @@ from backend.photon_words import PLANES
 VALUES = 8
 """Counts 0 to 6 and, as the last, 7 and more are told apart."""
 
+FINE_TURNS = 4
+
 _ALL_FRAMES = ~np.uint64(0)
 
 
@@ -34,6 +36,8 @@ class Sums(NamedTuple):
         Products of single frames per frame, in the same order.
     occurrences : ndarray, shape (ring, VALUES), int64
         How often a pixel had this many photons in a frame; 0 is not counted.
+    fine : ndarray, shape (fine ring + 1, FINE_TURNS), int64
+        Photons per fine ring, to be added up; the last is for pixels outside all of them.
     """
 
     products: np.ndarray
@@ -41,6 +45,22 @@ class Sums(NamedTuple):
     counts: np.ndarray
     ring_products: np.ndarray
     occurrences: np.ndarray
+    fine: np.ndarray
+
+
+class Image(NamedTuple):
+    """Sums over all frames.
+
+    Attributes
+    ----------
+    counts : ndarray, shape (position,), uint32
+        Photons per pixel; empty when nobody wants them.
+    fine_of_position : ndarray, shape (position,), int16
+        Fine ring of each pixel.
+    """
+
+    counts: np.ndarray
+    fine_of_position: np.ndarray
 
 
 class Lags(NamedTuple):
@@ -94,12 +114,15 @@ def new_room() -> Room:
     return Room(*tables, *runs, np.zeros(8, np.uint64))
 
 
-def new_sums(levels: int, lags: Lags, kept: int) -> Sums:
+def new_sums(levels: int, lags: Lags, kept: int, fine_rings: int = 0) -> Sums:
     """Sums of nothing."""
     cells = lags.ring_of_cell.size
     rings = int(lags.ring_of_cell.max(initial=-1)) + 1
     most = max(lags.of_frames.size, lags.of_levels.size)
-    shapes = ((levels, most, cells), (cells,), (cells + 1, 64), (kept, rings, 64), (rings, VALUES))
+    shapes = (
+        (levels, most, cells), (cells,), (cells + 1, 64), (kept, rings, 64), (rings, VALUES),
+        (fine_rings + 1, FINE_TURNS),
+    )  # fmt: skip
     return Sums(*(np.zeros(shape, np.int64) for shape in shapes))
 
 
@@ -238,9 +261,7 @@ def _add_octet_products(run: int, planes: int, cell: int, lags: Lags, room: Room
 
 
 @numba.njit(nogil=True, cache=True)
-def count_photons(
-    first: int, last: int, planes: int, cell: int, lags: Lags, room: Room, sums: Sums
-) -> None:
+def count_photons(first: int, last: int, planes: int, cell: int, lags: Lags, room: Room, sums: Sums) -> None:
     """Add the photons of each frame and the statistics of counts of pixels ``first`` to ``last`` of the run."""
     mask = lags.masks[0]
     chosen = room.past[: last - first]
@@ -250,6 +271,27 @@ def count_photons(
     if cell < lags.ring_of_cell.size:
         occurrences = sums.occurrences[lags.ring_of_cell[cell]]
         sums.squares[cell] += _add_values(first, last, planes, mask, room, occurrences)
+
+
+@numba.njit(nogil=True, cache=True)
+def add_to_image(
+    position: np.ndarray,
+    first: int,
+    planes: int,
+    mask: np.uint64,
+    room: Room,
+    counts: np.ndarray,
+    fine_of_position: np.ndarray,
+    fine: np.ndarray,
+) -> None:
+    """Add the photons of some pixels, whose words stand from ``first`` on in the run, to image and fine rings."""
+    for i in range(position.size):
+        found = products.count_set_bits(room.now[0, first + i] & mask)
+        for plane in range(1, planes):
+            found += products.count_set_bits(room.now[plane, first + i] & mask) << plane
+        counts[position[i]] += found
+        # Neighbours are mostly of one ring: they take turns, so that none has to wait for the sum of the last.
+        fine[fine_of_position[position[i]], i & (FINE_TURNS - 1)] += found
 
 
 @numba.njit(nogil=True, cache=True)

@@ -12,9 +12,11 @@ import numba
 import numpy as np
 
 from backend.correlation.run_products import (
+    Image,
     Lags,
     Room,
     Sums,
+    add_to_image,
     count_photons,
     drop_lone_photons,
     multiply_run,
@@ -91,14 +93,18 @@ def _add_runs(
     many: tuple[np.ndarray, np.ndarray],
     lags: Lags,
     room: Room,
+    image: Image,
     sums: Sums,
 ) -> None:
     """Add positions of one cell; those that can have products are multiplied when they fill a run."""
+    counts, fine_of_position = image
     run, planes = 0, 1
     for begin in range(0, position.size, _GATHERED):
         some = position[begin : begin + _GATHERED]
         found = _gather(some, run, most, now, before, many, room)
         count_photons(run, run + some.size, found, cell, lags, room, sums)
+        if counts.size:
+            add_to_image(some, run, found, lags.masks[0], room, counts, fine_of_position, sums.fine)
         if cell == lags.ring_of_cell.size:
             continue
         planes = max(planes, found)
@@ -120,6 +126,7 @@ def _add_rests(
     many: tuple[np.ndarray, np.ndarray],
     lags: Lags,
     room: Room,
+    image: Image,
     sums: Sums,
 ) -> None:
     """Sort the rests by cell and add them run by run."""
@@ -135,7 +142,7 @@ def _add_rests(
     for cell in range(start.size - 1):
         if start[cell + 1] > start[cell]:
             same = sorted_rests[start[cell] : start[cell + 1]]
-            _add_runs(same, cell, most, now, before, many, lags, room, sums)
+            _add_runs(same, cell, most, now, before, many, lags, room, image, sums)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -188,6 +195,7 @@ def correlate_words(
     planes: int,
     lags: Lags,
     room: Room,
+    image: Image,
     sums: Sums,
 ) -> None:
     """Add the products of the new frames of segments ``first`` to ``last`` (excluded) to ``sums``.
@@ -201,6 +209,8 @@ def correlate_words(
         Flags of pixels with several planes, now and before.
     planes : int
         Planes that are in use at all.
+    image : Image
+        Gets the photons of every pixel, if it has room for them.
     """
     any_new = np.uint64(0)
     for mask in lags.masks:
@@ -218,7 +228,7 @@ def correlate_words(
             size = sizes[kind]
             if size >= _WORTH_THE_WHILE:
                 most = 1 if kind == 0 else planes
-                _add_runs(kinds[kind, :size], cell, most, now, before, many, lags, room, sums)
+                _add_runs(kinds[kind, :size], cell, most, now, before, many, lags, room, image, sums)
                 continue
             for i in range(size):
                 rests[kind, number[kind]] = kinds[kind, i]
@@ -227,4 +237,6 @@ def correlate_words(
     for kind in range(2):
         most = 1 if kind == 0 else planes
         waiting = rests[kind, : number[kind]]
-        _add_rests(waiting, cell_of_rest[kind, : number[kind]], most, now, before, many, lags, room, sums)
+        _add_rests(
+            waiting, cell_of_rest[kind, : number[kind]], most, now, before, many, lags, room, image, sums
+        )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy_twins import cell_sums, lagged_products, occurrences, ring_cells
 from word_movies import order_of, put_frames, random_counts, random_partition
 
-from backend.correlation.run_products import VALUES, Lags, Sums, new_room, new_sums
+from backend.correlation.run_products import VALUES, Image, Lags, Sums, new_room, new_sums
 from backend.correlation.word_correlation import correlate_words
 from backend.correlation.word_products import in_frame_order
 from backend.photon_events import RingPartition
@@ -36,20 +36,26 @@ def lags_of(
 
 def correlate(
     movie: np.ndarray, partition: RingPartition, lags: Lags, kept: int, tile_pixels: int, shares: int
-) -> Sums:
-    """Sums over ranges of segments; the first 64 frames are the word before."""
+) -> tuple[Sums, np.ndarray]:
+    """Sums over ranges of segments, and the image; the first 64 frames are the word before."""
     order = order_of(partition, tile_pixels)
     words = PhotonWords(order)
     put_frames(words, movie, slice(0, len(movie)))
     if len(movie) == 64:
         words.turn()
         words.settle()
-    sums = new_sums(lags.masks.size, lags, kept)
+    fine_of_position = np.full(order.positions, partition.fine_rings, np.int16)
+    fine_of_position[order.position_of_pixel] = np.where(
+        partition.fine_of_pixel < 0, partition.fine_rings, partition.fine_of_pixel
+    )
+    image = Image(np.zeros(order.positions, np.uint32), fine_of_position)
+    sums = new_sums(lags.masks.size, lags, kept, partition.fine_rings)
     room = new_room()
     many = (words.many_now, words.many_before)
+    source = words.now, words.before, many, words.planes
     for share in order.shares(shares):
-        correlate_words(*share, order.segments, words.now, words.before, many, words.planes, lags, room, sums)
-    return sums
+        correlate_words(*share, order.segments, *source, lags, room, image, sums)
+    return sums, order.to_pixels(image.counts)
 
 
 def twin_products(movie: np.ndarray, partition: RingPartition, lags: Lags) -> np.ndarray:
@@ -68,9 +74,15 @@ def twin_products(movie: np.ndarray, partition: RingPartition, lags: Lags) -> np
 
 
 def assert_sums_are_those_of_numpy(
-    found: Sums, movie: np.ndarray, partition: RingPartition, lags: Lags, kept: tuple[int, ...], new: slice
+    made: tuple[Sums, np.ndarray],
+    movie: np.ndarray,
+    partition: RingPartition,
+    lags: Lags,
+    kept: tuple[int, ...],
+    new: slice,
 ) -> None:
     """``movie`` has 128 frames, ``new`` are those of the second word that are added."""
+    found, image = made
     cells = lags.ring_of_cell.size
     here = slice(64 + new.start, 64 + new.stop)
     added = np.zeros(movie.shape, np.int64)
@@ -85,6 +97,11 @@ def assert_sums_are_those_of_numpy(
     assert np.array_equal(in_frame_order(found.ring_products), products[64:].T)
     seen = occurrences(movie[here], partition, VALUES)
     assert np.array_equal(found.occurrences[:, 1:], seen[:, 1:])
+    assert np.array_equal(image, added.sum(axis=0))
+    fine = np.where(partition.fine_of_pixel < 0, partition.fine_rings, partition.fine_of_pixel)
+    of_fine = np.zeros(partition.fine_rings + 1, np.int64)
+    np.add.at(of_fine, fine, added.sum(axis=0))
+    assert np.array_equal(found.fine.sum(axis=1), of_fine)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
