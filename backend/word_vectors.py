@@ -1,6 +1,7 @@
-"""Instructions on vectors of eight 64-bit words that numba does not offer. None checks its arguments: the callers do.
+"""Vectors of eight 64-bit words: 512 bits at a time, written once for all processors.
 
-Arrays are contiguous uint64, indices count words.
+Arrays are contiguous uint64, indices count words. As with :mod:`backend.machine_intrinsics`, nothing checks its
+arguments: the callers do.
 """
 
 from __future__ import annotations
@@ -14,9 +15,81 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from backend.machine_intrinsics import _EIGHT, _add_three, _load_eight, _non_zero, _splat_eight, _store_eight
-
 _WIDE = ir.IntType(64)
+_EIGHT = ir.VectorType(ir.IntType(64), 8)
+
+
+def _eight_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), _EIGHT.as_pointer())
+
+
+def _load_eight(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    loaded = builder.load(_eight_pointer(context, builder, array_type, array, index))
+    loaded.align = 8
+    return loaded
+
+
+def _store_eight(context: Any, builder: Any, array_type: Any, array: Any, index: Any, value: Any) -> None:
+    builder.store(value, _eight_pointer(context, builder, array_type, array, index)).align = 8
+
+
+def _splat_eight(builder: Any, word: Any) -> Any:
+    first = builder.insert_element(ir.Constant(_EIGHT, ir.Undefined), word, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), 8), [0] * 8))
+
+
+@intrinsic
+def store_common_bits(
+    typing_context: Any, target: Any, to: Any, first: Any, at_first: Any, second: Any, at_second: Any
+) -> Any:
+    """``target[to:to + 8] = first[...] & second[...]``; returns a word with bit i set when the i-th is not zero."""
+    signature = types.uint64(target, types.int64, first, types.int64, second, types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        left = _load_eight(context, builder, signature.args[2], arguments[2], arguments[3])
+        right = _load_eight(context, builder, signature.args[4], arguments[4], arguments[5])
+        common = builder.and_(left, right)
+        _store_eight(context, builder, signature.args[0], arguments[0], arguments[1], common)
+        return _non_zero(builder, common)
+
+    return signature, generate
+
+
+@intrinsic
+def common_bits(typing_context: Any, first: Any, at_first: Any, second: Any, at_second: Any) -> Any:
+    """A word with bit i set when ``first[at_first + i] & second[at_second + i]`` is not zero, i = 0..7."""
+    signature = types.uint64(first, types.int64, second, types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        left = _load_eight(context, builder, signature.args[0], arguments[0], arguments[1])
+        right = _load_eight(context, builder, signature.args[2], arguments[2], arguments[3])
+        return _non_zero(builder, builder.and_(left, right))
+
+    return signature, generate
+
+
+def _non_zero(builder: Any, value: Any) -> Any:
+    lanes = builder.icmp_unsigned("!=", value, ir.Constant(_EIGHT, [0] * 8))
+    return builder.zext(builder.bitcast(lanes, ir.IntType(8)), ir.IntType(64))
+
+
+def _add_three(builder: Any, first: Any, second: Any, third: Any) -> tuple[Any, Any]:
+    """Sum and carry of three bits, for 512 places at once."""
+    odd = builder.xor(first, second)
+    carry = builder.or_(builder.and_(first, second), builder.and_(odd, third))
+    return builder.xor(odd, third), carry
+
+
+def add_bits(builder: Any, total: Any, values: list[Any]) -> tuple[Any, list[Any]]:
+    """Add one bit, or an even number of them, to ``total``; returns it and the carries, half as many."""
+    if len(values) == 1:
+        return builder.xor(total, values[0]), [builder.and_(total, values[0])]
+    carries = []
+    for first, second in zip(values[::2], values[1::2], strict=True):
+        total, carry = _add_three(builder, total, first, second)
+        carries.append(carry)
+    return total, carries
 
 
 def _count_bits_of_eight(builder: Any, value: Any) -> Any:

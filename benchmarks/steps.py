@@ -14,10 +14,10 @@ from types import CodeType
 import numba
 import numpy as np
 
-from backend.correlation.count_levels import CountLevel
+from backend.correlation.count_levels import CountLevels
 from backend.correlation.multitau import MultiTau
 from backend.correlation.ring_sums import RingSums
-from backend.correlation.run_products import Lags, new_room, new_sums
+from backend.correlation.run_products import NO_IMAGE, Lags, new_room, new_sums
 from backend.correlation.word_correlation import correlate_words
 from backend.detector.bitshuffle_chunk import MAX_BLOCK_BYTES, OK, blocks_of, check_header
 from backend.detector.lz4_blocks import MARGIN, lz4_decode_planes
@@ -92,9 +92,7 @@ def _steps(profile: Profile, lz4_s: float, cumulative_s: np.ndarray) -> dict[str
         "clear the words of before": within(PhotonWords.turn),
     }
     steps |= zip(_CORRELATION_STEPS, np.diff(cumulative_s, prepend=0.0).tolist(), strict=True)
-    steps["higher levels"] = within(
-        CountLevel.make_room, CountLevel.add_words, CountLevel.add_sums, CountLevel.take
-    )
+    steps["higher levels"] = within(CountLevels.begin, CountLevels.add_share, CountLevels.take)
     steps["ring sums: the normaliser"] = within(RingSums.add)
     known = float(cumulative_s[-1]) + steps["higher levels"] + steps["ring sums: the normaliser"]
     steps["rest of the correlator: adding up shares, Python"] = within(MultiTau.add) - known
@@ -144,6 +142,7 @@ class _Kernels:
                 words.planes,
                 lags,
                 self._room,
+                NO_IMAGE,
                 sums,
             )
         return time.thread_time() - begin

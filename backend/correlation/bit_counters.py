@@ -1,7 +1,7 @@
 """512 counters side by side as bits, and the numbers they hold: vector instructions for the products of two-time maps.
 
 Bit k of 512 counters is one row of eight words, the k-th digit; digits stand ``step`` words apart. To add a row of 512
-bits takes a few AND and XOR for all counters at once. As in :mod:`backend.machine_intrinsics`, vectors are written in
+bits takes a few AND and XOR for all counters at once. As in :mod:`backend.word_vectors`, vectors are written in
 the compiler's own language, and nothing checks its arguments.
 """
 
@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from backend.machine_intrinsics import _add_bits
+from backend.word_vectors import add_bits
 
 ROW_WORDS = 8
 SQUARE = 16
@@ -82,7 +82,7 @@ def count_rows(
                     _load(builder, _pointer(context, builder, signature.args[3], rows, row, _ROW), 8)
                 )
             for digit in held:
-                total, values = _add_bits(builder, builder.load(digit), values)
+                total, values = add_bits(builder, builder.load(digit), values)
                 builder.store(total, digit)
             builder.store(builder.or_(builder.load(overflow), values[0]), overflow)
         for digit, place in zip(held, places, strict=True):

@@ -13,9 +13,10 @@ import numba
 import numpy as np
 
 from backend.bit_transpose import transposed_bits
-from backend.machine_intrinsics import common_bits, count_rows, count_set_bits
+from backend.correlation.bit_counters import count_rows
+from backend.machine_intrinsics import count_set_bits
 from backend.photon_word_kernels import BLOCK_POSITIONS, flag_of
-from backend.word_vectors import add_plane_products, add_with_carry
+from backend.word_vectors import add_plane_products, add_with_carry, common_bits
 
 BLOCK_WORDS = BLOCK_POSITIONS // 64
 MOST_PLANES = 32
@@ -77,7 +78,7 @@ def _add_rows(
     carry: np.ndarray,
 ) -> None:
     """Add some rows to the numbers of a block, from the digit at ``to`` on."""
-    left = count_rows(numbers, to, rows, 0, listed, at, eights, carry)
+    left = count_rows(numbers, to, 8, rows, 0, listed, at, eights, carry)
     digit = to + 64
     while left != np.uint64(0):
         left = np.uint64(0)
@@ -211,9 +212,13 @@ def _add_planes(
     numbers: np.ndarray,
     carries: np.ndarray,
 ) -> int:
-    """Set ``numbers`` to the sum of two blocks of numbers, whose planes are ``stride`` words apart; returns its planes."""
+    """Set ``numbers`` to the sum of two blocks of numbers; returns its planes.
+
+    The planes of the two are ``stride`` words apart.
+    """
     if first_planes < second_planes:
-        first, first_planes, second, second_planes = second, second_planes, first, first_planes
+        first, second = second, first
+        first_planes, second_planes = second_planes, first_planes
     carries[:] = 0
     for plane in range(second_planes):
         at = stride * plane

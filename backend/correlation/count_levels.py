@@ -137,7 +137,7 @@ class CountLevels:
         """
         width = self._frames_per_sample
         self._new = self._new_samples(last // width - first // width)
-        return partial(self._add_share, words, first // width * width, self._new)
+        return partial(self.add_share, words, first // width * width, self._new)
 
     def take(self, parts: list[NewSamples]) -> bool:
         """Count the new samples, unless there is no room for them: then there is now, and all has to be done again.
@@ -170,7 +170,8 @@ class CountLevels:
             new = (filled + new) // 2 - filled // 2
         return found
 
-    def _add_share(self, words: PhotonWords, begin: int, new: list[int], share: Share) -> NewSamples:
+    def add_share(self, words: PhotonWords, begin: int, new: list[int], share: Share) -> NewSamples:
+        """What :meth:`begin` returns, for one range of segments."""
         first, last = self._order.positions_of(share)
         blocks = first // BLOCK_POSITIONS, last // BLOCK_POSITIONS
         made = NewSamples([], [])

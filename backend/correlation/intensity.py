@@ -86,7 +86,6 @@ class MeanImage:
 
     def add(self, words: PhotonWords, mask: int, frames: int) -> np.ndarray:
         """Add the frames of the word that ``mask`` has a bit for; returns their photons per fine ring, int64."""
-
         image = self.target(WORD_FRAMES * ((1 << words.planes) - 1))
 
         def work(share: tuple[int, int]) -> np.ndarray:

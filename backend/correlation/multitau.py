@@ -24,7 +24,7 @@ import numpy as np
 from backend.correlation.count_levels import CountLevels, NewSamples
 from backend.correlation.intensity import MeanImage
 from backend.correlation.ring_sums import RingSums
-from backend.correlation.run_products import Image, Lags, Room, Sums, new_room, new_sums
+from backend.correlation.run_products import NO_IMAGE, Image, Lags, Room, Sums, new_room, new_sums
 from backend.correlation.word_correlation import correlate_words
 from backend.correlation.word_products import in_frame_order
 from backend.photon_events import RingPartition
@@ -34,8 +34,6 @@ from backend.worker_pool import processors
 
 _FEWEST_SHARES = 8
 _MOST_WORD_LEVELS = 4
-
-_NO_IMAGE = Image(np.empty(0, np.uint32), np.empty(0, np.int16))
 
 _Part = TypeVar("_Part")
 
@@ -191,7 +189,7 @@ class MultiTau:
         lags = self._lags(first, last)
         new = self._new_sums(lags)
         samples = self._count_levels.begin(words, first, last)
-        image = _NO_IMAGE
+        image = NO_IMAGE
         if self._image is not None:
             image = self._image.target(frames * ((1 << words.planes) - 1))
         made: list[NewSamples] = []

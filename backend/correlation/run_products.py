@@ -63,6 +63,9 @@ class Image(NamedTuple):
     fine_of_position: np.ndarray
 
 
+NO_IMAGE = Image(np.empty(0, np.uint32), np.empty(0, np.int16))
+
+
 class Lags(NamedTuple):
     """What to multiply.
 

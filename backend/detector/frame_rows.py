@@ -9,8 +9,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from backend.machine_intrinsics import common_bits, store_common_bits
 from backend.photon_words import HIGHEST_COUNT, PLANES
+from backend.word_vectors import common_bits, store_common_bits
 
 GROUP_PIXELS = 512
 GROUP_WORDS = 64 * 8

@@ -55,8 +55,33 @@ def _long_length(source: np.ndarray, at: int, stop: int, length: int) -> tuple[i
 
 
 @numba.njit(nogil=True, cache=True)
+def _match_length(source: np.ndarray, at: int, stop: int, token: int) -> tuple[int, int]:
+    """Length of a match, and where the next sequence begins; -1 when the data end too early.
+
+    There is a byte at ``at``.
+    """
+    length = token & 15
+    # One more byte of length is as frequent as none: it is read in any case.
+    longer = np.int64(length == 15)
+    more = np.int64(source[at]) & -longer
+    if more == 255:
+        length, at = _long_length(source, at, stop, length)
+        return length + 4, at
+    return length + more + 4, at + longer
+
+
+@numba.njit(nogil=True, cache=True)
+def _copy_literals(source: np.ndarray, at: int, literals: int, target: np.ndarray, out: int) -> None:
+    """Copy literals; few of them in one go, which writes up to 16 bytes more."""
+    if literals <= 16 and at + 16 <= source.size:
+        copy_16_bytes(target, out, source, at)
+    else:
+        copy_bytes(target, out, source, at, literals)
+
+
+@numba.njit(nogil=True, cache=True)
 def _copy_match(target: np.ndarray, to: int, distance: int, length: int) -> None:
-    """Repeat the last ``distance`` bytes before ``to``; writes up to 79 bytes more than ``length``.
+    """Repeat the last ``distance`` bytes before ``to``; writes up to 63 bytes more than ``length``.
 
     Nobody can guess whether a match is short or long, near or far. So there is one way for all, and 64 bytes at least:
     the first 16 are made with one byte shuffle, the others are those again, or what stands far enough before.
@@ -113,7 +138,7 @@ def _finish_repeating(
     """
     if distance != plane_bytes and plane_bytes % distance != 0:
         return 0
-    if literals >= 15 or stop - at != literals + 1 or np.int64(source[at]) >> 4 != literals:
+    if literals > min(14, plane_bytes) or stop - at != literals + 1 or np.int64(source[at]) >> 4 != literals:
         return 0
     # From out - distance on the bytes repeat, so the first whole plane after that equals all that follow.
     needed = (-(-(out - MARGIN - distance) // plane_bytes) + 1) * plane_bytes
@@ -152,10 +177,7 @@ def lz4_decode_planes(
                 return DAMAGED
         if literals > stop - at or literals > end - out:
             return DAMAGED
-        if literals <= 16 and at + 16 <= source.size:
-            copy_16_bytes(target, out, source, at)
-        else:
-            copy_bytes(target, out, source, at, literals)
+        _copy_literals(source, at, literals, target, out)
         at += literals
         out += literals
         if at == stop:
@@ -164,20 +186,8 @@ def lz4_decode_planes(
         if stop - at < 3:
             return DAMAGED
         distance = np.int64(source[at]) | (np.int64(source[at + 1]) << 8)
-        at += 2
-        length = token & 15
-        # One more byte of length is as frequent as none: it is read in any case.
-        longer = np.int64(length == 15)
-        more = np.int64(source[at])
-        if more & -longer == 255:
-            length, at = _long_length(source, at, stop, length)
-            if at < 0:
-                return DAMAGED
-        else:
-            length += more & -longer
-            at += longer
-        length += 4
-        if distance == 0 or distance > out - MARGIN or length > end - out:
+        length, at = _match_length(source, at + 2, stop, token)
+        if at < 0 or distance == 0 or distance > out - MARGIN or length > end - out:
             return DAMAGED
         left = end - out - length
         if length > plane_bytes > 0 and left < 16:

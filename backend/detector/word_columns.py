@@ -7,8 +7,9 @@ import numpy as np
 
 from backend.bit_transpose import transpose_bits
 from backend.detector.frame_rows import GROUP_PIXELS, GROUP_WORDS, Pixels, Words
-from backend.machine_intrinsics import common_bits, count_set_bits, count_trailing_zeros
+from backend.machine_intrinsics import count_set_bits, count_trailing_zeros
 from backend.photon_word_kernels import flag_of
+from backend.word_vectors import common_bits
 
 
 @numba.njit(nogil=True, cache=True)

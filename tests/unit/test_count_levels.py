@@ -1,4 +1,4 @@
-"""Samples of the higher multi-tau levels: sums of frames, their products, and counts that widen in time."""
+"""Samples of the higher multi-tau levels: sums of frames as bit planes, their products, and numbers that grow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from numpy_twins import cell_sums
 from word_movies import put_frames
 
 from backend.correlation import count_kernels as kernels
-from backend.correlation.count_levels import WIDTHS, CountLevel, upper_bound, width_for
+from backend.correlation.count_kernels import BLOCK_WORDS, MOST_PLANES, Samples
+from backend.correlation.count_levels import CountLevel, CountLevels
+from backend.photon_word_kernels import BLOCK_POSITIONS
 from backend.photon_words import PhotonWords
 from backend.pixel_order import PixelOrder, order_pixels
 
@@ -30,74 +32,99 @@ def random_movie(generator: np.random.Generator, frames: int, pixels: int, top: 
     return movie.astype(np.uint32)
 
 
-@pytest.mark.parametrize(
-    ("highest", "width"),
-    [
-        (0, np.uint8),
-        (255, np.uint8),
-        (256, np.uint16),
-        (65535, np.uint16),
-        (65536, np.uint32),
-        (2**32 - 1, np.uint32),
-    ],
-)
-def test_the_smallest_width_that_holds_a_count(highest: int, width: type) -> None:
-    assert width_for(highest) is width
+def new_samples(slots: int, planes: int, blocks: int) -> Samples:
+    """Planes full of what nobody may read."""
+    bits = np.full((planes, slots, blocks, BLOCK_WORDS), 0xA5A5A5A5A5A5A5A5, np.uint64)
+    return Samples(bits, np.zeros((slots, blocks), np.uint8))
 
 
-def test_a_count_that_fits_nowhere_is_an_error_in_words() -> None:
-    with pytest.raises(OverflowError, match="4294967296 photons"):
-        width_for(2**32)
+def numbers_of(samples: Samples, slot: int) -> np.ndarray:
+    """The numbers of a sample, shape (position,), int64: position 8 i + w of a block is bit i of word w."""
+    planes, _, blocks, _ = samples.bits.shape
+    numbers = np.zeros((blocks, 64, BLOCK_WORDS), np.int64)
+    for plane in range(planes):
+        used = samples.planes[slot] > plane
+        bits = samples.bits[plane, slot][:, None, :] >> np.arange(64, dtype=np.uint64)[:, None] & np.uint64(1)
+        numbers += np.where(used[:, None, None], bits.astype(np.int64) << plane, 0)
+    return numbers.reshape(-1)
+
+
+def put_numbers(samples: Samples, slot: int, numbers: np.ndarray) -> None:
+    """Write the numbers of a sample, shape (position,)."""
+    blocks = numbers.reshape(-1, 64, BLOCK_WORDS)
+    for block, values in enumerate(blocks):
+        samples.planes[slot, block] = int(values.max()).bit_length()
+        for plane in range(samples.planes[slot, block]):
+            bits = (values >> plane & 1).astype(np.uint64) << np.arange(64, dtype=np.uint64)[:, None]
+            samples.bits[plane, slot, block] = np.bitwise_or.reduce(bits, axis=0)
+
+
+def block_planes(numbers: np.ndarray) -> int:
+    return int(numbers.max(initial=0)).bit_length()
 
 
 @settings(max_examples=80, deadline=None, derandomize=True)
-@given(st.integers(0, 2**32 - 1), st.sampled_from(WIDTHS), st.integers(0, 40), st.integers(0, 32))
-def test_the_upper_bound_is_above_all_and_less_than_twice_the_highest(
-    seed: int, width: type, sixteens: int, bits: int
-) -> None:
-    top = min(2**bits - 1, int(np.iinfo(width).max))
-    sample = np.random.default_rng(seed).integers(0, top, 16 * sixteens, width, endpoint=True)
-    bound, highest = upper_bound(sample), int(sample.max(initial=0))
-    assert highest <= bound <= max(2 * highest - 1, highest)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([1, 100, 3000]),
+    st.sampled_from([64, 1000, 65536]),
+    st.sampled_from([1, 3, 200, 65535]),
+    st.sampled_from([1, 2, 4, 8, 16, 32, 64]),
+    st.integers(1, 22),
+)
+def test_samples_of_words(seed: int, pixels: int, tile_pixels: int, top: int, width: int, room: int) -> None:
+    """Some neighbouring samples of some blocks; nothing is written that does not fit, or elsewhere."""
+    generator = np.random.default_rng(seed)
+    order, _ = random_order(generator, pixels, tile_pixels)
+    movie = random_movie(generator, 64, pixels, top)
+    words = PhotonWords(order)
+    put_frames(words, movie, slice(0, 64))
+    begin = generator.integers(64 // width)
+    slots = generator.permutation(64)[: generator.integers(1, 64 // width - begin, endpoint=True)]
+    blocks = order.positions // BLOCK_POSITIONS
+    chosen = sorted(generator.integers(0, blocks, 2, endpoint=True).tolist())
+    samples = new_samples(64, room, blocks)
+    source = words.now, words.many_now, words.planes
+    needed = kernels.samples_of_words(tuple(chosen), *source, (begin * width, width), slots, samples)
+    most = 0
+    for index, slot in enumerate(slots.tolist()):
+        expected = np.zeros(order.positions, np.int64)
+        frames = slice((begin + index) * width, (begin + index + 1) * width)
+        expected[order.position_of_pixel] = movie[frames].astype(np.int64).sum(axis=0)
+        found = numbers_of(samples, slot).reshape(blocks, -1)
+        for block, values in enumerate(expected.reshape(blocks, -1)):
+            here = chosen[0] <= block < chosen[1]
+            most = max(most, block_planes(values) if here else 0)
+            if here and block_planes(values) <= room:
+                assert np.array_equal(found[block], values)
+            else:
+                assert not found[block].any()
+    assert needed == most
+    assert not samples.planes[np.setdiff1d(np.arange(64), slots)].any()
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(
-    st.integers(0, 2**32 - 1),
-    st.sampled_from([1, 100, 3000, 9000]),
-    st.sampled_from([64, 1000, 65536]),
-    st.sampled_from([1, 3, 200, 65535]),
-    st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=4),
-)
-def test_samples_of_words(seed: int, pixels: int, tile_pixels: int, top: int, masks: list[int]) -> None:
+@given(st.integers(0, 2**32 - 1), st.integers(0, 31), st.integers(0, 31), st.integers(1, 33))
+def test_sums_of_two_samples(seed: int, first_bits: int, second_bits: int, room: int) -> None:
     generator = np.random.default_rng(seed)
-    order, _ = random_order(generator, pixels, tile_pixels)
-    movie = random_movie(generator, 8, pixels, top)
-    words = PhotonWords(order)
-    put_frames(words, movie, slice(0, 8))
-    samples = np.full((6, order.positions), 3, np.uint32)
-    slots = generator.permutation(6)[: len(masks)]
-    first, last = order.positions_of(order.shares(3)[-1])
-    arguments = (words.now, words.many_now, words.planes, np.array(masks, np.uint64), samples, slots)
-    kernels.samples_of_words(first, last, *arguments)
-    for slot, mask in zip(slots, masks, strict=True):
-        expected = np.zeros(order.positions, np.int64)
-        chosen = [bool((mask >> frame) & 1) for frame in range(8)]
-        expected[order.position_of_pixel] = movie[chosen].sum(axis=0)
-        assert np.array_equal(samples[slot, first:last], expected[first:last])
-        assert np.all(samples[slot, :first] == 3) and np.all(samples[slot, last:] == 3)
-    untouched = np.setdiff1d(np.arange(6), slots)
-    assert np.all(samples[untouched] == 3)
-
-
-@pytest.mark.parametrize("below", WIDTHS)
-@pytest.mark.parametrize("width", WIDTHS)
-def test_sums_of_two_samples(below: type, width: type) -> None:
-    top = min(int(np.iinfo(width).max), 2 * int(np.iinfo(below).max)) // 2
-    first, second = np.random.default_rng(1).integers(0, top, (2, 1000), below, endpoint=True)
-    total = np.zeros(1000, width)
-    kernels.add_samples(first, second, total)
-    assert np.array_equal(total, first.astype(np.int64) + second)
+    positions = 3 * BLOCK_POSITIONS
+    below, level = new_samples(5, 32, 3), new_samples(4, room, 3)
+    both = [
+        generator.integers(0, 2**bits, positions) >> generator.integers(0, 3)
+        for bits in (first_bits, second_bits)
+    ]
+    for slot, numbers in zip((1, 2), both, strict=True):
+        put_numbers(below, slot, numbers)
+    # Sample 3 is the sum of samples 6 and 7 of five that are kept.
+    needed = kernels.sums_of_two((0, 3), below, level, 3, 4)
+    total = both[0] + both[1]
+    assert needed == block_planes(total)
+    for block in range(3):
+        here = slice(block * BLOCK_POSITIONS, (block + 1) * BLOCK_POSITIONS)
+        if block_planes(total[here]) <= room:
+            assert np.array_equal(numbers_of(level, 3)[here], total[here])
+        else:
+            assert level.planes[3, block] == 0
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -105,24 +132,38 @@ def test_sums_of_two_samples(below: type, width: type) -> None:
     st.integers(0, 2**32 - 1),
     st.sampled_from([1, 100, 9000]),
     st.sampled_from([64, 1000, 65536]),
-    st.sampled_from(WIDTHS),
-    st.integers(0, 4),
+    st.integers(0, 24),
+    st.sets(st.integers(1, 9), min_size=1, max_size=4),
 )
-def test_products_of_samples(seed: int, pixels: int, tile_pixels: int, width: type, lags: int) -> None:
+def test_products_of_samples(seed: int, pixels: int, tile_pixels: int, bits: int, chosen: set[int]) -> None:
+    """Of two new samples with earlier ones, as far as there are any."""
     generator = np.random.default_rng(seed)
     order, cell_of_pixel = random_order(generator, pixels, tile_pixels)
-    # The largest counts of which a product fits into 31 bits, or the largest there are.
-    top = min(int(np.iinfo(width).max), 2**24)
-    counts = generator.integers(0, top, (6, pixels), endpoint=True)
-    samples = np.zeros((6, order.positions), width)
-    samples[:, order.position_of_pixel] = counts
-    multiply = kernels.add_byte_products if width is np.uint8 else kernels.add_count_products
-    earlier = generator.permutation(5)[:lags]
-    sums = np.full((lags, CELLS), 10)
+    counts = generator.integers(0, 2**bits, (8, pixels)) >> generator.integers(0, bits + 1, pixels)
+    samples = new_samples(11, 25, order.positions // BLOCK_POSITIONS)
+    for index in range(8):
+        numbers = np.zeros(order.positions, np.int64)
+        numbers[order.position_of_pixel] = counts[index]
+        put_numbers(samples, index, numbers)
+    lags = np.array(sorted(chosen))
+    sums = np.full((lags.size, CELLS), 10)
     for share in order.shares(3):
-        multiply(*share, order.segments, samples, 5, earlier, sums)
-    expected = cell_sums(counts[earlier] * counts[5], cell_of_pixel, CELLS)[:, :CELLS] + 10
-    assert np.array_equal(sums, expected)
+        kernels.add_products(share, order.segments, samples, 6, 8, lags, sums)
+    expected = np.full((lags.size, pixels), 0)
+    for row, lag in enumerate(lags.tolist()):
+        for index in (6, 7):
+            if lag <= index:
+                expected[row] += counts[index] * counts[index - lag]
+    assert np.array_equal(sums, cell_sums(expected, cell_of_pixel, CELLS)[:, :CELLS] + 10)
+
+
+def test_a_number_that_fits_nowhere_is_an_error_in_words() -> None:
+    order, _ = random_order(np.random.default_rng(1), 10, 64)
+    level = CountLevel(order, np.array([1]), 1)
+    level.make_room(MOST_PLANES)
+    assert level.room == MOST_PLANES
+    with pytest.raises(OverflowError, match="4294967296 photons"):
+        level.make_room(MOST_PLANES + 1)
 
 
 class TwinLevel:
@@ -145,38 +186,34 @@ class TwinLevel:
     st.integers(0, 2**32 - 1),
     st.integers(1, 900),
     st.lists(st.sampled_from([0, 1, 3, 15, 16, 255, 4000, 65535]), min_size=1, max_size=6),
-    st.sampled_from([2, 4, 16, 32]),
+    st.sampled_from([2, 4, 16, 32, 64]),
     st.sets(st.integers(1, 40), min_size=1, max_size=5),
     st.integers(1, 5),
 )
-def test_levels_equal_numpy_while_they_widen(
+def test_levels_equal_numpy_while_numbers_grow(
     seed: int, pixels: int, tops: list[int], width: int, chosen_lags: set[int], shares: int
 ) -> None:
-    """Words with ever other counts; a second level of sums of two stands on the first."""
+    """Words with ever other counts, added in two pieces; each level has sums of two of the one below."""
     generator = np.random.default_rng(seed)
     order, cell_of_pixel = random_order(generator, pixels, 256)
     lags = np.array(sorted(chosen_lags))
-    per_word = 64 // width
-    level, above = (CountLevel(order, lags, CELLS, per_word) for _ in range(2))
-    twin, twin_above = TwinLevel(lags, cell_of_pixel), TwinLevel(lags, cell_of_pixel)
+    levels = CountLevels(order, lags, width)
     words = PhotonWords(order)
-    masks = np.array([((1 << width) - 1) << (width * group) for group in range(per_word)], np.uint64)
+    whole = np.empty((0, pixels), np.int64)
     for top in tops:
         movie = random_movie(generator, 64, pixels, top)
         put_frames(words, movie, slice(0, 64))
-        level.make_room(width * ((1 << words.planes) - 1))
-        level.take(per_word, [level.add_words(words, masks, share) for share in order.shares(shares)])
-        new = movie.astype(np.int64).reshape(per_word, width, pixels).sum(axis=1)
-        twin.samples = np.concatenate([twin.samples, new])
-        complete = level.filled // 2 - above.filled
-        above.make_room(2 * level.highest)
-        above.take(complete, [above.add_sums(level, complete, share) for share in order.shares(shares)])
-        twin_above.samples = twin.samples[: 2 * above.filled].reshape(above.filled, 2, pixels).sum(axis=1)
+        cut = int(generator.integers(65))
+        for first, last in ((0, cut), (cut, 64)):
+            work = levels.begin(words, first, last)
+            while not levels.take([work(share) for share in order.shares(shares)]):
+                pass
         words.turn()
-        for made, plain in ((level, twin), (above, twin_above)):
-            assert made.filled == len(plain.samples)
-            assert np.array_equal(made.products, plain.products())
-            assert made.highest >= plain.samples.max(initial=0)
-            if made.filled:
-                newest = made.sample(made.filled - 1)[order.position_of_pixel]
-                assert np.array_equal(newest, plain.samples[-1])
+        whole = np.concatenate([whole, movie.astype(np.int64)])
+        twin = TwinLevel(lags, cell_of_pixel)
+        twin.samples = whole.reshape(-1, width, pixels).sum(axis=1)
+        for made in levels.levels:
+            assert made.filled == len(twin.samples)
+            assert np.array_equal(made.products, twin.products())
+            twin.samples = twin.samples[: len(twin.samples) // 2 * 2].reshape(-1, 2, pixels).sum(axis=1)
+        assert len(twin.samples) == 0

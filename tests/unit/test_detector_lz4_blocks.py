@@ -100,6 +100,17 @@ def test_any_sequences_equal_what_they_stand_for_also_when_stopped_early(
         assert expected[written:] == copies * expected[written - plane_bytes : written]
 
 
+@pytest.mark.parametrize("last", [b"defghabcdefgh", b"45678abcdefgh", b"defghabcdefgX"])
+def test_last_literals_longer_than_a_plane_are_compared_with_the_repetition_alone(last: bytes) -> None:
+    """What stands before the repetition may look the same."""
+    begin = b"12345678abcdefgh"
+    data = sequence(begin, 8, 11) + lz4_literals(last)
+    expected = begin + repeated(begin, 8, 11) + last
+    written, planes = lz4(data, 40, plane_bytes=8)
+    assert planes[:written] == expected[:written]
+    assert expected[written:] == (40 - written) // 8 * expected[written - 8 : written]
+
+
 @pytest.mark.parametrize("missing", range(1, 13))
 @pytest.mark.parametrize("data", [b"\x27ab\x02\x00\x10c", b"\x18a\x01\x00\x10c"])
 def test_lz4_repeats_stop_before_the_end_of_the_target(data: bytes, missing: int) -> None:
