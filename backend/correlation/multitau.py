@@ -104,7 +104,7 @@ class NewFrames:
 class MultiTau:
     """Accumulates frames; :meth:`result` may be asked for at any time.
 
-    Lowest levels work on photon words (one bit per frame), higher ones on sums of many frames as plain numbers.
+    Lowest levels work on photon words (one bit per frame), higher ones on numbers, sums of many frames.
 
     Parameters
     ----------
