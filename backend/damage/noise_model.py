@@ -29,9 +29,13 @@ class NoiseModel:
         Speckle contrast beta, common to all rings.
     gamma_per_frame : ndarray, shape (ring,)
         Relaxation rate per frame, g2 - 1 = beta exp(-2 gamma s).
-    drift_per_frame : ndarray, shape (ring,)
-        The same rate, but of all that the reference allows the one that lets the speckle drift most in a series of this
-        length: what a slow sample will do is not known from its first frames.
+    fast_per_frame : ndarray, shape (ring,)
+        Rate of the part of the speckle that is not slow, for noise; the same rate where nothing is slow.
+    slow_share : ndarray, shape (ring,)
+        Part of the contrast that may relax as slowly as ``slow_per_frame``, as much as the reference allows: what a
+        slow sample will do is not known from its first frames.
+    slow_per_frame : float
+        Rate at which speckle drifts most in a series of this length.
     speckles : ndarray, shape (ring,)
         Independent speckles per ring.
     systematic_rms : float
@@ -42,7 +46,9 @@ class NoiseModel:
 
     contrast: float
     gamma_per_frame: np.ndarray
-    drift_per_frame: np.ndarray
+    fast_per_frame: np.ndarray
+    slow_share: np.ndarray
+    slow_per_frame: float
     speckles: np.ndarray
     systematic_rms: float
     systematic_frames: float
@@ -52,24 +58,31 @@ class NoiseModel:
         return self.contrast * np.exp(-2 * self.gamma_per_frame[:, None] * lags[None])
 
     def speckle_correlation(self, distance_frames: np.ndarray, frames: int) -> np.ndarray:
-        """Correlation of two window means whose centres are this far apart; shape (ring, window).
+        """Correlation of two window means whose centres are this far apart; shape (ring, window)."""
+        share = self.slow_share[:, None]
+        slow_rate = np.array([self.slow_per_frame])
+        fast = _window_correlation(self.fast_per_frame, distance_frames, frames)
+        return (1 - share) * fast + share * _window_correlation(slow_rate, distance_frames, frames)
 
-        Mean of exp(-2 gamma |s|) over all pairs of frames of two windows of ``frames`` frames each: triangular weights
-        of the distances within two windows.
-        """
-        steps = np.arange(-(frames - 1), frames)
-        weight = (frames - np.abs(steps)) / frames**2
-        decay = 2 * self.drift_per_frame
-        # Windows apart from each other: the sum over pairs is the same for all distances up to one factor.
-        nearest = np.exp(-decay[:, None] * (steps + frames - 1)) @ weight
-        beyond = np.maximum(distance_frames - (frames - 1), 0.0)
-        correlation = nearest[:, None] * np.exp(-decay[:, None] * beyond)
-        correlation[:, distance_frames == 0] = (np.exp(-decay[:, None] * np.abs(steps)) @ weight)[:, None]
-        near = (distance_frames > 0) & (distance_frames < frames - 1)
-        if near.any():
-            apart = np.abs(distance_frames[near][:, None] + steps)
-            correlation[:, near] = np.exp(-decay[:, None, None] * apart) @ weight
-        return correlation
+
+def _window_correlation(rate_per_frame: np.ndarray, distance_frames: np.ndarray, frames: int) -> np.ndarray:
+    """Mean of exp(-2 rate |s|) over all pairs of frames of two windows of ``frames`` frames; shape (rate, window).
+
+    Distances within two windows have triangular weights.
+    """
+    steps = np.arange(-(frames - 1), frames)
+    weight = (frames - np.abs(steps)) / frames**2
+    decay = 2 * rate_per_frame
+    # Windows apart from each other: the sum over pairs is the same for all distances up to one factor.
+    nearest = np.exp(-decay[:, None] * (steps + frames - 1)) @ weight
+    beyond = np.maximum(distance_frames - (frames - 1), 0.0)
+    correlation = nearest[:, None] * np.exp(-decay[:, None] * beyond)
+    correlation[:, distance_frames == 0] = (np.exp(-decay[:, None] * np.abs(steps)) @ weight)[:, None]
+    near = (distance_frames > 0) & (distance_frames < frames - 1)
+    if near.any():
+        apart = np.abs(distance_frames[near][:, None] + steps)
+        correlation[:, near] = np.exp(-decay[:, None, None] * apart) @ weight
+    return correlation
 
 
 def fit_noise_model(
@@ -97,16 +110,41 @@ def fit_noise_model(
     rings = np.arange(len(best))
     weight = norm[best, rings]
     contrast = float((amplitude[best, rings] * weight).sum() / max(float(weight.sum()), 1e-9))
-    # Counting noise of a product is (1 + g2 - 1) / expected; in these units two standard deviations are four.
-    allowed = squares <= squares.min(axis=0) + 4 * (1 + amplitude[best, rings])
-    # 1 - exp(-2 gamma T) of the pattern changes in the series; around gamma = 1 / T it drifts as one slow wave.
-    distance = np.abs(np.log(_RATES_PER_FRAME * planned_frames))
-    drift = np.where(allowed, distance[:, None], np.inf).argmin(axis=0)
+    slow_rate = 1 / planned_frames
+    fast, most = _most_slow_amplitude(np.exp(-2 * slow_rate * lags), decay, measured, expected)
+    contrast = max(contrast, _LEAST_CONTRAST)
     return NoiseModel(
-        max(contrast, _LEAST_CONTRAST),
+        contrast,
         _RATES_PER_FRAME[best],
-        _RATES_PER_FRAME[drift],
+        _RATES_PER_FRAME[fast],
+        np.clip(most / contrast, 0.0, 1.0),
+        slow_rate,
         speckles_per_ring,
         systematic_rms,
         systematic_frames,
     )
+
+
+def _most_slow_amplitude(
+    slow: np.ndarray, decay: np.ndarray, measured: np.ndarray, expected: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Index of the best fast rate beside a slow one, and largest amplitude of the slow one within two sigma.
+
+    Least squares of both together for each fast rate; counting noise of a product is g2 / expected. Shapes: ``slow``
+    (lag,), ``decay`` (rate, lag), others and results (ring, lag) and (ring,). Where the two cannot be told apart the
+    amplitude is infinite.
+    """
+    tiny = 1e-300
+    weighted = expected * measured
+    slow_norm, fast_norm = expected @ slow**2, np.maximum(decay**2 @ expected.T, tiny)
+    overlap = (decay * slow) @ expected.T
+    left = np.maximum(slow_norm - overlap**2 / fast_norm, tiny)
+    found = (weighted @ slow - overlap * (decay @ weighted.T) / fast_norm) / left
+    found = np.where(left > 1e-6 * slow_norm, np.maximum(found, 0.0), 0.0)
+    amplitude = (decay @ weighted.T - overlap * found) / fast_norm
+    fitted = amplitude[:, :, None] * decay[:, None] + found[:, :, None] * slow
+    best = (expected * (measured - fitted) ** 2).sum(axis=2).argmin(axis=0)
+    chosen = (best, np.arange(len(best)))
+    distinct = left[chosen] > 1e-6 * np.maximum(slow_norm, tiny)
+    sigma = np.sqrt((1 + np.maximum(amplitude[chosen], 0.0)) / left[chosen])
+    return best, np.where(distinct, found[chosen] + 2 * sigma, np.inf)

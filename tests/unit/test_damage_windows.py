@@ -66,12 +66,14 @@ def test_two_windows_joined_are_one_of_twice_the_length() -> None:
 
 @pytest.mark.parametrize("frames", [1, 10, 37])
 def test_speckle_correlation_is_the_mean_over_all_pairs_of_frames(frames: int) -> None:
-    rates = np.array([1e-4, 0.02, 0.7, 3.0])
-    model = NoiseModel(0.1, rates, rates, np.full(4, 100.0), 0.0, 1.0)
+    rates, share = np.array([1e-4, 0.02, 0.7, 3.0]), np.array([0.0, 0.3, 0.9, 1.0])
+    model = NoiseModel(0.1, rates, rates, share, 1e-3, np.full(4, 100.0), 0.0, 1.0)
     distance = np.array([0.0, 0.3 * frames, 0.75 * frames, frames, 3 * frames, 50 * frames])
     steps = np.subtract.outer(np.arange(frames), np.arange(frames))
     pairs = np.abs(distance[:, None, None] + steps)
-    wanted = np.exp(-2 * rates[:, None, None, None] * pairs).mean(axis=(2, 3))
+    fast = np.exp(-2 * rates[:, None, None, None] * pairs).mean(axis=(2, 3))
+    slow = np.exp(-2e-3 * pairs).mean(axis=(1, 2))
+    wanted = (1 - share[:, None]) * fast + share[:, None] * slow
     assert model.speckle_correlation(distance, frames) == pytest.approx(wanted, rel=1e-10)
 
 
