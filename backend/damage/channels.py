@@ -15,6 +15,7 @@ from backend.damage.windows import Window
 
 STRUCTURE_SCALES = (0.03, 0.15, 0.8)
 DYNAMICS_SCALES = (0.3, 1.5, 8.0)
+CONTRAST_ALONE = "speckle contrast, whatever the rate"
 _FEWEST_COUNTS = 30.0
 
 
@@ -91,9 +92,9 @@ def dynamics_channels(model: NoiseModel, reference: list[Window], lags: np.ndarr
     variance = (1 + excess) / np.maximum(expected, 1e-9)
     by_rate = np.where(expected > 1e-3, -2 * model.gamma_per_frame[:, None] * lags[None] * excess, 0.0)
     by_contrast = np.where(expected > 1e-3, excess / model.contrast, 0.0)
-    # A change of the rate alone must not look like one of the contrast.
+    # What is left of the contrast when a change of the rate is allowed for: the number to show.
     overlap = (by_rate * by_contrast / variance).sum() / max(float((by_rate**2 / variance).sum()), 1e-300)
-    by_contrast = by_contrast - overlap * by_rate
+    by_contrast_alone = by_contrast - overlap * by_rate
     rings = len(excess)
     channels = []
 
@@ -108,7 +109,9 @@ def dynamics_channels(model: NoiseModel, reference: list[Window], lags: np.ndarr
         channels.append(Channel(family, label, prior, scales, response / variance / information, 1.0 / scale))
 
     channel("dynamics", "relaxation rate", by_rate, 0.25, DYNAMICS_SCALES)
-    channel("contrast", "speckle contrast", by_contrast, 0.075, STRUCTURE_SCALES)
+    # A change of one alone moves both; the channel made for it has the most evidence and gives it the name.
+    channel("contrast", "speckle contrast", by_contrast, 0.05, STRUCTURE_SCALES)
+    channel("contrast", CONTRAST_ALONE, by_contrast_alone, 0.025, STRUCTURE_SCALES)
     for ring in range(rings):
         only = np.zeros_like(by_rate)
         only[ring] = by_rate[ring]

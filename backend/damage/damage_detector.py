@@ -9,9 +9,10 @@ import numpy as np
 from backend.damage.assessment import Assessment, DamageState
 from backend.damage.channel_group import correlation_group, structure_group
 from backend.damage.channels import dynamics_channels, structure_channels
-from backend.damage.findings import CONFIDENCE_SIGMA, findings_of
+from backend.damage.findings import CONFIDENCE_SIGMA, Findings, findings_of
 from backend.damage.followed_channels import FollowedChannels
 from backend.damage.glitch_gate import GlitchGate
+from backend.damage.naming import family_of_change
 from backend.damage.noise_model import fit_noise_model
 from backend.damage.ramp_tests import compile_kernels
 from backend.damage.windows import Window, WindowBuilder, merge_windows
@@ -24,6 +25,8 @@ _MOST_WINDOWS = 256
 _EXPOSURE_PER_100_H_S = 360_000.0
 _WATCH_LOG10_EVIDENCE = math.log10(20.0)
 _QUIET_WINDOWS_TO_CLEAR = 5
+_FEWEST_TO_COMPARE = 5
+_TOLERANCES_OF_A_RAMP = 2.0
 _SECONDS_WHEN_LENGTH_UNKNOWN = 1000.0
 _LONGEST_BELIEVED_PLAN_S = 86_400.0
 
@@ -82,6 +85,7 @@ class DamageDetector:
         self._gate = GlitchGate()
         self._tolerance = _tolerances(settings)
         self._damaging_since: int | None = None
+        self._onset_of_damage: tuple[int, tuple[int, int]] | None = None
         self._quiet_windows = _QUIET_WINDOWS_TO_CLEAR
         self._windows_without_beam = 0
         # With the other kernels before the first frame, not in the middle of a series.
@@ -245,27 +249,25 @@ class DamageDetector:
 
     def _assess(self, window: Window, beam: float) -> Assessment:
         found = findings_of(self._followed)
-        log10_alarm = -math.log10(self.alpha)
         tolerances = np.array([self._tolerance[channel.family] for channel in found.channels])
+        log10_evidence, log10_alarm = float(found.log10_evidence.max()), -math.log10(self.alpha)
         leading = found.leading(log10_alarm, None if self._damaging_since is None else tolerances)
-        log10_evidence = float(found.log10_evidence.max())
+        watching = self._watching(log10_evidence)
+        onset = self._onset(leading) if watching else None
+        if onset is not None:
+            leading = self._named(found, leading, onset[0])
         effect, effect_err = float(found.effect[leading]), float(found.effect_err[leading])
         effects = found.by_family()
-        state = DamageState.STEADY if self._tells_enough(effects) else DamageState.TOO_UNCERTAIN
-        onset = None
-        if self._watching(log10_evidence):
-            state = DamageState.CHANGING
-            onset = self._onset(leading)
         beyond_tolerance = abs(effect) - CONFIDENCE_SIGMA * effect_err >= tolerances[leading]
         if log10_evidence >= log10_alarm and beyond_tolerance and self._damaging_since is None:
             # Damage does not heal within a series.
             self._damaging_since = window.last_frame
-        if self._damaging_since is not None:
-            state = DamageState.DAMAGING
+        if self._damaging_since is not None and abs(effect) >= _TOLERANCES_OF_A_RAMP * tolerances[leading]:
+            self._onset_of_damage = self._onset_of_damage or onset
         return Assessment(
             frame=window.last_frame,
             dose=window.dose,
-            state=state,
+            state=self._state(watching, effects),
             log10_evidence=log10_evidence,
             log10_alarm=log10_alarm,
             family=found.channels[leading].family,
@@ -282,8 +284,31 @@ class DamageDetector:
             beam_fraction=beam,
         )
 
+    def _state(self, watching: bool, effects: dict[str, tuple[float, float]]) -> DamageState:
+        if self._damaging_since is not None:
+            return DamageState.DAMAGING
+        if watching:
+            return DamageState.CHANGING
+        return DamageState.STEADY if self._tells_enough(effects) else DamageState.TOO_UNCERTAIN
+
+    def _named(self, found: Findings, leading: int, onset_frame: int) -> int:
+        """The leading channel, of rate and contrast the one that explains the change of g2."""
+        channel = found.channels[leading]
+        if channel.family == "structure":
+            return leading
+        before = sum(window.last_frame <= onset_frame for window in self._windows)
+        before = min(max(before, _FEWEST_TO_COMPARE), len(self._windows) - 1)
+        model = self._followed[0].group.model
+        family = family_of_change(model, self._lags, self._windows[:before], self._windows[before:])
+        return leading if family == channel.family else found.main_channel(family, leading)
+
     def _onset(self, channel: int) -> tuple[int, tuple[int, int]] | None:
-        """Onset as one channel sees it, with its interval."""
+        """Onset as one channel sees it, with its interval.
+
+        Every change begins like a ramp, but few go on like one: once damage is large its onset is no longer moved.
+        """
+        if self._onset_of_damage is not None:
+            return self._onset_of_damage
         for followed in self._followed:
             if channel < len(followed.group.channels):
                 return followed.onset(channel)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.damage.channels import Channel
+from backend.damage.channels import CONTRAST_ALONE, Channel
 from backend.damage.followed_channels import FollowedChannels
 
 CONFIDENCE_SIGMA = 1.645
-_SHOWN = ("lowest against highest q", "relaxation rate", "speckle contrast")
+_SHOWN = ("lowest against highest q", "relaxation rate", CONTRAST_ALONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,11 @@ class Findings:
             return int(np.argmax(self.log10_evidence))
         beyond_doubt = (np.abs(self.effect) - CONFIDENCE_SIGMA * self.effect_err) / tolerances
         return int(alarming[np.argmax(beyond_doubt[alarming])])
+
+    def main_channel(self, family: str, otherwise: int) -> int:
+        """The channel with the largest share of the false-alarm budget of a family, if it has any."""
+        shares = [channel.prior if channel.family == family else 0.0 for channel in self.channels]
+        return int(np.argmax(shares)) if any(shares) else otherwise
 
     def by_family(self) -> dict[str, tuple[float, float]]:
         """Change and error of the channel that stands for each family."""

@@ -1,0 +1,80 @@
+"""Which family a change of g2 belongs to, and what a slow sample may do that its first frames do not show."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backend.damage.naming import family_of_change
+from backend.damage.noise_model import NoiseModel, fit_noise_model
+from backend.damage.windows import Window
+
+LAGS = np.array([1, 2, 4, 8, 16])
+RATES = np.array([0.05, 0.1, 0.2])
+CONTRAST = 0.2
+
+
+def _window(index: int, excess: np.ndarray, rng: np.random.Generator, pairs: float = 4000.0) -> Window:
+    """Ten frames with this g2 - 1, shape (ring, lag), and counting noise."""
+    expected = np.full(excess.shape, pairs)
+    products = rng.normal(expected * (1 + excess), np.sqrt(expected * (1 + excess)))
+    return Window(10 * index + 9, 10, index + 1.0, np.full(3, 1e4), np.full(3, 10.0), products, expected)
+
+
+def _excess(contrast: float = CONTRAST, faster: float = 1.0) -> np.ndarray:
+    return contrast * np.exp(-2 * faster * RATES[:, None] * LAGS)
+
+
+def _model() -> NoiseModel:
+    return NoiseModel(CONTRAST, RATES, RATES, np.zeros(3), 1e-3, np.full(3, 1e5), 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("after", "family"),
+    [
+        (_excess(faster=2.0), "dynamics"),
+        (_excess(faster=0.3), "dynamics"),
+        (_excess(contrast=0.5 * CONTRAST), "contrast"),
+        (_excess(contrast=1.5 * CONTRAST), "contrast"),
+        # Nothing to tell them apart by: then it is what beams do most often.
+        (_excess(), "dynamics"),
+    ],
+    ids=["faster", "slower", "contrast lost", "contrast gained", "no change"],
+)
+def test_the_shape_of_the_change_tells_its_family(after: np.ndarray, family: str) -> None:
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        unchanged = [_window(index, _excess(), rng) for index in range(12)]
+        changed = [_window(12 + index, after, rng) for index in range(12)]
+        assert family_of_change(_model(), LAGS, unchanged, changed) == family
+
+
+def test_a_reference_that_is_not_what_the_model_says_does_not_matter() -> None:
+    rng = np.random.default_rng(1)
+    start = 1.3 * _excess() + 0.01
+    unchanged = [_window(index, start, rng) for index in range(12)]
+    changed = [_window(12 + index, start - _excess() + _excess(faster=3.0), rng) for index in range(12)]
+    assert family_of_change(_model(), LAGS, unchanged, changed) == "dynamics"
+
+
+@pytest.mark.parametrize(("slow", "least", "most"), [(0.0, 0.0, 0.05), (0.04, 0.04, 0.09), (0.2, 0.2, 0.25)])
+def test_the_slow_part_of_the_speckle_is_bounded_from_above(slow: float, least: float, most: float) -> None:
+    """g2 - 1 of two components, one of which hardly relaxes within the reference."""
+    rates = np.full(3, 0.4)
+    excess = CONTRAST * np.exp(-2 * rates[:, None] * LAGS) + slow
+    rng = np.random.default_rng(2)
+    windows = [_window(index, excess, rng) for index in range(20)]
+    model = fit_noise_model(windows, LAGS, np.full(3, 1e4), 100_000, 0.0, 1.0)
+    amplitude = model.slow_share * model.contrast
+    assert np.all((amplitude >= 0.9 * least) & (amplitude <= most))
+
+
+def test_a_sample_that_does_not_relax_in_the_reference_may_drift_as_a_whole() -> None:
+    rng = np.random.default_rng(3)
+    windows = [_window(index, np.full((3, 5), CONTRAST), rng) for index in range(20)]
+    model = fit_noise_model(windows, LAGS, np.full(3, 1e4), 4000, 0.0, 1.0)
+    assert model.slow_share == pytest.approx(1.0)
+    distance = np.array([0.0, 100.0, 4000.0])
+    drift = model.speckle_correlation(distance, 10)[0]
+    assert drift[1] == pytest.approx(np.exp(-0.05), rel=1e-2)
+    assert drift[2] < 0.2
