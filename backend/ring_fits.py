@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from backend.correlation.multitau import MultiTauResult
 from backend.correlation.q_dependence import rate_law
 from backend.settings import CorrelationSettings
 from backend.snapshot import RateLaw, RingFit
+
+_SECONDS_BETWEEN_FITS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,9 @@ class FinishedFits:
 class RingFits:
     """Fits g2 of a series again and again while it grows, each time from the last fit on.
 
-    A fit that comes while another one is made waits for it; a newer one takes its place. The fits of the final data
-    are made by :meth:`final`, which starts afresh: they depend on the frames alone, not on when earlier ones were made.
+    At most one fit a second is begun. What comes before waits, and something newer takes its place. The fits of the
+    final data are made by :meth:`final`, which starts afresh: they depend on the frames alone, not on when earlier ones
+    were made.
 
     Parameters
     ----------
@@ -52,6 +56,7 @@ class RingFits:
         self._work: Future[None] | None = None
         self._newest: FinishedFits | None = None
         self._submitted = -1
+        self._closing = threading.Event()
 
     @property
     def newest(self) -> FinishedFits | None:
@@ -86,6 +91,7 @@ class RingFits:
         """End the thread; a fit that is being made is finished, one that waits is dropped."""
         with self._lock:
             self._waiting = None
+        self._closing.set()
         self._thread.shutdown(wait=True)
 
     def _raise_fault(self) -> None:
@@ -100,10 +106,13 @@ class RingFits:
 
     def _work_off(self) -> None:
         while (job := self._next()) is not None:
+            begun = time.monotonic()
             newest = self.newest
             finished = self._fitted(*job, () if newest is None else newest.rings.fits)
             with self._lock:
                 self._newest = finished
+            # Fits hold the interpreter's lock, and the frames need it.
+            self._closing.wait(max(0.0, begun + _SECONDS_BETWEEN_FITS - time.monotonic()))
 
     def _next(self) -> tuple[MultiTauResult, RingStatistics] | None:
         with self._lock:

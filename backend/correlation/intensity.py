@@ -44,7 +44,7 @@ class MeanImage:
         # Few bytes are added to far memory: what could outgrow them is moved to wider sums in time.
         self._recent = np.zeros(order.positions, np.uint32)
         self._most_recent = 0
-        self._earlier = np.zeros(order.positions, np.int64)
+        self._earlier: np.ndarray | None = None
         # Pixels outside all rings are counted in one row more, so that nobody has to ask.
         self._fine_of_position = np.full(order.positions, fine_rings, np.int16)
         self._fine_of_position[order.position_of_pixel] = np.where(
@@ -65,7 +65,7 @@ class MeanImage:
             No pixel gets more than this before it is asked again.
         """
         if self._most_recent + most > np.iinfo(np.uint32).max:
-            self._earlier += self._recent
+            self._earlier = self._whole()
             self._recent[:] = 0
             self._most_recent = 0
         self._most_recent += most
@@ -74,14 +74,19 @@ class MeanImage:
     @property
     def counts(self) -> np.ndarray:
         """Photons per flat detector pixel, int64."""
-        return self._order.to_pixels(self._earlier + self._recent)
+        return self._order.to_pixels(self._whole())
+
+    def _whole(self) -> np.ndarray:
+        """Photons per position, int64."""
+        return self._recent.astype(np.int64) if self._earlier is None else self._earlier + self._recent
 
     def binned(self, shape_yx: tuple[int, int], binning: int) -> np.ndarray:
         """Photons in squares of ``binning`` pixels, int64; an incomplete last row or column counts as it is."""
         total = np.zeros((-(-shape_yx[0] // binning), -(-shape_yx[1] // binning)), np.int64)
         position_yx = self._order.position_of_pixel.reshape(shape_yx)
-        for counts in (self._earlier, self._recent):
-            _add_squares(counts, position_yx, binning, total)
+        _add_squares(self._recent, position_yx, binning, total)
+        if self._earlier is not None:
+            _add_squares(self._earlier, position_yx, binning, total)
         return total
 
     def add(self, words: PhotonWords, mask: int, frames: int) -> np.ndarray:

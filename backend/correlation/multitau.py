@@ -252,30 +252,16 @@ class MultiTau:
             <I>-map factor mean(m^2) / mean(m)^2 of each ring (1 = flat): the slope of I(q) across a ring would
             otherwise look like a static contrast.
         """
-        lags = [np.zeros(1, np.int64)]
-        products = [(self._sums.squares - self._photons)[None]]
-        normaliser = [self._ring_sums.factorial_pairs[None]]
-        for number in range(self._ring_sums.levels):
-            values, filled = self._ring_sums.level(number)
-            level_lags = self._level_lags if number else self._frame_lags
-            reached = level_lags < filled
-            if number == 0:
-                # The extra lags are for the damage detector; higher levels have them too, with less noise.
-                reached &= level_lags <= self._lags_per_level
-            lags.append(level_lags[reached] << number)
-            products.append(self._level_products(number)[: level_lags.size][reached])
-            normaliser.append(values[reached])
-        shape = (-1, self._partition.rings, self._partition.sectors)
+        lag_frames, products, denominator = self.sums()
         # A whole ring over a million bright frames would not fit into 64 bits.
-        numerator = _leave_one_out(np.concatenate(products).reshape(shape).astype(np.float64))
+        numerator = _leave_one_out(products.astype(np.float64))
         pixels = _leave_one_out(self._partition.cell_pixels)
-        denominator = np.concatenate(normaliser).reshape(numerator.shape)
         with np.errstate(invalid="ignore", divide="ignore"):
             values = pixels[None] * numerator / np.where(denominator > 0, denominator, np.nan)
         if gradient is not None:
             values = values / gradient[None, :, None]
         values = np.moveaxis(values, (0, 1, 2), (2, 1, 0))
-        return MultiTauResult(np.concatenate(lags), values[0], values[1:])
+        return MultiTauResult(lag_frames, values[0], values[1:])
 
     def _level_products(self, number: int) -> np.ndarray:
         if number < self._word_levels:
@@ -299,6 +285,7 @@ class MultiTau:
         for number in range(self._ring_sums.levels):
             values, filled = self._ring_sums.level(number)
             level_lags = self._level_lags if number else self._frame_lags
+            # The extra lags are for the damage detector; higher levels have them too, with less noise.
             reached = (level_lags < filled) & (level_lags <= self._lags_per_level)
             lags.append(level_lags[reached] << number)
             products.append(self._level_products(number)[: level_lags.size][reached])

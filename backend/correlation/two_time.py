@@ -28,7 +28,7 @@ from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
 
-_FIRST_PLANES = 4
+_FIRST_PLANES = 16
 """Room for the binary digits of a bin at first; it doubles when needed."""
 
 _SHARE_PIXELS = 256 * GROUP_PIXELS
