@@ -6,10 +6,17 @@ import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+from threadpoolctl import threadpool_limits
+
 
 @functools.cache
 def worker_pool() -> ThreadPoolExecutor:
-    """The pool; its threads are started when they are first needed and end with the program."""
+    """The pool; its threads are started when they are first needed and end with the program.
+
+    Linear algebra must not start threads of its own from now on: for matrices as small as ours they only wait, at full
+    speed, on the processors that the frames need.
+    """
+    threadpool_limits(1, user_api="blas")
     return ThreadPoolExecutor(processors(), thread_name_prefix="worker")
 
 
