@@ -10,7 +10,6 @@ from benchmarks.damage_series import SeriesPlan, restless_beam
 
 FRAMES = 800
 RINGS = 8
-PIXELS = 2000
 ONSET = 240
 CONTRAST = 0.12
 _LOW_RINGS = 2
@@ -29,6 +28,10 @@ class Cell:
         contrast.
     goal : float or None
         Median change at the alarm that is to be reached.
+    pixels : int
+        Per ring.
+    photons_per_pixel : tuple
+        In a frame, in the lowest and the highest ring.
     """
 
     name: str
@@ -37,25 +40,31 @@ class Cell:
     final: float = 0.0
     onset: int = ONSET
     goal: float | None = None
+    frames: int = FRAMES
+    pixels: int = 2000
+    photons_per_pixel: tuple[float, float] = (0.21, 0.05)
 
-    def change(self, frames: int = FRAMES) -> np.ndarray:
+    @property
+    def change(self) -> np.ndarray:
         """Relative change at each frame, shape (frame,)."""
-        return self.final * np.clip((np.arange(frames) - self.onset) / (frames - self.onset), 0, 1)
+        return self.final * np.clip((np.arange(self.frames) - self.onset) / (self.frames - self.onset), 0, 1)
 
-    def plan(self, seed: int, frames: int = FRAMES, rings: int = RINGS, pixels: int = PIXELS) -> SeriesPlan:
+    def plan(self, seed: int) -> SeriesPlan:
         """The series of this cell with a beam of its own."""
-        grown = 1 + self.change(frames)
-        still = np.ones(frames)
-        structure = np.ones((frames, rings))
+        grown = 1 + self.change
+        still = np.ones(self.frames)
+        structure = np.ones((self.frames, RINGS))
         if self.family == "structure":
             structure[:, :_LOW_RINGS] = grown[:, None]
         return SeriesPlan(
             tau_c_frames=self.tau_c_frames,
-            beam=restless_beam(frames, np.random.default_rng(seed)),
+            beam=restless_beam(self.frames, np.random.default_rng(seed)),
             structure=structure,
             rate=grown if self.family == "dynamics" else still,
             contrast=CONTRAST * (grown if self.family == "contrast" else still),
-            pixels=pixels,
+            pixels=self.pixels,
+            photons_per_pixel=self.photons_per_pixel,
+            onset=self.onset,
         )
 
 

@@ -20,6 +20,14 @@ _SECONDS_PER_100_H = 360_000.0
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """How the program watches: ``lags`` of the products and frames of a window; as installed unless told otherwise."""
+
+    lags: tuple[int, ...] = DAMAGE_LAGS
+    window_frames: int = DamageSettings().window_frames
+
+
+@dataclass(frozen=True, slots=True)
 class Alarm:
     """What the detector said when the evidence reached a level."""
 
@@ -40,6 +48,8 @@ class Outcome:
         First frame of the verdict "damaging": evidence at 1 %, and the change surely beyond the tolerance.
     last_onset : tuple or None
         90 % interval of the onset at the end of the series.
+    last_family : str
+        Leading family at the end of the series.
     paths : tuple of ndarray, shape (window,)
         Statistic of each rival, increasing: its largest value so far.
     """
@@ -48,40 +58,40 @@ class Outcome:
     alarms: tuple[Alarm | None, ...]
     damaging_frame: int | None
     last_onset: tuple[int, int] | None
+    last_family: str
     paths: tuple[np.ndarray, ...]
 
 
-def detector_for(series: RingSeries, alpha: float = ALPHA) -> DamageDetector:
-    """The detector of the program, told to cry wolf in this share of the series.
+def judge(series: RingSeries, watch: Watch) -> list[Assessment]:
+    """All assessments by the detector of the program, told to cry wolf in ``ALPHA`` of the series.
 
-    The simulated series have no slow drift of the shape of I(q) but the speckle's own, so none is allowed for.
+    The dose is the exposure. The simulated series have no slow drift of the shape of I(q) but the speckle's own, so
+    none is allowed for.
     """
     frames, rings = series.counts.shape
     settings = DamageSettings(
+        window_frames=watch.window_frames,
         systematic_rms_percent=0.0,
-        false_alarms_per_100_h=alpha * _SECONDS_PER_100_H / (frames * FRAME_TIME_S),
+        false_alarms_per_100_h=ALPHA * _SECONDS_PER_100_H / (frames * FRAME_TIME_S),
     )
     pixels = np.full(rings, series.plan.pixels)
-    return DamageDetector(
+    detector = DamageDetector(
         settings, series.plan.q_inv_nm, pixels, pixels.astype(float), series.lags, FRAME_TIME_S, frames
     )
+    dose_s = FRAME_TIME_S * np.arange(1, frames + 1)
+    return detector.add(series.counts, series.products, dose_s)
 
 
-def judge(series: RingSeries) -> list[Assessment]:
-    """All assessments of a series; the dose is the exposure."""
-    dose_s = FRAME_TIME_S * np.arange(1, len(series.counts) + 1)
-    return detector_for(series).add(series.counts, series.products, dose_s)
-
-
-def run(cell: Cell, seed: int) -> Outcome:
+def run(cell: Cell, seed: int, watch: Watch) -> Outcome:
     """Simulate and judge one series."""
-    series = simulate(cell.plan(seed), np.array(DAMAGE_LAGS), seed)
-    said = judge(series)
+    series = simulate(cell.plan(seed), np.array(watch.lags), seed)
+    said = judge(series, watch)
     return Outcome(
         cell,
         tuple(_first_alarm(said, level) for level in LEVELS),
         next((a.frame for a in said if a.state is DamageState.DAMAGING), None),
         said[-1].onset_interval,
+        said[-1].family,
         tuple(np.maximum.accumulate(rival.statistic(series)) for rival in RIVALS),
     )
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from benchmarks.damage_cells import ONSET
 from benchmarks.damage_series import RingSeries
 
 WINDOW_FRAMES = 10
@@ -138,8 +137,8 @@ def _chance_of_run(tosses: int, run: int) -> float:
     return float(1 - without[pairs])
 
 
-def all_knowing(series: RingSeries, onset: int) -> np.ndarray:
-    """Standard score of a rise of the low rings from ``onset`` (frame); level, beam and noise are known exactly."""
+def all_knowing(series: RingSeries) -> np.ndarray:
+    """Standard score of a rise of the low rings from a known onset; level, beam and noise are known exactly."""
     plan = series.plan
     foreseen = plan.pixels * _windows(plan.photons / plan.structure)
     numbers = np.log(np.maximum(_windows(series.counts), 0.5) / foreseen)
@@ -149,7 +148,7 @@ def all_knowing(series: RingSeries, onset: int) -> np.ndarray:
     apart = WINDOW_FRAMES * np.abs(np.subtract.outer(np.arange(windows), np.arange(windows)))
     steps = np.subtract.outer(np.arange(WINDOW_FRAMES), np.arange(WINDOW_FRAMES))
     score, information = np.zeros(windows), np.zeros(windows)
-    ramp = np.maximum((np.arange(windows) + 0.5) * WINDOW_FRAMES - onset, 0.0)
+    ramp = np.maximum((np.arange(windows) + 0.5) * WINDOW_FRAMES - plan.onset, 0.0)
     distances, place = np.unique(apart, return_inverse=True)
     for ring in range(_LOW_RINGS):
         correlation = np.array([np.exp(-decay[ring] * np.abs(d + steps)).mean() for d in distances])
@@ -168,5 +167,5 @@ RIVALS = (
     Rival("CUSUM, calibrated", cusum, None),
     Rival("CorMap, Bonferroni, p < 0.01", cormap, 2.0),
     Rival("likelihood ratio, calibrated", likelihood_ratio, None),
-    Rival("all-knowing, calibrated", partial(all_knowing, onset=ONSET), None),
+    Rival("all-knowing, calibrated", all_knowing, None),
 )

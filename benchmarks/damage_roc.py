@@ -13,15 +13,17 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from benchmarks.damage_cells import DAMAGED, NULLS
-from benchmarks.damage_outcomes import Outcome, run
+from benchmarks.damage_outcomes import Outcome, Watch, run
 from benchmarks.damage_tables import as_markdown, tables_of
 
 
-def run_all(nulls: int, damaged: int, seed: int, processes: int) -> list[Outcome]:
+def run_all(nulls: int, damaged: int, seed: int, watch: Watch, processes: int) -> list[Outcome]:
     """``nulls`` series without damage in all, spread over the cells, and ``damaged`` of each kind of damage."""
-    tasks = [(NULLS[index % len(NULLS)], seed + index) for index in range(nulls)]
+    tasks = [(NULLS[index % len(NULLS)], seed + index, watch) for index in range(nulls)]
     first = seed + nulls
-    tasks += [(cell, first + k * damaged + i) for k, cell in enumerate(DAMAGED) for i in range(damaged)]
+    tasks += [
+        (cell, first + k * damaged + i, watch) for k, cell in enumerate(DAMAGED) for i in range(damaged)
+    ]
     if processes == 1:
         return [run(*task) for task in tasks]
     with ProcessPoolExecutor(processes) as pool:
@@ -38,9 +40,15 @@ def main() -> None:
     parser.add_argument(
         "--processes", type=int, default=1, help="processes that share the series (default 1)"
     )
+    parser.add_argument(
+        "--lags", help="frames between the factors of the products, with commas (default: installed)"
+    )
+    parser.add_argument("--window-frames", type=int, default=Watch().window_frames, help="default: installed")
     parser.add_argument("--json", type=Path, help="file for all numbers of the tables")
     wanted = parser.parse_args()
-    outcomes = run_all(wanted.nulls, wanted.damaged, wanted.seed, wanted.processes)
+    lags = tuple(int(lag) for lag in wanted.lags.split(",")) if wanted.lags else Watch().lags
+    watch = Watch(lags, wanted.window_frames)
+    outcomes = run_all(wanted.nulls, wanted.damaged, wanted.seed, watch, wanted.processes)
     tables = tables_of(outcomes)
     print(as_markdown(tables))
     if wanted.json:

@@ -33,6 +33,10 @@ class SeriesPlan:
         Factor on all relaxation rates, and contrast.
     pixels : int
         Per ring, each a speckle of its own.
+    photons_per_pixel : tuple
+        In the lowest and the highest ring.
+    onset : int
+        Frame from which damage would grow.
     """
 
     tau_c_frames: float
@@ -41,7 +45,8 @@ class SeriesPlan:
     rate: np.ndarray
     contrast: np.ndarray
     pixels: int
-    photons_per_pixel: tuple[float, float] = (0.21, 0.05)
+    photons_per_pixel: tuple[float, float]
+    onset: int
 
     @property
     def photons(self) -> np.ndarray:

@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 from scipy.stats import beta
 
-from benchmarks.damage_cells import DAMAGED, Cell
+from benchmarks.damage_cells import Cell
 from benchmarks.damage_outcomes import ALPHA, LEVELS, Outcome
 from benchmarks.damage_rivals import RIVALS, WINDOW_FRAMES
 
 _CONFIDENCE = 0.95
+_DETECTION_HEAD = (
+    "damage", "found", "change at the alarm", "goal", "when called damaging",
+    "right family: at the alarm, at the end", "before onset", "onset in its interval: at the alarm, at the end",
+)  # fmt: skip
 
 
 def tables_of(outcomes: list[Outcome]) -> dict[str, list[dict[str, Any]]]:
@@ -47,7 +51,7 @@ def false_alarm_rows(outcomes: list[Outcome]) -> list[dict[str, Any]]:
 
 def _median_change(cell: Cell, frames: Iterable[int | None]) -> float:
     """Median change at these frames; no alarm counts as beyond everything."""
-    change = np.abs(cell.change())
+    change = np.abs(cell.change)
     found = float(np.median([np.inf if frame is None else change[frame] for frame in frames]))
     return found if np.isfinite(found) else float("nan")
 
@@ -55,10 +59,8 @@ def _median_change(cell: Cell, frames: Iterable[int | None]) -> float:
 def detection_rows(outcomes: list[Outcome]) -> list[dict[str, Any]]:
     """Per kind of damage: power, change at the alarm against its goal, family, early alarms, onset intervals."""
     rows = []
-    for cell in DAMAGED:
+    for cell in _damaged_cells(outcomes):
         some = [outcome for outcome in outcomes if outcome.cell == cell]
-        if not some:
-            continue
         alarms = [alarm for outcome in some if (alarm := outcome.alarms[0]) is not None]
         intervals = [o.last_onset for o in some if o.last_onset is not None]
         rows.append({
@@ -69,11 +71,16 @@ def detection_rows(outcomes: list[Outcome]) -> list[dict[str, Any]]:
             "goal": cell.goal,
             "change_when_damaging": _median_change(cell, (o.damaging_frame for o in some)),
             "right_family": sum(alarm.family == cell.family for alarm in alarms),
+            "right_family_at_end": sum(outcome.last_family == cell.family for outcome in some),
             "before_onset": sum(alarm.frame <= cell.onset for alarm in alarms),
             "onset_covered_at_alarm": _covered(cell, [a.onset_interval for a in alarms if a.onset_interval]),
             "onset_covered_at_end": _covered(cell, intervals),
         })  # fmt: skip
     return rows
+
+
+def _damaged_cells(outcomes: list[Outcome]) -> list[Cell]:
+    return list(dict.fromkeys(outcome.cell for outcome in outcomes if outcome.cell.family))
 
 
 def _covered(cell: Cell, intervals: list[tuple[int, int]]) -> tuple[int, int]:
@@ -93,9 +100,9 @@ def rival_rows(outcomes: list[Outcome]) -> list[dict[str, Any]]:
             threshold = float(np.nextafter(threshold, np.inf))
         false = int((largest >= threshold).sum())
         changes = {}
-        for cell in DAMAGED:
+        for cell in _damaged_cells(outcomes):
             frames = [_reached(o.paths[index], threshold) for o in outcomes if o.cell == cell]
-            changes[cell.name] = _median_change(cell, frames) if frames else float("nan")
+            changes[cell.name] = _median_change(cell, frames)
         rows.append({"rival": rival.name, "false": false, "of": len(undamaged),
                      "bounds": exact_bounds(false, len(undamaged)), "changes": changes})  # fmt: skip
     return rows
@@ -116,8 +123,7 @@ def as_markdown(tables: dict[str, list[dict[str, Any]]]) -> str:
             for number, (low, high) in zip(row["alarms"], row["bounds"], strict=True)
         ]
         lines.append(_line(row["cell"], str(row["series"]), *cells))
-    lines += ["", "| damage | found | change at the alarm | goal | when called damaging | right family | "
-              "before onset | onset in its interval: at the alarm, at the end |", _rule(8)]  # fmt: skip
+    lines += ["", _line(*_DETECTION_HEAD), _rule(len(_DETECTION_HEAD))]
     lines += [_detection_line(row) for row in tables["detection"]]
     names = [row["cell"] for row in tables["detection"]]
     lines += ["", _line("way to raise an alarm", "false alarms", *names), _rule(2 + len(names))]
@@ -137,9 +143,13 @@ def _detection_line(row: dict[str, Any]) -> str:
     covered = (
         f"{inside} of {of}" for inside, of in (row["onset_covered_at_alarm"], row["onset_covered_at_end"])
     )
+    families = (
+        f"{row['right_family']} of {row['found']}",
+        f"{row['right_family_at_end']} of {row['series']}",
+    )
     return _line(
         row["cell"], f"{row['found']} of {row['series']}", _percent(change), reached,
-        _percent(row["change_when_damaging"]), f"{row['right_family']} of {row['found']}",
+        _percent(row["change_when_damaging"]), ", ".join(families),
         str(row["before_onset"]), ", ".join(covered),
     )  # fmt: skip
 
