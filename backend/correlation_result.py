@@ -28,6 +28,10 @@ class CorrelationResult:
         Multi-tau lags in frames; float64 where frames are uneven: mean lags over the frame time.
     g2, g2_err : ndarray, shape (ring, lag), float64
         Ring-averaged, symmetrically normalised g2 and its one-sigma error; nan where there are no pairs.
+    sector_g2 : ndarray, shape (sector, ring, lag), float64
+        g2 of each sector of each ring by itself; no sectors where frames are uneven.
+    sector_azimuth_deg : ndarray, shape (sector, ring), float64
+        Mean direction of each sector on the detector, from the direction of columns towards that of rows, 0 to 360.
     q_inv_nm : ndarray, shape (ring,), float64
         Mean q of each ring.
     ring_map : ndarray, shape (y, x), int32
@@ -78,6 +82,8 @@ class CorrelationResult:
     lag_frames: np.ndarray
     g2: np.ndarray
     g2_err: np.ndarray
+    sector_g2: np.ndarray
+    sector_azimuth_deg: np.ndarray
     q_inv_nm: np.ndarray
     ring_map: np.ndarray
     fine_q_inv_nm: np.ndarray

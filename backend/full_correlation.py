@@ -122,6 +122,7 @@ def result_of(run: SeriesRun) -> CorrelationResult:
         verdict_why=run.verdict.why,
         notices=_notices(run, plan),
         **_ring_arrays(sums.rings),
+        **_sector_arrays(sums.rings, plan.geometry, result.lag_frames.size - 1),
     )
 
 
@@ -135,6 +136,23 @@ def _ring_arrays(rings: RingAccumulators) -> dict[str, Any]:
         "fine_intensity": rings.radial.whole(),
         "fine_ring_map": partition.fine_ring_map(),
         "occurrences": rings.multitau.occurrences,
+    }
+
+
+def _sector_arrays(rings: RingAccumulators, geometry: Geometry, lags: int) -> dict[str, Any]:
+    """g2 of sectors without the lag 0, and where they are; no sectors where frames are uneven."""
+    partition, g2 = rings.partition, rings.sector_g2()
+    if g2 is None:
+        nothing = np.empty((0, partition.rings))
+        return {"sector_g2": np.empty((0, partition.rings, lags)), "sector_azimuth_deg": nothing}
+    inside = partition.cell_of_pixel >= 0
+    cell, azimuth = partition.cell_of_pixel[inside], geometry.azimuth_rad().ravel()[inside]
+    # Directions are added as arrows: 359 and 1 degree lie on both sides of 0.
+    down, right = (np.bincount(cell, part(azimuth), partition.cell_pixels.size) for part in (np.sin, np.cos))
+    direction = np.degrees(np.arctan2(down, right)) % 360
+    return {
+        "sector_g2": g2[:, :, 1:],
+        "sector_azimuth_deg": direction.reshape(partition.rings, partition.sectors).T,
     }
 
 

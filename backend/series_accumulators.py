@@ -90,6 +90,12 @@ class RingAccumulators:
             return result
         return self.irregular.result(result, self._frame_time_s, gradient)
 
+    def sector_g2(self) -> np.ndarray | None:
+        """g2 of each sector of each ring, shape (sector, ring, lag); ``None`` where frames are uneven."""
+        if self.irregular is not None:
+            return None
+        return self.multitau.sector_g2(self.radial.gradient())
+
 
 class SeriesAccumulators:
     """Takes the frames of one series in order, as they were stored.

@@ -149,7 +149,7 @@ class MultiTau:
         self._shares = order.shares(max(_FEWEST_SHARES, 2 * processors()))
         self._sums = new_sums(self._word_levels, self._lags(0, 0), 0)
         self._ring_sums = RingSums(
-            partition.rings * (partition.sectors + 1), self._frame_lags, self._level_lags
+            partition.rings * (2 * partition.sectors + 1), self._frame_lags, self._level_lags
         )
         self._count_levels = CountLevels(order, self._level_lags, 1 << self._word_levels)
         self._photons = np.zeros(partition.rings * partition.sectors, np.int64)
@@ -208,7 +208,7 @@ class MultiTau:
         self._photons += told.cell_counts.sum(axis=0)
         rings, sectors = self._partition.rings, self._partition.sectors
         of_rings = _leave_one_out(told.cell_counts.reshape(frames, rings, sectors))
-        self._ring_sums.add(of_rings.reshape(frames, rings * (sectors + 1)))
+        self._ring_sums.add(np.hstack([of_rings.reshape(frames, rings * (sectors + 1)), told.cell_counts]))
         return told
 
     def _share_out(self, work: Callable[[tuple[int, int]], _Part]) -> Iterable[_Part]:
@@ -256,12 +256,15 @@ class MultiTau:
         # A whole ring over a million bright frames would not fit into 64 bits.
         numerator = _leave_one_out(products.astype(np.float64))
         pixels = _leave_one_out(self._partition.cell_pixels)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            values = pixels[None] * numerator / np.where(denominator > 0, denominator, np.nan)
-        if gradient is not None:
-            values = values / gradient[None, :, None]
-        values = np.moveaxis(values, (0, 1, 2), (2, 1, 0))
+        values = _normalised(pixels, numerator, denominator, gradient)
         return MultiTauResult(lag_frames, values[0], values[1:])
+
+    def sector_g2(self, gradient: np.ndarray | None = None) -> np.ndarray:
+        """g2 of each sector of each ring by itself, at the lags of :meth:`result`; shape (sector, ring, lag)."""
+        _, products, normaliser = self._sums_of_cells()
+        rings, sectors = self._partition.rings, self._partition.sectors
+        alone = normaliser[:, rings * (sectors + 1) :].reshape(-1, rings, sectors)
+        return _normalised(self._partition.cell_pixels, products.astype(np.float64), alone, gradient)
 
     def _level_products(self, number: int) -> np.ndarray:
         if number < self._word_levels:
@@ -279,6 +282,13 @@ class MultiTau:
         normaliser : ndarray, shape (lag, ring, 1 + sector), float64
             Of the whole ring, and with one sector left out.
         """
+        lag_frames, products, normaliser = self._sums_of_cells()
+        rings, sectors = self._partition.rings, self._partition.sectors
+        of_rings = normaliser[:, : rings * (sectors + 1)]
+        return lag_frames, products, of_rings.reshape(-1, rings, sectors + 1)
+
+    def _sums_of_cells(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Lags; products, shape (lag, ring, sector); normaliser, shape (lag, column), as the ring sums have it."""
         lags = [np.zeros(1, np.int64)]
         products = [(self._sums.squares - self._photons)[None]]
         normaliser = [self._ring_sums.factorial_pairs[None]]
@@ -294,8 +304,19 @@ class MultiTau:
         return (
             np.concatenate(lags),
             np.concatenate(products).reshape(-1, rings, sectors),
-            np.concatenate(normaliser).reshape(-1, rings, sectors + 1),
+            np.concatenate(normaliser),
         )
+
+
+def _normalised(
+    pixels: np.ndarray, numerator: np.ndarray, denominator: np.ndarray, gradient: np.ndarray | None
+) -> np.ndarray:
+    """g2 from sums of shape (lag, ring, part); shape (part, ring, lag), nan where there were no photons."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = pixels[None] * numerator / np.where(denominator > 0, denominator, np.nan)
+    if gradient is not None:
+        values = values / gradient[None, :, None]
+    return np.moveaxis(values, (0, 1, 2), (2, 1, 0))
 
 
 def _mask(first: int, last: int) -> int:

@@ -48,6 +48,19 @@ def twin_g2(
     return lag_frames, g2.T
 
 
+def twin_sector_g2(movie: np.ndarray, partition: RingPartition, lags: int, sector: int) -> np.ndarray:
+    """g2 of one sector of each ring alone, shape (ring, lag)."""
+    ring = numpy_twins.ring_cells(partition)
+    ring = np.where(partition.cell_of_pixel % partition.sectors == sector, ring, -1)
+    flat = movie.reshape(len(movie), -1)
+    _, products, normalisers = numpy_twins.multitau_sums(flat, ring, partition.rings, lags)
+    denominator = normalisers.astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (
+            partition.cell_pixels[:, sector] * products / np.where(denominator > 0, denominator, np.nan)
+        ).T
+
+
 def assert_equal_to_twin(
     result: MultiTauResult, movie: np.ndarray, partition: RingPartition, lags: int
 ) -> None:
@@ -111,9 +124,13 @@ def test_equal_to_numpy_and_bit_for_bit_the_same_for_any_cuts_and_threads(
     np.testing.assert_allclose(
         whole.result().replicates[sector], twin_g2(movie, partition, lags, sector)[1], rtol=1e-12
     )
+    alone = whole.sector_g2()
+    assert alone.shape == whole.result().replicates.shape
+    np.testing.assert_allclose(alone[sector], twin_sector_g2(movie, partition, lags, sector), rtol=1e-12)
     assert np.array_equal(whole.occurrences, numpy_twins.occurrences(movie, partition, VALUES))
     cut = correlate(movie, partition, lags, longest, pool=pools[threads], tile_pixels=tile_pixels)
     assert_same(cut.result(), whole.result())
+    assert np.array_equal(cut.sector_g2(), alone, equal_nan=True)
     assert np.array_equal(cut.occurrences, whole.occurrences)
 
 

@@ -52,6 +52,8 @@ def correlation_result(
         lag_frames=np.arange(1, lags + 1),
         g2=g2,
         g2_err=random.random((rings, lags)),
+        sector_g2=random.random((4, rings, lags)),
+        sector_azimuth_deg=random.random((4, rings)) * 360,
         q_inv_nm=random.random(rings),
         ring_map=random.integers(0, rings + 1, (6, 8), dtype=np.int32),
         fine_q_inv_nm=random.random(fine),

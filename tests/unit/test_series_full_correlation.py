@@ -109,6 +109,18 @@ def test_the_result_describes_the_series(full: CorrelationResult) -> None:
     assert full.verdict == "GOOD"
 
 
+def test_sectors_scatter_around_the_ring_and_stand_where_they_are(full: CorrelationResult) -> None:
+    sectors = SETTINGS.rings.sectors
+    assert full.sector_g2.shape == (sectors, *full.g2.shape)
+    assert full.sector_azimuth_deg.shape == (sectors, len(full.q_inv_nm))
+    shortest, errors = full.sector_g2[:, :, 0].mean(axis=0), full.g2_err[:, 0]
+    assert np.all(np.abs(shortest - full.g2[:, 0]) < 4 * errors)
+    assert np.all((full.sector_azimuth_deg >= 0) & (full.sector_azimuth_deg < 360))
+    # The rings go all the way around, so sectors are about evenly spread.
+    gaps = np.diff(np.sort(full.sector_azimuth_deg[:, 0]))
+    assert np.all(np.abs(gaps - 360 / sectors) < 0.5 * 360 / sectors)
+
+
 def test_contrast_and_rate_come_out_as_they_were_made(full: CorrelationResult) -> None:
     """Four modes: contrast 1/4; one rate for all rings: 1 / (8 frames of 20 ms)."""
     assert np.all(np.abs(full.contrast - 0.25) < 4 * full.contrast_err)
