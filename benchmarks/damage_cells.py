@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from backend.settings import DamageSettings
 from benchmarks.damage_series import SeriesPlan, restless_beam
 
 FRAMES = 800
@@ -48,6 +49,18 @@ class Cell:
     def change(self) -> np.ndarray:
         """Relative change at each frame, shape (frame,)."""
         return self.final * np.clip((np.arange(self.frames) - self.onset) / (self.frames - self.onset), 0, 1)
+
+    @property
+    def limit_frame(self) -> int:
+        """First frame at which the change is as large as the tolerance of the program; beyond the end if never."""
+        settings = DamageSettings()
+        percent = {
+            "structure": settings.structure_tolerance_percent,
+            "dynamics": settings.dynamics_tolerance_percent,
+            "contrast": settings.contrast_tolerance_percent,
+        }[self.family]
+        beyond = np.abs(np.log1p(self.change)) >= np.log1p(percent / 100)
+        return int(np.argmax(beyond)) if beyond.any() else self.frames
 
     def plan(self, seed: int) -> SeriesPlan:
         """The series of this cell with a beam of its own."""

@@ -34,6 +34,7 @@ class Alarm:
     frame: int
     family: str
     onset_interval: tuple[int, int] | None
+    limit_interval: tuple[int, int | None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,5 +100,5 @@ def run(cell: Cell, seed: int, watch: Watch) -> Outcome:
 def _first_alarm(said: list[Assessment], level: float) -> Alarm | None:
     for a in said:
         if a.log10_evidence >= -np.log10(level):
-            return Alarm(a.frame, a.family, a.onset_interval)
+            return Alarm(a.frame, a.family, a.onset_interval, a.limit_interval)
     return None

@@ -16,6 +16,7 @@ _CONFIDENCE = 0.95
 _DETECTION_HEAD = (
     "damage", "found", "change at the alarm", "goal", "when called damaging",
     "right family: at the alarm, at the end", "before onset", "onset in its interval: at the alarm, at the end",
+    "tolerance reached within the forecast",
 )  # fmt: skip
 
 
@@ -74,6 +75,7 @@ def detection_rows(outcomes: list[Outcome]) -> list[dict[str, Any]]:
             "right_family_at_end": sum(outcome.last_family == cell.family for outcome in some),
             "before_onset": sum(alarm.frame <= cell.onset for alarm in alarms),
             "onset_covered_at_alarm": _covered(cell, [a.onset_interval for a in alarms if a.onset_interval]),
+            "limit_covered": _forecasts_covered(cell, [a.limit_interval for a in alarms if a.limit_interval]),
             "onset_covered_at_end": _covered(cell, intervals),
         })  # fmt: skip
     return rows
@@ -150,7 +152,7 @@ def _detection_line(row: dict[str, Any]) -> str:
     return _line(
         row["cell"], f"{row['found']} of {row['series']}", _percent(change), reached,
         _percent(row["change_when_damaging"]), ", ".join(families),
-        str(row["before_onset"]), ", ".join(covered),
+        str(row["before_onset"]), ", ".join(covered), f"{row['limit_covered'][0]} of {row['limit_covered'][1]}",
     )  # fmt: skip
 
 
@@ -161,6 +163,13 @@ def _rival_line(name: str, false: int, bounds: tuple[float, float], changes: lis
 
 def _percent(share: float) -> str:
     return "-" if not np.isfinite(share) else f"{100 * share:.3g} %"
+
+
+def _forecasts_covered(cell: Cell, intervals: list[tuple[int, int | None]]) -> tuple[int, int]:
+    inside = (
+        low <= cell.limit_frame and (high is None or cell.limit_frame <= high) for low, high in intervals
+    )
+    return sum(inside), len(intervals)
 
 
 def _line(*cells: str) -> str:

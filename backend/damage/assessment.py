@@ -36,6 +36,9 @@ class Assessment:
         Relative change and error per family.
     onset_frame : int or None
         Median of the posterior once there is evidence; ``onset_interval`` holds 90 %.
+    limit_frame : int or None
+        Frame by which the change has probably reached the tolerance, told until it is called damage;
+        ``limit_interval`` holds 90 %, without end where the last of it is ``None``.
     windows, windows_needed : int
         Windows seen and needed before anything is said.
     """
@@ -57,3 +60,5 @@ class Assessment:
     windows_needed: int
     windows_set_aside: int
     beam_fraction: float
+    limit_frame: int | None = None
+    limit_interval: tuple[int, int | None] | None = None

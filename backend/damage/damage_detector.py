@@ -256,33 +256,49 @@ class DamageDetector:
         onset = self._onset(leading) if watching else None
         if onset is not None:
             leading = self._named(found, leading, onset[0])
-        effect, effect_err = float(found.effect[leading]), float(found.effect_err[leading])
         effects = found.by_family()
-        beyond_tolerance = abs(effect) - CONFIDENCE_SIGMA * effect_err >= tolerances[leading]
-        if log10_evidence >= log10_alarm and beyond_tolerance and self._damaging_since is None:
-            # Damage does not heal within a series.
-            self._damaging_since = window.last_frame
-        if self._damaging_since is not None and abs(effect) >= _TOLERANCES_OF_A_RAMP * tolerances[leading]:
-            self._onset_of_damage = self._onset_of_damage or onset
+        self._remember_damage(window, found, leading, float(tolerances[leading]), onset)
+        state = self._state(watching, effects)
+        watched = state is DamageState.CHANGING
+        limit = self._limit_frames(window, leading, float(tolerances[leading])) if watched else None
         return Assessment(
             frame=window.last_frame,
             dose=window.dose,
-            state=self._state(watching, effects),
+            state=state,
             log10_evidence=log10_evidence,
             log10_alarm=log10_alarm,
             family=found.channels[leading].family,
             label=found.channels[leading].label,
-            effect=effect,
-            effect_err=effect_err,
+            effect=float(found.effect[leading]),
+            effect_err=float(found.effect_err[leading]),
             effects=effects,
             tolerance=float(tolerances[leading]),
-            onset_frame=onset[0] if onset else None,
-            onset_interval=onset[1] if onset else None,
+            onset_frame=onset and onset[0],
+            onset_interval=onset and onset[1],
             windows=len(self._windows),
             windows_needed=self.reference_windows,
             windows_set_aside=self._windows_without_beam + self._gate.set_aside,
             beam_fraction=beam,
+            limit_frame=limit and limit[1],
+            limit_interval=limit and (limit[0], limit[2]),
         )
+
+    def _remember_damage(
+        self,
+        window: Window,
+        found: Findings,
+        leading: int,
+        tolerance: float,
+        onset: tuple[int, tuple[int, int]] | None,
+    ) -> None:
+        """Damage does not heal within a series; and once it is large, its onset is no longer moved."""
+        size = abs(float(found.effect[leading]))
+        alarm = float(found.log10_evidence.max()) >= -math.log10(self.alpha)
+        surely = size - CONFIDENCE_SIGMA * float(found.effect_err[leading])
+        if alarm and surely >= tolerance and self._damaging_since is None:
+            self._damaging_since = window.last_frame
+        if self._damaging_since is not None and size >= _TOLERANCES_OF_A_RAMP * tolerance:
+            self._onset_of_damage = self._onset_of_damage or onset
 
     def _state(self, watching: bool, effects: dict[str, tuple[float, float]]) -> DamageState:
         if self._damaging_since is not None:
@@ -305,13 +321,32 @@ class DamageDetector:
     def _onset(self, channel: int) -> tuple[int, tuple[int, int]] | None:
         """Onset as one channel sees it, with its interval.
 
-        Every change begins like a ramp, but few go on like one: once damage is large its onset is no longer moved.
+        Every change begins like a ramp, but few go on like one: that of large damage is kept as it was found.
         """
         if self._onset_of_damage is not None:
             return self._onset_of_damage
+        followed, place = self._place(channel)
+        return followed.onset(place)
+
+    def _limit_frames(
+        self, window: Window, channel: int, tolerance: float
+    ) -> tuple[int, int, int | None] | None:
+        """Frames by which the tolerance is reached at 5, 50 and 95 % chance, if the beam goes on like this."""
+        followed, place = self._place(channel)
+        planned_frames = self.planned_windows * self.frames_per_window
+        # A window stands for its end, but what is measured in it is that of its middle.
+        here = window.last_frame - 0.5 * window.frames - window.dose / self._planned_dose() * planned_frames
+        early, middle, late = (
+            None if math.isinf(dose) else max(round(here + dose * planned_frames), 0)
+            for dose in followed.crossing(place, tolerance)
+        )
+        return None if early is None or middle is None else (early, middle, late)
+
+    def _place(self, channel: int) -> tuple[FollowedChannels, int]:
+        """Group of a channel, and its place there."""
         for followed in self._followed:
             if channel < len(followed.group.channels):
-                return followed.onset(channel)
+                return followed, channel
             channel -= len(followed.group.channels)
         raise IndexError(f"there is no channel {channel}")
 

@@ -111,6 +111,13 @@ class FollowedChannels:
         distance = np.abs(self._position[some, None] - self._position[None, others]).ravel()
         return self.group.slow_covariance(distance, self._frames).mean(axis=0)
 
+    def crossing(self, channel: int, tolerance: float) -> tuple[float, float, float]:
+        """Doses, in units of the planned dose, by which the change reaches the tolerance at 5, 50 and 95 % chance."""
+        height = tolerance / float(self._scales[channel])
+        spread = float(self._over_dispersion[channel])
+        early, middle, late = self._tests.crossing_doses(channel, spread, height, np.array([0.05, 0.5, 0.95]))
+        return float(early), float(middle), float(late)
+
     def onset(self, channel: int) -> tuple[int, tuple[int, int]] | None:
         """Median frame of the onset and its 90 % interval; the onset lies before the window that it names."""
         if self._tests.size < 2:

@@ -18,9 +18,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import logsumexp, ndtr
 
 from backend.damage.ramp_kernels import add_to_scores, extend_ramps, log_sum_bayes_factors, whiten
+
+_FARTHEST_DOSE = 10.0
+_BISECTIONS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +152,36 @@ class RampTests:
 
     def onset_weights(self, channel: int, over_dispersion: float) -> np.ndarray:
         """Posterior weight of each number being the first after the onset; shape (onset,), sums to one."""
+        return self._posterior(channel, over_dispersion)[0].sum(axis=0)
+
+    def crossing_doses(
+        self, channel: int, over_dispersion: float, height: float, chances: np.ndarray
+    ) -> np.ndarray:
+        """Doses by which the ramp has reached ``height`` (or minus it) with these chances; shape of ``chances``.
+
+        Infinite beyond ten times the planned dose. Slopes and onsets have their posterior.
+        """
+        weight, mean, sigma = self._posterior(channel, over_dispersion)
+        direction = np.sign((weight * mean).sum())
+        onset_dose = self._onset_dose[: weight.shape[1]]
+        low, high = np.zeros(len(chances)), np.full(len(chances), _FARTHEST_DOSE)
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            since = np.maximum(middle[:, None] - onset_dose, 1e-12)[:, None]
+            reached = (weight * ndtr((direction * mean - height / since) / sigma)).sum(axis=(1, 2))
+            low, high = np.where(reached < chances, middle, low), np.where(reached < chances, high, middle)
+        return np.where(low > 0.999 * _FARTHEST_DOSE, np.inf, high)
+
+    def _posterior(self, channel: int, over_dispersion: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weights, and mean and standard deviation of the slope, of each scale and onset; shape (scale, onset)."""
         onsets = min(self.size, self._planned)
         score = self._score[:onsets, channel] / over_dispersion
         information = self._information[:onsets, channel] / over_dispersion
         variance = self._slope_variance[:, channel, None]
         grown = variance * information
-        factors = logsumexp(-0.5 * np.log1p(grown) + 0.5 * variance * score**2 / (1 + grown), axis=0)
-        return np.exp(factors - logsumexp(factors))
+        factors = -0.5 * np.log1p(grown) + 0.5 * variance * score**2 / (1 + grown)
+        weight = np.exp(factors - logsumexp(factors))
+        return weight, variance * score / (1 + grown), np.sqrt(variance / (1 + grown))
 
 
 def compile_kernels() -> None:

@@ -84,6 +84,14 @@ def _since(assessment: Assessment) -> str:
     return f", since about frame {assessment.onset_frame} ({first} to {last})"
 
 
+def _limit_reached(assessment: Assessment) -> str:
+    if assessment.limit_frame is None or assessment.limit_interval is None:
+        return ""
+    first, last = assessment.limit_interval
+    until = "later" if last is None else f"{last}"
+    return f"; at the limit by about frame {assessment.limit_frame} ({first} to {until})"
+
+
 def _too_early(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
     seen = assessment.windows * frames_per_window
     needed = assessment.windows_needed * frames_per_window
@@ -131,7 +139,7 @@ def _steady(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
 
 def _changing(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
     return (
-        f"{_leading(assessment)}{_since(assessment)}.",
+        f"{_leading(assessment)}{_since(assessment)}{_limit_reached(assessment)}.",
         "Keep watching; have a fresh spot ready.",
     )
 

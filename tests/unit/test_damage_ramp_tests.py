@@ -145,3 +145,20 @@ def test_a_change_is_found_and_its_onset_named() -> None:
     tests = _sequential(values[:, None], [0.05**2 * np.eye(size)], dose, planned=size)
     assert tests.log_evidence(np.ones(1))[0] > math.log(1e6)
     assert abs(int(np.argmax(tests.onset_weights(0, 1.0))) - onset) <= 2
+
+
+def test_the_forecast_is_that_of_slopes_and_onsets_drawn_from_their_posterior() -> None:
+    rng = np.random.default_rng(6)
+    size, planned = 30, 60
+    dose = np.arange(1.0, size + 1) / planned
+    values = rng.normal(0, 0.1, size) - 2.0 * np.maximum(dose - 0.2, 0)
+    tests = _sequential(values[:, None], [0.1**2 * np.eye(size)], dose, planned)
+    chances = np.array([0.1, 0.5, 0.9])
+    doses = tests.crossing_doses(0, 1.3, 0.8, chances)
+    weight, mean, sigma = tests._posterior(0, 1.3)
+    chosen = rng.choice(weight.size, 40_000, p=weight.ravel())
+    slope = rng.normal(mean.ravel()[chosen], sigma.ravel()[chosen])
+    onset = np.concatenate([[0.0], dose[:-1]])[chosen % size]
+    crossing = np.where(slope < 0, onset + 0.8 / np.maximum(-slope, 1e-12), np.inf)
+    assert [np.mean(crossing <= limit) for limit in doses] == pytest.approx(chances, abs=0.01)
+    assert np.isinf(tests.crossing_doses(0, 1.3, 1e3, chances)).all()

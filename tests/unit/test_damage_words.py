@@ -69,6 +69,18 @@ CHANGED = {"onset_frame": 154, "onset_interval": (120, 189)}
             "since about frame 154 (120 to 189).",
         ),
         (
+            {"state": DamageState.CHANGING, **CHANGED, "limit_frame": 400, "limit_interval": (350, 520)},
+            VerdictState.WATCH,
+            "Ratio of low-q to high-q scattering (low q against high q) +8.3 ± 0.4 %, limit 5 %, "
+            "since about frame 154 (120 to 189); at the limit by about frame 400 (350 to 520).",
+        ),
+        (
+            {"state": DamageState.CHANGING, **CHANGED, "limit_frame": 400, "limit_interval": (350, None)},
+            VerdictState.WATCH,
+            "Ratio of low-q to high-q scattering (low q against high q) +8.3 ± 0.4 %, limit 5 %, "
+            "since about frame 154 (120 to 189); at the limit by about frame 400 (350 to later).",
+        ),
+        (
             {"state": DamageState.DAMAGING, "label": "lowest against highest q", **CHANGED},
             VerdictState.DAMAGING,
             "Ratio of low-q to high-q scattering +8.3 ± 0.4 %, limit 5 %, since about frame 154 (120 to 189).",
