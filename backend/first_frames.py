@@ -15,6 +15,7 @@ from backend.detector.mask import PixelMask, build_mask, hot_pixels, load_mask_f
 from backend.detector.q_rings import partition_into_rings
 from backend.errors import FeedbackError, GeometryError, SettingsError
 from backend.frames import FrameBatch, SeriesInfo
+from backend.freed_memory import give_back_freed_memory
 from backend.photon_events import EventBatch, RingPartition, distinct_pixels
 from backend.photon_words import HIGHEST_COUNT, PhotonWords
 from backend.pixel_order import TILE_PIXELS, order_pixels
@@ -44,6 +45,13 @@ class SeriesPlan:
 
 def plan_series(info: SeriesInfo, settings: Settings, batches: list[FrameBatch]) -> SeriesPlan:
     """Mask, rings and speckle size from the first frames; trouble becomes a notice, never an exception."""
+    plan = _plan(info, settings, batches)
+    # Maps of the whole detector were made on the way.
+    give_back_freed_memory()
+    return plan
+
+
+def _plan(info: SeriesInfo, settings: Settings, batches: list[FrameBatch]) -> SeriesPlan:
     notices = list(info.notices)
     if info.frame_time_s is None:
         notices.append(
