@@ -29,8 +29,8 @@ CHANCE = 1e-4
 
 
 def _small(cell: Cell) -> Cell:
-    """Half as long, with a quarter of the pixels and four times the light."""
-    return replace(cell, onset=cell.onset // 2, frames=FRAMES // 2, pixels=500, photons_per_pixel=(0.8, 0.2))
+    """Half as long, with a third of the pixels and three times the light."""
+    return replace(cell, onset=cell.onset // 2, frames=FRAMES // 2, pixels=700, photons_per_pixel=(0.6, 0.15))
 
 
 @pytest.fixture(scope="module")
