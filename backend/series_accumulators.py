@@ -22,7 +22,7 @@ from backend.pixel_order import TILE_PIXELS, PixelOrder, order_pixels
 from backend.settings import Settings
 
 _SHOWN_FRAMES = 50
-DAMAGE_LAGS = (1, 2, 4, 8, 16)
+DAMAGE_LAGS = (1, 2, 3, 4, 5, 6, 7, 8, 16)
 
 
 class RingAccumulators:
