@@ -1,0 +1,155 @@
+"""Sums over q rings as the damage detector gets them, of speckle that relaxes and counts photons; no image is made.
+
+The field of a speckle is a complex Ornstein-Uhlenbeck process E of one mode with offset; the intensity of its pixels,
+1 + sqrt(contrast) (|E|^2 - 1), gives Poisson counts. So g2 - 1 = contrast exp(-2 lag gamma) exactly, also while the
+relaxation rate changes, and ring sums carry the speckle noise that belongs to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+_FRAMES_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RingSpecklePlan:
+    """What a series does.
+
+    Attributes
+    ----------
+    photons : ndarray, shape (frame, ring), float64
+        Mean per pixel.
+    gamma_per_frame : ndarray, shape (frame, ring), float64
+        Relaxation rate of the field.
+    contrast : ndarray, shape (frame, ring), float64
+        0 to 1.
+    pixels, speckles : ndarray, shape (ring,), int64
+        In each ring; a speckle covers neighbouring pixels and no pixel lies in two.
+    """
+
+    photons: np.ndarray
+    gamma_per_frame: np.ndarray
+    contrast: np.ndarray
+    pixels: np.ndarray
+    speckles: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class RingSums:
+    """Sums of one series.
+
+    Attributes
+    ----------
+    counts : ndarray, shape (frame, ring), int64
+    products : ndarray, shape (frame, ring, lag), int64
+        sum over pixels of I(t) I(t - lag), 0 where t < lag.
+    fine_counts : ndarray, shape (frame, ring * fine rings), int64
+        Photons of a finer I(q).
+    """
+
+    counts: np.ndarray
+    products: np.ndarray
+    fine_counts: np.ndarray
+
+
+def simulate_ring_speckle(
+    plan: RingSpecklePlan, lags: np.ndarray, seed: int | tuple[int, ...], fine_rings: int = 1
+) -> RingSums:
+    """The series of ``plan``; the same seed gives the same series.
+
+    Parameters
+    ----------
+    lags : ndarray, shape (lag,), int64
+        Frames between the factors of the products.
+    fine_rings : int
+        Parts of each ring that are counted by themselves.
+    """
+    rng = np.random.default_rng(seed)
+    frames, rings = plan.photons.shape
+    counts = np.zeros((frames, rings), np.int64)
+    products = np.zeros((frames, rings, len(lags)), np.int64)
+    fine_counts = np.zeros((frames, rings, fine_rings), np.int64)
+    memory = np.exp(-plan.gamma_per_frame).astype(np.float32)
+    photons = plan.photons.astype(np.float32)
+    modulation = np.sqrt(plan.contrast).astype(np.float32)
+    for ring in range(rings):
+        pixels, speckles = int(plan.pixels[ring]), int(plan.speckles[ring])
+        speckle_of_pixel = np.arange(pixels) * speckles // pixels
+        field = rng.standard_normal((2, speckles), np.float32) * np.float32(np.sqrt(0.5))
+        recent = np.zeros((int(lags.max()) + 1, pixels), np.uint8)
+        for first in range(0, frames, _FRAMES_AT_ONCE):
+            part = slice(first, min(first + _FRAMES_AT_ONCE, frames))
+            number = part.stop - first
+            normals = rng.standard_normal((number, 2, speckles), np.float32)
+            _count_photons(
+                field,
+                recent,
+                speckle_of_pixel,
+                (normals, rng.random((number, pixels), np.float32)),
+                (photons[part, ring], memory[part, ring], modulation[part, ring]),
+                first,
+                lags,
+                (counts[part, ring], products[part, ring], fine_counts[part, ring]),
+            )
+    return RingSums(counts, products, fine_counts.reshape(frames, -1))
+
+
+@numba.njit(nogil=True, cache=True)
+def _count_photons(
+    field: np.ndarray,
+    recent: np.ndarray,
+    speckle_of_pixel: np.ndarray,
+    noise: tuple[np.ndarray, np.ndarray],
+    laws: tuple[np.ndarray, np.ndarray, np.ndarray],
+    first: int,
+    lags: np.ndarray,
+    sums: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    """One ring over some frames; ``field``, ``recent`` and ``sums`` are changed in place."""
+    normals, uniforms = noise
+    photons, memory, modulation = laws
+    counts, products, fine_counts = sums
+    slots, pixels = recent.shape
+    fine_rings = fine_counts.shape[1]
+    mean = np.empty(field.shape[1], np.float32)
+    one = np.float32(1)
+    for index in range(len(photons)):
+        frame = first + index
+        keep = memory[index] if frame > 0 else one
+        renew = np.float32(np.sqrt(0.5)) * np.sqrt(one - keep * keep)
+        for speckle in range(len(mean)):
+            real = keep * field[0, speckle] + renew * normals[index, 0, speckle]
+            imaginary = keep * field[1, speckle] + renew * normals[index, 1, speckle]
+            field[0, speckle], field[1, speckle] = real, imaginary
+            intensity = one + modulation[index] * (real * real + imaginary * imaginary - one)
+            mean[speckle] = photons[index] * intensity
+        row = recent[frame % slots]
+        for pixel in range(pixels):
+            expected = mean[speckle_of_pixel[pixel]]
+            # A lower bound of exp(-x) settles most pixels, which have no photon, without an exponential.
+            if uniforms[index, pixel] < one - expected:
+                row[pixel] = 0
+                continue
+            count = _poisson(expected, uniforms[index, pixel])
+            row[pixel] = count
+            counts[index] += count
+            fine_counts[index, pixel * fine_rings // pixels] += count
+            for lag in range(len(lags)):
+                if count and lags[lag] <= frame:
+                    products[index, lag] += count * recent[(frame - lags[lag]) % slots, pixel]
+
+
+@numba.njit(nogil=True, cache=True)
+def _poisson(mean: float, uniform: float) -> int:
+    """Inverse of the distribution function."""
+    chance = np.exp(-mean)
+    below, count = chance, 0
+    while uniform >= below and count < 255:
+        count += 1
+        chance *= mean / count
+        below += chance
+    return count
