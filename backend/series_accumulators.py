@@ -13,6 +13,7 @@ from backend.correlation.multitau import MultiTau, MultiTauResult, NewFrames
 from backend.correlation.two_time import TwoTime
 from backend.damage.assessment import Assessment
 from backend.damage.damage_detector import DamageDetector
+from backend.damage.dose import dose_scale_of
 from backend.detector.word_decoder import DecodedFrames, WordDecoder
 from backend.first_frames import SeriesPlan
 from backend.frames import FrameBatch, SeriesInfo
@@ -52,7 +53,9 @@ class RingAccumulators:
             )
         self.ages = AgeBands(partition) if self.irregular is None else None
         self._frame_time_s = frame_time_s = info.frame_time_s or 1.0
-        self._dose_s_per_frame = frame_time_s * (1.0 if info.transmission is None else info.transmission)
+        self._exposure_s_per_frame = frame_time_s * (1.0 if info.transmission is None else info.transmission)
+        wavelength_m = None if plan.geometry is None else plan.geometry.wavelength_m
+        self.dose = dose_scale_of(settings.dose, info, wavelength_m)
         self.damage = DamageDetector(
             settings.damage,
             partition.q_inv_nm,
@@ -78,9 +81,10 @@ class RingAccumulators:
             self.ages.add(self.multitau)
         if self.irregular is not None:
             self.irregular.add(words, new.cell_counts)
-        # Exposure up to the end of each frame, weighted by the transmission of the absorbers.
-        dose_s = np.arange(first_number + 1, first_number + frames + 1) * self._dose_s_per_frame
-        return new, self.damage.add(new.ring_counts, new.lagged_products, dose_s)
+        # Exposure up to the end of each frame, weighted by the transmission of the absorbers. The dose of a flowing
+        # sample stands still after a while, but what happens to it has to be seen all the time.
+        exposure_s = np.arange(first_number + 1, first_number + frames + 1) * self._exposure_s_per_frame
+        return new, self.damage.add(new.ring_counts, new.lagged_products, exposure_s)
 
     def g2(self) -> MultiTauResult:
         """g2 of everything so far, corrected for the slope of I(q) across rings; lags in units of the frame time."""

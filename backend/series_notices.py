@@ -18,6 +18,8 @@ def series_notices(analysis: SeriesAnalysis) -> tuple[SourceNotice, ...]:
         columns = analysis.info.detector.shape_yx[1]
         notices.append(_hot_notice(f"hot-pixels-{name}", analysis.odd_pixels, columns))
         notices.append(_dead_notice(f"dead-pixels-{name}", analysis.odd_pixels, columns))
+    if analysis.rings is not None and analysis.rings.dose.problem:
+        notices.append(_dose_notice(f"dose-{name}", analysis.rings.dose.problem))
     if analysis.rings is not None and analysis.rings.irregular is not None:
         notices.append(_uneven_notice(f"uneven-frames-{name}"))
         if analysis.rings.irregular.paired_frames < analysis.rings.irregular.frames:
@@ -61,6 +63,16 @@ _MASK_ADVICE = (
     "To leave them out of the next series, name the result file of this one as file in section [mask] of the "
     "settings."
 )
+
+
+def _dose_notice(key: str, problem: str) -> SourceNotice:
+    return SourceNotice(
+        key,
+        "info",
+        f"The dose cannot be told in gray: {problem}.",
+        "The dose is the exposure, weighted by the transmission of the absorbers.",
+        "Complete section [dose] of the settings, or leave out its flux.",
+    )
 
 
 def _pixels(number: int) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from backend.batch_pieces import pieces_within
 from backend.damage.assessment import Assessment
+from backend.damage.dose import DoseScale
 from backend.damage.verdict import verdict_of
 from backend.frame_times import with_given_times
 from backend.frames import FrameBatch, SeriesEnded, SeriesInfo
@@ -100,7 +101,8 @@ class SeriesRun:
         if not (assessments or ended or hopeless):
             return []
         frames = self.analysis.frames_per_window
-        verdicts = [verdict_of(assessment, self.info.name, frames) for assessment in assessments]
+        dose = DoseScale() if self.analysis.rings is None else self.analysis.rings.dose
+        verdicts = [verdict_of(assessment, self.info.name, frames, dose) for assessment in assessments]
         bad = self._bad_data()
         if bad is not None:
             verdicts = [verdict for verdict in verdicts if verdict.state is VerdictState.DAMAGING]

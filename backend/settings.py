@@ -203,6 +203,41 @@ class DamageSettings(_Section):
     )
 
 
+class DoseSettings(_Section):
+    """Dose in gray; without flux and beam size the dose stays the exposure, weighted by the transmission."""
+
+    flux_photons_per_s: float | None = _field(
+        None,
+        "Photons per second at the sample: without absorbers where the files state their transmission, else as it is.",
+        unit="1/s",
+        gt=0,
+        le=1e15,
+    )
+    beam_width_um: float | None = _field(
+        None, "Full width of the beam at the sample, at half maximum.", unit="um", gt=0, le=10000
+    )
+    beam_height_um: float | None = _field(
+        None, "Full height of the beam at the sample, at half maximum.", unit="um", gt=0, le=10000
+    )
+    material: Literal["water", "silica", "polystyrene", "pmma", "polyethylene"] = _field(
+        "water", "What absorbs the beam; for a dilute sample its solvent."
+    )
+    thickness_mm: float | None = _field(
+        None,
+        "Thickness of the sample along the beam, for the mean dose over it; left empty it is the dose at the entrance.",
+        unit="mm",
+        gt=0,
+        le=100,
+    )
+    residence_time_s: float | None = _field(
+        None,
+        "How long a flowing sample stays in the beam; its dose grows no further.",
+        unit="s",
+        gt=0,
+        le=100000,
+    )
+
+
 class DispatchSettings(_Section):
     """Jobs."""
 
@@ -239,6 +274,7 @@ class Settings(_Section):
     correlation: CorrelationSettings = CorrelationSettings()
     two_time: TwoTimeSettings = TwoTimeSettings()
     damage: DamageSettings = DamageSettings()
+    dose: DoseSettings = DoseSettings()
     dispatch: DispatchSettings = DispatchSettings()
     publish: PublishSettings = PublishSettings()
 

@@ -187,8 +187,8 @@ class TrendPart(msgspec.Struct, frozen=True, kw_only=True):
 
     ``frame``: last frame of each window; ``effect_percent``, ``effect_err_percent``: shape (window,), change of the
     leading quantity (``label``) against the start, one sigma; ``log10_evidence``: shape (window,).
-    ``families``: effect per family, each shape (window,), in percent. ``dose`` is exposure weighted by transmission,
-    in ``dose_unit``.
+    ``families``: effect per family, each shape (window,), in percent. ``dose``: shape (window,), in
+    ``dose_unit``: gray with a prefix, or where that is not known seconds of exposure weighted by transmission.
     """
 
     label: str

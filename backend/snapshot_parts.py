@@ -131,12 +131,13 @@ def trend_part(analysis: SeriesAnalysis) -> TrendPart | None:
         name: np.array([percent(a.effects[name][0]) if name in a.effects else math.nan for a in said])
         for name in newest.effects
     }
+    dose, dose_unit = rings.dose.shown(np.array([a.dose for a in said]))
     errors = [percent(a.effects[family][1]) if family in a.effects else math.nan for a in said]
     return TrendPart(
         label=family,
         frame=np.array([a.frame for a in said]),
-        dose=np.array([a.dose for a in said]),
-        dose_unit="s of full beam",
+        dose=dose,
+        dose_unit=dose_unit,
         effect_percent=families[family],
         effect_err_percent=np.array(errors),
         tolerance_percent=tolerances[family],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from backend.damage.assessment import Assessment, DamageState
+from backend.damage.dose import DoseScale
 from backend.snapshot import Verdict, VerdictState
 
 _STATES = {
@@ -29,8 +30,8 @@ def percent(log_ratio: float) -> float:
     return 100 * math.expm1(min(log_ratio, 50.0))
 
 
-def verdict_of(assessment: Assessment, series: str, frames_per_window: int) -> Verdict:
-    """Words for an assessment of ``series``."""
+def verdict_of(assessment: Assessment, series: str, frames_per_window: int, dose: DoseScale) -> Verdict:
+    """Words for an assessment of ``series``; frames are told with their ``dose`` where it is known in gray."""
     write = {
         DamageState.TOO_EARLY: _too_early,
         DamageState.TOO_FEW_PHOTONS: _too_few_photons,
@@ -40,7 +41,7 @@ def verdict_of(assessment: Assessment, series: str, frames_per_window: int) -> V
         DamageState.CHANGING: _changing,
         DamageState.DAMAGING: _damaging,
     }[assessment.state]
-    why, do = write(assessment, frames_per_window)
+    why, do = write(assessment, frames_per_window, dose)
     # What leads by chance while nothing changes is not what the sentence is about.
     said = "structure" if assessment.state in _ABOUT_STRUCTURE else assessment.family
     return Verdict(
@@ -77,22 +78,30 @@ def _leading(assessment: Assessment) -> str:
     return f"{words}{detail} {_change(assessment.effect, assessment.effect_err)}, {_limit(assessment)}"
 
 
-def _since(assessment: Assessment) -> str:
+def _at_dose(assessment: Assessment, frame: int, dose: DoseScale) -> str:
+    # Exposure grows evenly with the frames.
+    words = dose.words(assessment.dose * (frame + 1) / (assessment.frame + 1))
+    return f" at {words}" if words else ""
+
+
+def _since(assessment: Assessment, dose: DoseScale) -> str:
     if assessment.onset_frame is None or assessment.onset_interval is None:
         return ""
     first, last = assessment.onset_interval
-    return f", since about frame {assessment.onset_frame} ({first} to {last})"
+    at_dose = _at_dose(assessment, assessment.onset_frame, dose)
+    return f", since about frame {assessment.onset_frame} ({first} to {last}){at_dose}"
 
 
-def _limit_reached(assessment: Assessment) -> str:
+def _limit_reached(assessment: Assessment, dose: DoseScale) -> str:
     if assessment.limit_frame is None or assessment.limit_interval is None:
         return ""
     first, last = assessment.limit_interval
     until = "later" if last is None else f"{last}"
-    return f"; at the limit by about frame {assessment.limit_frame} ({first} to {until})"
+    at_dose = _at_dose(assessment, assessment.limit_frame, dose)
+    return f"; at the limit by about frame {assessment.limit_frame} ({first} to {until}){at_dose}"
 
 
-def _too_early(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
+def _too_early(assessment: Assessment, frames_per_window: int, dose: DoseScale) -> tuple[str, str]:
     seen = assessment.windows * frames_per_window
     needed = assessment.windows_needed * frames_per_window
     return (
@@ -101,14 +110,14 @@ def _too_early(assessment: Assessment, frames_per_window: int) -> tuple[str, str
     )
 
 
-def _too_few_photons(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
+def _too_few_photons(assessment: Assessment, frames_per_window: int, dose: DoseScale) -> tuple[str, str]:
     return (
         f"Too few photons per ring in {frames_per_window} frames to tell a change from noise.",
         "Use longer windows or fewer rings in the settings, or more beam.",
     )
 
 
-def _too_uncertain(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
+def _too_uncertain(assessment: Assessment, frames_per_window: int, dose: DoseScale) -> tuple[str, str]:
     effect, error = assessment.effects.get("structure", (assessment.effect, assessment.effect_err))
     return (
         f"Too early to tell: low-q to high-q ratio {_change(effect, error)}; a change of "
@@ -117,7 +126,7 @@ def _too_uncertain(assessment: Assessment, frames_per_window: int) -> tuple[str,
     )
 
 
-def _no_beam(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
+def _no_beam(assessment: Assessment, frames_per_window: int, dose: DoseScale) -> tuple[str, str]:
     counts = (
         f"{100 * assessment.beam_fraction:.2g} % of what it did before"
         if assessment.windows
@@ -129,23 +138,25 @@ def _no_beam(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
     )
 
 
-def _steady(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
+def _steady(assessment: Assessment, frames_per_window: int, dose: DoseScale) -> tuple[str, str]:
     effect, error = assessment.effects.get("structure", (assessment.effect, assessment.effect_err))
+    dose_words = dose.words(assessment.dose)
+    so_far = f"{assessment.frame + 1} frames" + (f" and {dose_words}" if dose_words else "")
     return (
-        f"Steady over {assessment.frame + 1} frames: low-q to high-q ratio {_change(effect, error)}.",
+        f"Steady over {so_far}: low-q to high-q ratio {_change(effect, error)}.",
         "Carry on.",
     )
 
 
-def _changing(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
+def _changing(assessment: Assessment, frames_per_window: int, dose: DoseScale) -> tuple[str, str]:
     return (
-        f"{_leading(assessment)}{_since(assessment)}{_limit_reached(assessment)}.",
+        f"{_leading(assessment)}{_since(assessment, dose)}{_limit_reached(assessment, dose)}.",
         "Keep watching; have a fresh spot ready.",
     )
 
 
-def _damaging(assessment: Assessment, frames_per_window: int) -> tuple[str, str]:
+def _damaging(assessment: Assessment, frames_per_window: int, dose: DoseScale) -> tuple[str, str]:
     return (
-        f"{_leading(assessment)}{_since(assessment)}.",
+        f"{_leading(assessment)}{_since(assessment, dose)}.",
         "Move to a fresh spot or put in an absorber; use only the frames before the change.",
     )

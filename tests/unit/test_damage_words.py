@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from backend.damage.assessment import Assessment, DamageState
+from backend.damage.dose import DoseScale
 from backend.damage.verdict import percent, verdict_of
 from backend.snapshot import VerdictState
 
@@ -103,7 +104,7 @@ CHANGED = {"onset_frame": 154, "onset_interval": (120, 189)}
 def test_each_state_has_its_number_limit_and_unit(
     changes: dict[str, object], state: VerdictState, why: str
 ) -> None:
-    verdict = verdict_of(replace(ASSESSMENT, **changes), "silica_00007", 10)
+    verdict = verdict_of(replace(ASSESSMENT, **changes), "silica_00007", 10, DoseScale())
     assert (verdict.state, verdict.why) == (state, why)
     assert verdict.do.endswith(".")
     assert (verdict.series, verdict.frame) == ("silica_00007", 299)
@@ -112,7 +113,7 @@ def test_each_state_has_its_number_limit_and_unit(
 
 
 def test_other_families_are_told_beside_the_leading_one() -> None:
-    verdict = verdict_of(ASSESSMENT, "silica_00007", 10)
+    verdict = verdict_of(ASSESSMENT, "silica_00007", 10, DoseScale())
     # The contrast has no error yet, so it is not a number to tell.
     assert verdict.also == ("Relaxation rate: -4.9 ± 3.0 %",)
 

@@ -1,0 +1,135 @@
+"""Absorbed dose in gray: what flux, beam size, photon energy and material make of the exposure.
+
+The detector of damage goes by exposure alone: seconds, weighted by the transmission of the absorbers. Gray is what a
+person compares between samples, energies and beamlines; it needs numbers that only a person knows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import constants
+
+from backend.damage.absorption import ENERGY_RANGE_KEV, MATERIALS, mass_coefficients
+from backend.frames import SeriesInfo
+from backend.settings import DoseSettings
+
+_EXPOSURE_UNIT = "s of full beam"
+_M2_PER_UM2 = 1e-12
+_PREFIXES = ((1e6, "MGy"), (1e3, "kGy"), (1.0, "Gy"), (1e-3, "mGy"))
+
+
+@dataclass(frozen=True, slots=True)
+class DoseScale:
+    """How exposure becomes dose.
+
+    Attributes
+    ----------
+    gray_per_s : float or None
+        Per second of full beam; ``None`` where it is not known: then the dose is the exposure itself.
+    longest_exposure_s : float
+        Exposure after which the material has left the beam; infinite for a sample that stays.
+    problem : str
+        Why the dose is not in gray although the settings ask for it; empty when there is nothing to say.
+    """
+
+    gray_per_s: float | None = None
+    longest_exposure_s: float = math.inf
+    problem: str = ""
+
+    def shown(self, exposure_s: np.ndarray) -> tuple[np.ndarray, str]:
+        """Dose after each exposure (seconds of full beam), same shape, and its unit."""
+        if self.gray_per_s is None:
+            return exposure_s, _EXPOSURE_UNIT
+        gray = self.gray_per_s * np.minimum(exposure_s, self.longest_exposure_s)
+        gray_per_unit, unit = _prefix(float(np.max(gray, initial=0.0)))
+        return gray / gray_per_unit, unit
+
+    def words(self, exposure_s: float) -> str:
+        """Dose after an exposure, as in "12 kGy"; empty where it is not known in gray."""
+        if self.gray_per_s is None:
+            return ""
+        dose, unit = self.shown(np.array([exposure_s]))
+        # Two digits: flux and beam size are seldom known better.
+        return f"{float(f'{dose[0]:.2g}'):g} {unit}"
+
+
+def dose_scale_of(settings: DoseSettings, info: SeriesInfo, wavelength_m: float | None) -> DoseScale:
+    """Dose of a series in gray where the settings give flux and beam size, else its exposure.
+
+    Parameters
+    ----------
+    settings : DoseSettings
+    info : SeriesInfo
+        Its frame time and transmission are used; without a frame time there is no exposure to convert.
+    wavelength_m : float or None
+        X-ray wavelength.
+    """
+    if settings.flux_photons_per_s is None:
+        return DoseScale()
+    if settings.beam_width_um is None or settings.beam_height_um is None:
+        return DoseScale(problem="the settings give a flux but not both width and height of the beam")
+    if info.frame_time_s is None or wavelength_m is None:
+        return DoseScale(problem="frame time and wavelength have to be known")
+    photon_energy_kev = constants.h * constants.c / wavelength_m / (constants.kilo * constants.e)
+    low_kev, high_kev = ENERGY_RANGE_KEV
+    if not low_kev <= photon_energy_kev <= high_kev:
+        return DoseScale(
+            problem=f"absorption is known from {low_kev:g} to {high_kev:g} keV, the beam has {photon_energy_kev:.3g}"
+        )
+    gray_per_s = dose_rate_gray_per_s(
+        settings.flux_photons_per_s,
+        settings.beam_width_um * settings.beam_height_um,
+        photon_energy_kev,
+        settings.material,
+        settings.thickness_mm,
+    )
+    residence_s = math.inf if settings.residence_time_s is None else settings.residence_time_s
+    return DoseScale(gray_per_s, residence_s * (1.0 if info.transmission is None else info.transmission))
+
+
+def dose_rate_gray_per_s(
+    flux_photons_per_s: float,
+    beam_area_um2: float,
+    photon_energy_kev: float,
+    material: str,
+    thickness_mm: float | None = None,
+) -> float:
+    """Energy absorbed per mass and second in a uniform beam, Gy/s.
+
+    Where the beam enters, flux / area * E * (mu_en / rho). With a thickness d, the mean over it: the beam falls off as
+    exp(-mu z), and the mean of that from 0 to d is (1 - exp(-mu d)) / (mu d). Here mu_en / rho is the mass
+    energy-absorption and mu / rho the mass attenuation coefficient, rho the density (F. H. Attix, Introduction to
+    Radiological Physics and Radiation Dosimetry, 1986: dose as collision kerma, narrow beam). The middle of a Gaussian
+    beam whose full widths at half maximum make this area gets 12 % less.
+
+    Parameters
+    ----------
+    flux_photons_per_s, beam_area_um2, photon_energy_kev : float
+    material : str
+        One of ``MATERIALS``.
+    thickness_mm : float or None
+        ``None`` for the dose at the entrance.
+
+    Raises
+    ------
+    ValueError
+        The energy lies outside ``ENERGY_RANGE_KEV``.
+    """
+    absorber = MATERIALS[material]
+    coefficients = mass_coefficients(absorber, photon_energy_kev)
+    energy_fluence_j_m2_s = (
+        flux_photons_per_s / (beam_area_um2 * _M2_PER_UM2) * photon_energy_kev * constants.kilo * constants.e
+    )
+    entrance_gray_per_s = energy_fluence_j_m2_s * coefficients.energy_absorption
+    if thickness_mm is None:
+        return entrance_gray_per_s
+    depth = coefficients.attenuation * absorber.density_kg_m3 * thickness_mm * constants.milli
+    return entrance_gray_per_s * -math.expm1(-depth) / depth
+
+
+def _prefix(gray: float) -> tuple[float, str]:
+    """Gray per unit, and the largest unit of which there is at least one; the smallest one for less."""
+    return next((prefix for prefix in _PREFIXES if gray >= prefix[0]), _PREFIXES[-1])
