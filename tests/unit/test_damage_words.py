@@ -118,6 +118,23 @@ def test_other_families_are_told_beside_the_leading_one() -> None:
     assert verdict.also == ("Relaxation rate: -4.9 ± 3.0 %",)
 
 
+@pytest.mark.parametrize(
+    ("changes", "end"),
+    [
+        ({}, "Steady over 300 frames and 23 kGy: low-q to high-q ratio +1.2 ± 0.4 %."),
+        ({"state": DamageState.DAMAGING, **CHANGED}, "since about frame 154 (120 to 189) at 12 kGy."),
+        (
+            {"state": DamageState.CHANGING, **CHANGED, "limit_frame": 400, "limit_interval": (350, 520)},
+            "at 12 kGy; at the limit by about frame 400 (350 to 520) at 30 kGy.",
+        ),
+    ],
+)
+def test_frames_are_told_with_their_dose_where_it_is_known(changes: dict[str, object], end: str) -> None:
+    # 15 s in 300 frames, 1.51 kGy/s: 22.7 kGy; 155 frames 11.7, 401 frames 30.3 kGy.
+    verdict = verdict_of(replace(ASSESSMENT, **changes), "silica_00007", 10, DoseScale(1510.0))
+    assert verdict.why.endswith(end)
+
+
 def test_percent_of_an_absurd_ratio_stays_a_number() -> None:
     assert percent(0.0) == 0.0
     assert percent(math.log(2)) == pytest.approx(100.0)
