@@ -18,6 +18,7 @@ _COMMANDS = {
     "simulate": "mento_gui.commands.simulate",
     "correlate": "mento_gui.commands.correlate",
     "replay": "mento_gui.commands.replay",
+    "tune": "mento_gui.commands.tune",
     "status": "mento_gui.commands.status",
 }
 _SUMMARIES = {
@@ -25,6 +26,7 @@ _SUMMARIES = {
     "simulate": "Write simulated series as EIGER files.",
     "correlate": "Correlate one series in full into a result file.",
     "replay": "Judge recorded series and print the verdicts.",
+    "tune": "Try other settings on recorded series.",
     "status": "Ask the running backend.",
 }
 
