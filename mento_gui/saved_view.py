@@ -16,7 +16,7 @@ from backend.snapshot import RingFit, Snapshot
 if TYPE_CHECKING:
     import h5py
 
-_PARTS = ("image", "g2", "confirmed_g2", "intensity", "trend", "two_time")
+_PARTS = ("image", "g2", "confirmed_g2", "intensity", "trend", "two_time", "pixels")
 
 
 class SaveError(FeedbackError):
@@ -84,6 +84,8 @@ def _write_struct(group: h5py.Group, struct: msgspec.Struct) -> None:
 def _write_value(group: h5py.Group, name: str, value: Any) -> None:
     if isinstance(value, np.ndarray):
         group.create_dataset(name, data=value)
+    elif isinstance(value, msgspec.Struct):
+        _write_struct(group.create_group(name), value)
     elif isinstance(value, dict) and all(isinstance(item, np.ndarray) for item in value.values()):
         inner = group.create_group(name)
         for key, item in value.items():

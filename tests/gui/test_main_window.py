@@ -240,6 +240,7 @@ def test_save_what_i_see(window: MainWindow, link, wire, tmp_path) -> None:
         assert file["g2/fits/gamma_per_s"].shape == (20,)
         assert file["verdict"].attrs["state"] == "DAMAGING"
         assert file["trend/families/structure"].shape == snapshot.trend.frame.shape
+        np.testing.assert_array_equal(file["two_time/ages/g2"], snapshot.two_time.ages.g2)
     assert "Saved" in window.message_bar.what.text()
     assert window.theme.name == "dark"
 
