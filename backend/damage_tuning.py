@@ -8,7 +8,7 @@ from pathlib import Path
 
 from backend.acquisition.recorded_series import RecordedSeries
 from backend.errors import SeriesError
-from backend.false_alarm_rate import MOST_PIXELS_PER_RING, UndamagedSeries, undamaged_like
+from backend.false_alarm_rate import UndamagedSeries, undamaged_like
 from backend.frames import FrameBatch, SeriesEnded, SeriesStarted, SourceNotice
 from backend.series_run import SeriesRun
 from backend.settings import Settings
@@ -144,7 +144,7 @@ def tune(
     notice: Callable[[SourceNotice], None],
     *,
     with_undamaged: bool = False,
-    most_pixels_per_ring: int = MOST_PIXELS_PER_RING,
+    most_pixels_per_ring: int | None = None,
 ) -> Iterator[TunedSeries]:
     """Replay all series in ``paths`` with both settings; series that cannot be read with both are left out.
 
@@ -158,6 +158,8 @@ def tune(
         Is told what is odd with the files, once for each of both.
     with_undamaged : bool
         True to find out from g2 what each series would be without damage.
+    most_pixels_per_ring : int or None
+        As for :func:`undamaged_like`.
 
     Raises
     ------

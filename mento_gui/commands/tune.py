@@ -42,8 +42,8 @@ Examples:
     help="Undamaged series to simulate like each one, to count false alarms.",
 )  # fmt: skip
 @click.option(
-    "--pixels", type=click.IntRange(min=1), default=2000, show_default=True, metavar="N",
-    help="Most pixels per ring that are simulated.",
+    "--pixels", type=click.IntRange(min=1), default=None, metavar="N",
+    help="Simulate at most N pixels per ring, which is faster but noisier than the series was. Default: all.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def tune(
@@ -52,7 +52,7 @@ def tune(
     changes: tuple[str, ...],
     settings_file: Path | None,
     nulls: int,
-    pixels: int,
+    pixels: int | None,
     as_json: bool,
 ) -> None:
     """Replay stored series with the present and with changed settings; print what would change.
@@ -88,13 +88,11 @@ def tune(
 
 
 def _simulated(undamaged: UndamagedSeries, settings: Settings, nulls: int) -> FalseAlarms:
-    from backend.false_alarm_rate import false_alarms, judge_undamaged
+    from backend.false_alarm_rate import false_alarms, judge_many_undamaged
 
-    outcomes = []
-    with click.progressbar(range(nulls), label="undamaged series", file=sys.stderr) as indices:
-        for index in indices:
-            outcomes.append(judge_undamaged(undamaged, settings.damage, index))
-    return false_alarms(undamaged, outcomes)
+    simulated = judge_many_undamaged(undamaged, settings.damage, nulls)
+    with click.progressbar(simulated, length=nulls, label="undamaged series", file=sys.stderr) as outcomes:
+        return false_alarms(undamaged, list(outcomes))
 
 
 class _Printer:

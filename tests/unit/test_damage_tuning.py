@@ -23,7 +23,13 @@ from speckle_series import (
 
 from backend.damage_tuning import JudgedSeries, SeriesComparison, TunedSeries, tune, tuning_sum
 from backend.errors import SeriesError
-from backend.false_alarm_rate import UndamagedOutcome, false_alarms, judge_undamaged, undamaged_like
+from backend.false_alarm_rate import (
+    UndamagedOutcome,
+    false_alarms,
+    judge_many_undamaged,
+    judge_undamaged,
+    undamaged_like,
+)
 from backend.frames import SeriesEnded, SourceNotice
 from backend.series_run import SeriesRun
 from backend.settings import settings_to_toml
@@ -158,7 +164,7 @@ def test_without_speckle_nothing_is_simulated() -> None:
 
 def test_undamaged_series_are_not_called_damaged_and_can_be_repeated() -> None:
     like = undamaged_like(_analysed(STEADY))
-    outcomes = [judge_undamaged(like, SETTINGS.damage, index) for index in range(8)]
+    outcomes = list(judge_many_undamaged(like, SETTINGS.damage, 8))
     assert all(outcome.told for outcome in outcomes)
     assert not any(outcome.alarmed for outcome in outcomes)
     assert outcomes[3] == judge_undamaged(like, SETTINGS.damage, 3)
