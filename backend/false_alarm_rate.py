@@ -123,8 +123,9 @@ def undamaged_like(run: SeriesRun, most_pixels_per_ring: int | None = None) -> U
     if run.info.frame_time_s is None:
         raise SeriesError(f"{run.info.name}: the frame time is not known, so no series is simulated.")
     rate_per_s, contrast = _fitted(run.info.name, rings.partition.q_inv_nm, analysis.fits(result))
-    counts = np.zeros((int(analysis.record.numbers[-1][-1]) + 1, rings.partition.rings))
-    counts[np.concatenate(analysis.record.numbers)] = np.concatenate(analysis.record.ring_counts)
+    numbers = np.concatenate(analysis.record.numbers)
+    counts = np.zeros((int(numbers[-1]) + 1, rings.partition.rings))
+    counts[numbers] = np.concatenate(analysis.record.ring_counts)
     most = most_pixels_per_ring or np.inf
     share = min(1.0, most / float(rings.partition.ring_pixels.mean()))
     pixels = np.maximum(np.rint(share * rings.partition.ring_pixels), 1).astype(np.int64)

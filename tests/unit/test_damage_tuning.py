@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,24 @@ def test_the_undamaged_series_is_like_the_measured_one() -> None:
         pairs = (sums.counts[lag:] * sums.counts[:-lag]).sum(axis=0) / like.speckle.pixels
         g2 = sums.products[:, :, index].sum(axis=0) / pairs
         np.testing.assert_allclose(g2.mean(), result.g2[:, lag].mean(), atol=0.015)
+
+
+def test_frames_that_could_not_be_used_are_dark() -> None:
+    run = SeriesRun(series_info(150), SETTINGS, keep_frames=True)
+    fed(run, STEADY[:128], 50)
+    broken = batch_of(STEADY[128:140], 128)
+    run.add(replace(broken, chunks=(b"",) * 12))
+    run.end(SeriesEnded("silica_00001", False, 140, "stopped"))
+    like = undamaged_like(run)
+    assert len(like.speckle.photons) == 128
+    assert like.speckle.photons.all()
+
+    run = SeriesRun(series_info(150), SETTINGS, keep_frames=True)
+    fed(run, STEADY[:100], 50)
+    run.add(batch_of(STEADY[110:150], 110))
+    run.end(SeriesEnded("silica_00001", False, 150, "stopped"))
+    dark = ~undamaged_like(run).speckle.photons.any(axis=1)
+    np.testing.assert_array_equal(np.flatnonzero(dark), np.arange(100, 110))
 
 
 def test_large_rings_are_simulated_in_part() -> None:
