@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.correlation.multitau import MultiTau, jackknife_error
+from backend.correlation.multitau import MultiTau, jackknife_error, leave_one_out, normalised
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES
 
@@ -106,20 +106,15 @@ class AgeBands:
         cells, denominator = products[:, ring].astype(np.float64), normaliser[:, ring].copy()
         cells[:before] -= earlier_products[:, ring]
         denominator[:before] -= earlier_normaliser[:, ring]
-        numerator = _leave_one_out(cells[1:])
-        pixels = _leave_one_out(self._partition.cell_pixels[ring].astype(np.float64))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            values = pixels * numerator / np.where(denominator[1:] > 0, denominator[1:], np.nan) / gradient
+        numerator = leave_one_out(cells[1:])
+        pixels = leave_one_out(self._partition.cell_pixels[ring].astype(np.float64))
+        values = normalised(pixels[None], numerator[:, None], denominator[1:, None], np.array([gradient]))[
+            :, 0
+        ]
         return AgeCut(
             first * self.band_frames,
             last * self.band_frames,
             lag_frames[1:],
-            values[:, 0],
-            jackknife_error(values[:, 1:].T),
+            values[0],
+            jackknife_error(values[1:]),
         )
-
-
-def _leave_one_out(sectors: np.ndarray) -> np.ndarray:
-    """Sums over the last axis: first all, then all but each."""
-    total = sectors.sum(axis=-1, keepdims=True)
-    return np.concatenate([total, total - sectors], axis=-1)

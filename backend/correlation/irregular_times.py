@@ -21,8 +21,8 @@ from concurrent.futures import Executor
 
 import numpy as np
 
-from backend.correlation.multitau import MultiTauResult
-from backend.correlation.photon_lists import PhotonList, add_products, join, list_photons
+from backend.correlation.multitau import MultiTauResult, leave_one_out, normalised
+from backend.correlation.photon_lists import MOST_FRAMES, PhotonList, add_products, join, list_photons
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
@@ -85,6 +85,10 @@ class IrregularTimes:
         most_frames: int = MOST_PAIRED_FRAMES,
         most_photons: int = MOST_PHOTONS,
     ) -> None:
+        if most_frames > MOST_FRAMES:
+            raise ValueError(
+                f"numbers of frames up to {MOST_FRAMES} fit into a list of photons, not {most_frames}"
+            )
         self._partition = partition
         self._order = order
         self._start_s = np.asarray(frame_start_s, np.float64)[:most_frames]
@@ -145,7 +149,7 @@ class IrregularTimes:
 
     def _add_sums(self, new: range, cell_counts: np.ndarray) -> np.ndarray:
         """Add ring sums, pairs and lags of new frames; returns the bin of each with every frame before it."""
-        sums = _leave_one_out(cell_counts.reshape(len(new), self._partition.rings, -1)).reshape(len(new), -1)
+        sums = leave_one_out(cell_counts.reshape(len(new), self._partition.rings, -1)).reshape(len(new), -1)
         before = self._sums_before
         before[new.start + 1 : new.stop + 1] = before[new.start] + np.cumsum(sums, axis=0)
         self._lit[new.start : new.stop] = cell_counts.any(axis=1)
@@ -215,14 +219,9 @@ class IrregularTimes:
         filled = self._pairs > 0
         partition = self._partition
         shape = (-1, partition.rings, partition.sectors)
-        numerator = _leave_one_out(self._products.T[filled].reshape(shape).astype(np.float64))
+        numerator = leave_one_out(self._products.T[filled].reshape(shape).astype(np.float64))
         denominator = self._normaliser[filled].reshape(numerator.shape)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            values = _leave_one_out(partition.cell_pixels) * numerator
-            values = values / np.where(denominator > 0, denominator, np.nan)
-        if gradient is not None:
-            values = values / gradient[None, :, None]
-        values = np.moveaxis(values, (0, 1, 2), (2, 1, 0))
+        values = normalised(leave_one_out(partition.cell_pixels), numerator, denominator, gradient)
         lag_s, spread_s = self._lags_s()
         return MultiTauResult(
             np.append(0.0, lag_s[filled] / frame_time_s),
@@ -237,9 +236,3 @@ class IrregularTimes:
         offset_s = self._offset_s / pairs
         variance_s2 = self._offset_squared_s2 / pairs - offset_s**2
         return self._middle_s + offset_s, np.sqrt(np.maximum(variance_s2, 0.0))
-
-
-def _leave_one_out(cells: np.ndarray) -> np.ndarray:
-    """Sums over sectors (last axis): first all, then all but each sector; shape (..., ring, 1 + sector)."""
-    total = cells.sum(axis=-1, keepdims=True)
-    return np.concatenate([total, total - cells], axis=-1)

@@ -207,7 +207,7 @@ class MultiTau:
         told = self._told(new, first, last)
         self._photons += told.cell_counts.sum(axis=0)
         rings, sectors = self._partition.rings, self._partition.sectors
-        of_rings = _leave_one_out(told.cell_counts.reshape(frames, rings, sectors))
+        of_rings = leave_one_out(told.cell_counts.reshape(frames, rings, sectors))
         self._ring_sums.add(np.hstack([of_rings.reshape(frames, rings * (sectors + 1)), told.cell_counts]))
         return told
 
@@ -254,9 +254,9 @@ class MultiTau:
         """
         lag_frames, products, denominator = self.sums()
         # A whole ring over a million bright frames would not fit into 64 bits.
-        numerator = _leave_one_out(products.astype(np.float64))
-        pixels = _leave_one_out(self._partition.cell_pixels)
-        values = _normalised(pixels, numerator, denominator, gradient)
+        numerator = leave_one_out(products.astype(np.float64))
+        pixels = leave_one_out(self._partition.cell_pixels)
+        values = normalised(pixels, numerator, denominator, gradient)
         return MultiTauResult(lag_frames, values[0], values[1:])
 
     def sector_g2(self, gradient: np.ndarray | None = None) -> np.ndarray:
@@ -264,7 +264,7 @@ class MultiTau:
         _, products, normaliser = self._sums_of_cells()
         rings, sectors = self._partition.rings, self._partition.sectors
         alone = normaliser[:, rings * (sectors + 1) :].reshape(-1, rings, sectors)
-        return _normalised(self._partition.cell_pixels, products.astype(np.float64), alone, gradient)
+        return normalised(self._partition.cell_pixels, products.astype(np.float64), alone, gradient)
 
     def _level_products(self, number: int) -> np.ndarray:
         if number < self._word_levels:
@@ -308,10 +308,17 @@ class MultiTau:
         )
 
 
-def _normalised(
+def normalised(
     pixels: np.ndarray, numerator: np.ndarray, denominator: np.ndarray, gradient: np.ndarray | None
 ) -> np.ndarray:
-    """g2 from sums of shape (lag, ring, part); shape (part, ring, lag), nan where there were no photons."""
+    """g2 from sums, shape (part, ring, lag), float64; nan where there were no photons.
+
+    pixels : ndarray, shape (ring, part)
+    numerator, denominator : ndarray, shape (lag, ring, part), float64
+        Sums over pairs of frames of the products of pixels, and of those of ring sums.
+    gradient : ndarray or None, shape (ring,)
+        As in :meth:`MultiTau.result`.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         values = pixels[None] * numerator / np.where(denominator > 0, denominator, np.nan)
     if gradient is not None:
@@ -324,7 +331,7 @@ def _mask(first: int, last: int) -> int:
     return (1 << last) - (1 << first) if last > first else 0
 
 
-def _leave_one_out(cells: np.ndarray) -> np.ndarray:
+def leave_one_out(cells: np.ndarray) -> np.ndarray:
     """Sums over sectors (last axis): first all, then all but each sector; shape (..., ring, 1 + sector)."""
     total = cells.sum(axis=-1, keepdims=True)
     return np.concatenate([total, total - cells], axis=-1)

@@ -26,7 +26,6 @@ from backend.machine_intrinsics import (
 DAMAGED = -1
 MARGIN = 128
 
-_ALL_BITS = ~np.uint64(0)
 # Row d: where each of 16 bytes comes from when the last d bytes are repeated; a row 0 that nobody asks for, and 16.
 _REPEATED = np.array([[i % max(d, 1) for i in range(16)] for d in range(17)], np.uint8).ravel()
 # The longest part of 16 bytes that is whole repeats of d bytes.
