@@ -13,10 +13,12 @@ import numpy as np
 
 from backend.correlation import two_time
 from backend.detector.event_decoder import EventDecoder
+from backend.detector.pixel_watch import PixelWatch
 from backend.detector.word_decoder import WordDecoder
 from backend.frames import DetectorInfo, FrameBatch, SeriesInfo
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder, order_pixels
+from backend.preview_image import PreviewImage
 from backend.series_analysis import SeriesAnalysis
 from backend.settings import Settings
 from backend.snapshot_parts import two_time_part
@@ -53,7 +55,20 @@ def _analyse_plain_frames() -> None:
     result = analysis.g2()
     if result is not None:
         two_time_part(analysis, 0, result)
+    _look_at_image(analysis)
     analysis.finish()
+
+
+def _look_at_image(analysis: SeriesAnalysis) -> None:
+    """Picture and odd pixels, with few photons and with more than fit into 32 bits."""
+    if analysis.plan is None or analysis.sums is None or analysis.plan.partition is None:
+        return
+    preview = PreviewImage(analysis.plan, Settings().publish.image_max_pixels)
+    image = analysis.sums.image
+    for frames in range(1, 3):
+        preview.part(image, np.empty(0, np.int64))
+        PixelWatch(analysis.plan.partition, 1.0, 1.0).look(image.counts, frames)
+        image.target(np.iinfo(np.uint32).max)
 
 
 def _series() -> SeriesInfo:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numba
 import numpy as np
 
 from backend.correlation.intensity import MeanImage
@@ -14,6 +15,7 @@ _HIGHEST_GREY = 253
 _SATURATED = 254
 _MASKED = 255
 _SHOWN_DECADES = 4.0
+_DIGITS_LEFT_OUT = 15
 
 
 class PreviewImage:
@@ -43,7 +45,7 @@ class PreviewImage:
         frames = image.frames
         total = image.binned(self._shape_yx, self._binning)
         mean = total.astype(np.float32) / (np.maximum(self._good_pixels, 1) * np.float32(max(frames, 1)))
-        preview, level_counts = _grey_levels(mean)
+        preview, level_counts = grey_levels(mean)
         rows, columns = np.divmod(saturated_pixel, self._shape_yx[1])
         preview[rows // self._binning, columns // self._binning] = _SATURATED
         preview[self._good_pixels == 0] = _MASKED
@@ -71,8 +73,11 @@ def _binned(good: np.ndarray, binning: int) -> np.ndarray:
     return np.add.reduceat(inside, columns, axis=1)
 
 
-def _grey_levels(mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Image in grey levels 0 (no counts) to 253, and the mean counts that each level stands for."""
+def grey_levels(mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Image in grey levels 0 (no counts) to 253, and the mean counts at which each level begins.
+
+    mean : ndarray, shape (y, x), float32, not negative
+    """
     positive = mean[mean > 0]
     highest = float(positive.max()) if positive.size else 1.0
     # A few bright pixels may lie above the shown range; a subset of the pixels finds it as well as all of them.
@@ -82,8 +87,28 @@ def _grey_levels(mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     lowest = min(lowest, highest / 10)
     level_counts = np.zeros(_HIGHEST_GREY + 1, np.float32)
     level_counts[1:] = np.geomspace(lowest, highest, _HIGHEST_GREY)
-    scale = np.float32((_HIGHEST_GREY - 1) / math.log(highest / lowest))
-    clipped = np.clip(mean, np.float32(lowest), np.float32(highest))
-    preview = (1 + scale * np.log(clipped / np.float32(lowest))).astype(np.uint8)
-    preview *= mean > 0
-    return np.minimum(preview, _HIGHEST_GREY), level_counts
+    # Numbers that share exponent and highest digits are so near each other that one step leads to the right level.
+    begins = (np.arange(1 << (32 - _DIGITS_LEFT_OUT), dtype=np.uint32) << _DIGITS_LEFT_OUT).view(np.float32)
+    level_of_digits = np.searchsorted(level_counts[:-1], begins[: begins.size // 2], "right") - 1
+    preview = np.empty(mean.shape, np.uint8)
+    flat = np.ascontiguousarray(mean).reshape(-1)
+    table = level_of_digits.clip(1).astype(np.uint8)
+    _look_up(flat, flat.view(np.uint32), table, level_counts, preview.reshape(-1))
+    return preview, level_counts
+
+
+@numba.njit(nogil=True, cache=True)
+def _look_up(
+    mean: np.ndarray, digits: np.ndarray, table: np.ndarray, level_counts: np.ndarray, grey: np.ndarray
+) -> None:
+    """Set ``grey`` to the highest level that begins at or below each mean; what is below all of them is level 1.
+
+    digits : ndarray, uint32
+        The very bits of ``mean``, float32, which is never negative.
+    table : ndarray, shape (2^31 >> digits left out,), uint8
+        Level at the first of the numbers that share their highest bits.
+    """
+    for i in range(mean.size):
+        level = np.int64(table[digits[i] >> np.uint32(_DIGITS_LEFT_OUT)])
+        level += level < _HIGHEST_GREY and mean[i] >= level_counts[level + 1]
+        grey[i] = level if mean[i] > 0 else 0

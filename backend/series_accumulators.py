@@ -94,6 +94,10 @@ class RingAccumulators:
             return result
         return self.irregular.result(result, self._frame_time_s, gradient)
 
+    def contrast(self) -> tuple[np.ndarray, np.ndarray]:
+        """Speckle contrast and its error, both shape (ring,), corrected as in :meth:`g2`; costs much less than that."""
+        return self.multitau.contrast(self.radial.gradient())
+
     def sector_g2(self) -> np.ndarray | None:
         """g2 of each sector of each ring, shape (sector, ring, lag); ``None`` where frames are uneven."""
         if self.irregular is not None:

@@ -132,9 +132,8 @@ class SeriesRun:
             return self._bad(plan.no_rings.what, plan.no_rings.try_this)
         if plan.partition is None or self.analysis.rings is None:
             return None
-        used = plan.partition.cell_of_pixel >= 0
-        saturated = int(np.count_nonzero(used[self.analysis.saturated_now]))
-        fraction = saturated / max(int(np.count_nonzero(used)), 1)
+        cells = plan.partition.cell_of_pixel[self.analysis.saturated_now]
+        fraction = int(np.count_nonzero(cells >= 0)) / max(int(plan.partition.ring_pixels.sum()), 1)
         if fraction > _SATURATED_FRACTION:
             return self._bad(
                 f"Saturated: {100 * fraction:.2g} % of the pixels in q rings, limit {100 * _SATURATED_FRACTION:g} %.",
@@ -144,11 +143,10 @@ class SeriesRun:
 
     def _no_contrast(self) -> Verdict | None:
         """No speckle: g2 carries nothing. Judged once the reference part is complete."""
-        damage = None if self.analysis.rings is None else self.analysis.rings.damage
-        result = self.analysis.g2()
-        if damage is None or result is None or len(damage.assessments) < damage.reference_windows:
+        rings = self.analysis.rings
+        if rings is None or len(rings.damage.assessments) < rings.damage.reference_windows:
             return None
-        value, error = result.g2[:, 0] - 1, result.g2_err[:, 0]
+        value, error = rings.contrast()
         usable = np.isfinite(value) & np.isfinite(error) & (error > 0)
         if not usable.any():
             return None

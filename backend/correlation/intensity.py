@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
+from typing import TypeVar
 
 import numba
 import numpy as np
@@ -18,6 +21,8 @@ from backend.pixel_order import PixelOrder
 _LONGEST_TRACE = 2000
 _PARABOLA = 3
 _SHARES = 16
+
+_Part = TypeVar("_Part")
 
 
 class MeanImage:
@@ -73,8 +78,8 @@ class MeanImage:
 
     @property
     def counts(self) -> np.ndarray:
-        """Photons per flat detector pixel, int64."""
-        return self._order.to_pixels(self._whole())
+        """Photons per flat detector pixel; uint32 as long as no pixel can have more, then int64."""
+        return self._order.to_pixels(self._recent if self._earlier is None else self._whole())
 
     def _whole(self) -> np.ndarray:
         """Photons per position, int64."""
@@ -84,10 +89,21 @@ class MeanImage:
         """Photons in squares of ``binning`` pixels, int64; an incomplete last row or column counts as it is."""
         total = np.zeros((-(-shape_yx[0] // binning), -(-shape_yx[1] // binning)), np.int64)
         position_yx = self._order.position_of_pixel.reshape(shape_yx)
-        _add_squares(self._recent, position_yx, binning, total)
-        if self._earlier is not None:
-            _add_squares(self._earlier, position_yx, binning, total)
+        rows = np.linspace(0, len(total), _SHARES + 1).astype(np.int64).tolist()
+
+        def work(share: tuple[int, int]) -> None:
+            _add_squares(self._recent, position_yx, binning, share, total)
+            if self._earlier is not None:
+                _add_squares(self._earlier, position_yx, binning, share, total)
+
+        for _ in self._share_out(work, itertools.pairwise(rows)):
+            pass
         return total
+
+    def _share_out(
+        self, work: Callable[[tuple[int, int]], _Part], shares: Iterable[tuple[int, int]]
+    ) -> Iterable[_Part]:
+        return map(work, shares) if self._pool is None else self._pool.map(work, shares)
 
     def add(self, words: PhotonWords, mask: int, frames: int) -> np.ndarray:
         """Add the frames of the word that ``mask`` has a bit for; returns their photons per fine ring, int64."""
@@ -100,20 +116,24 @@ class MeanImage:
             return fine
 
         self.frames += frames
-        parts = map(work, self._shares) if self._pool is None else self._pool.map(work, self._shares)
-        return np.sum(list(parts), axis=0)[: self._fine_rings]
+        return np.sum(list(self._share_out(work, self._shares)), axis=0)[: self._fine_rings]
 
 
 @numba.njit(nogil=True, cache=True)
-def _add_squares(counts: np.ndarray, position_yx: np.ndarray, binning: int, total: np.ndarray) -> None:
-    rows, columns = position_yx.shape
-    for y in range(rows):
-        positions, sums = position_yx[y], total[y // binning]
-        for square in range(sums.size):
-            found = np.int64(0)
-            for x in range(square * binning, min((square + 1) * binning, columns)):
-                found += counts[positions[x]]
-            sums[square] += found
+def _add_squares(
+    counts: np.ndarray, position_yx: np.ndarray, binning: int, rows: tuple[int, int], total: np.ndarray
+) -> None:
+    """Add to the squares of some rows of squares."""
+    height, width = position_yx.shape
+    for row in range(rows[0], rows[1]):
+        sums = total[row]
+        for y in range(row * binning, min((row + 1) * binning, height)):
+            positions = position_yx[y]
+            for square in range(sums.size):
+                found = np.int64(0)
+                for x in range(square * binning, min((square + 1) * binning, width)):
+                    found += np.int64(counts[positions[x]])
+                sums[square] += found
 
 
 @numba.njit(nogil=True, cache=True)
@@ -222,6 +242,7 @@ class RadialIntensity:
         self._newest: deque[tuple[list[int], np.ndarray]] = deque()
         self.total = np.zeros(partition.fine_rings, np.int64)
         self.frames = 0
+        self._smoothings: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def add(self, frame_numbers: list[int], frames: int, counts: np.ndarray) -> None:
         """Add ``frames`` frames by their photons per fine ring, shape (fine ring,).
@@ -262,24 +283,38 @@ class RadialIntensity:
         few pixels, and their own variance would be taken for a slope.
         """
         mean = self.total / self._partition.fine_pixels
+        with np.errstate(divide="ignore"):
+            log_mean = np.log(mean)
         factors = np.ones(self._partition.rings)
         for ring in range(self._partition.rings):
-            near = (np.abs(self._partition.ring_of_fine - ring) <= 1) & (mean > 0)
-            inside = self._partition.ring_of_fine == ring
-            if np.count_nonzero(near) > _PARABOLA:
-                smooth = self._smooth(ring, near, inside, mean)
+            near, inside, smoothing = self._smoothing(ring, mean > 0)
+            if smoothing.size:
+                exponent = smoothing @ log_mean[near]
+                smooth = np.exp(exponent - exponent.max())
                 weight = self._partition.fine_pixels[inside] / self._partition.fine_pixels[inside].sum()
                 factors[ring] = (weight @ smooth**2) / (weight @ smooth) ** 2
         return factors
 
-    def _smooth(self, ring: int, near: np.ndarray, inside: np.ndarray, mean: np.ndarray) -> np.ndarray:
-        """Smooth I(q), up to a factor, at the fine rings of a ring."""
-        log_q = np.log(self._partition.fine_q_inv_nm / self._partition.q_inv_nm[ring])
-        powers = np.vander(log_q, _PARABOLA)
-        weight = np.sqrt(self._partition.fine_pixels[near])
-        solution = np.linalg.lstsq(powers[near] * weight[:, None], np.log(mean[near]) * weight, rcond=None)[0]
-        exponent = powers[inside] @ solution
-        return np.exp(exponent - exponent.max())
+    def _smoothing(self, ring: int, lit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which fine rings are near a ring and inside it, and the matrix that takes ln I of the former to the smooth
+        ln I of the latter; it is empty where too few are lit.
+
+        It changes only when another fine ring has seen its first photon.
+        """
+        around = np.abs(self._partition.ring_of_fine - ring) <= 1
+        near = np.flatnonzero(around & lit)
+        known = self._smoothings.get(ring)
+        if known is not None and np.array_equal(known[0], near):
+            return known
+        inside = np.flatnonzero(self._partition.ring_of_fine == ring)
+        smoothing = np.empty((0, 0))
+        if near.size > _PARABOLA:
+            log_q = np.log(self._partition.fine_q_inv_nm / self._partition.q_inv_nm[ring])
+            powers = np.vander(log_q, _PARABOLA)
+            weight = np.sqrt(self._partition.fine_pixels[near])
+            smoothing = powers[inside] @ (np.linalg.pinv(powers[near] * weight[:, None]) * weight)
+        self._smoothings[ring] = near, inside, smoothing
+        return self._smoothings[ring]
 
     def _per_pixel(self, counts: np.ndarray, frames: int) -> np.ndarray:
         return counts / (self._partition.fine_pixels * max(frames, 1))

@@ -259,6 +259,16 @@ class MultiTau:
         values = normalised(pixels, numerator, denominator, gradient)
         return MultiTauResult(lag_frames, values[0], values[1:])
 
+    def contrast(self, gradient: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """g2 at lag 0 minus 1, the speckle contrast, and its error; both shape (ring,). As in :meth:`result`."""
+        rings, sectors = self._partition.rings, self._partition.sectors
+        products = (self._sums.squares - self._photons).reshape(1, rings, sectors)
+        normaliser = self._ring_sums.factorial_pairs[: rings * (sectors + 1)].reshape(1, rings, sectors + 1)
+        numerator = leave_one_out(products.astype(np.float64))
+        pixels = leave_one_out(self._partition.cell_pixels)
+        values = normalised(pixels, numerator, normaliser, gradient)[..., 0]
+        return values[0] - 1, jackknife_error(values[1:])
+
     def sector_g2(self, gradient: np.ndarray | None = None) -> np.ndarray:
         """g2 of each sector of each ring by itself, at the lags of :meth:`result`; shape (sector, ring, lag)."""
         _, products, normaliser = self._sums_of_cells()

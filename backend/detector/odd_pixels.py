@@ -58,7 +58,7 @@ def judge_pixels(
 
     Parameters
     ----------
-    counts : ndarray, shape (pixel,), int64
+    counts : ndarray, shape (pixel,), uint32 or int64
         Photons of each pixel over any number of frames.
     fine_of_pixel : ndarray, shape (pixel,), int16
         Fine ring of each pixel; negative ones are not judged.

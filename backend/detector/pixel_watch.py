@@ -86,7 +86,7 @@ class PixelWatch:
         return frames >= self._next_frames
 
     def look(self, counts: np.ndarray, frames: int) -> OddPixels:
-        """Judge the summed image, shape (pixel,), int64, of this many frames; it is kept until the next look."""
+        """Judge the summed image of this many frames, shape (pixel,), integers; it is kept until the next look."""
         if self.found is not None and self.found.frames == frames:
             return self.found
         self._looks += 1
@@ -135,7 +135,7 @@ class PixelWatch:
         return OddPixels(
             frames=frames,
             hot=hot,
-            photons=counts[hot],
+            photons=counts[hot].astype(np.int64),
             expected=expected,
             found_after=np.array([one.found_after for one in seen], np.int64),
             flashing=np.array([one.is_flashing(frames) for one in seen], bool),
