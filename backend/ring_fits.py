@@ -17,6 +17,7 @@ from backend.settings import CorrelationSettings
 from backend.snapshot import RateLaw, RingFit
 
 _SECONDS_BETWEEN_FITS = 1.0
+_SHARE_OF_TIME = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class FinishedFits:
 class RingFits:
     """Fits g2 of a series again and again while it grows, each time from the last fit on.
 
-    At most one fit a second is begun. What comes before waits, and something newer takes its place. The fits of the
+    At most one fit a second is begun, and at most a twentieth of the time is spent on them. What comes before waits, and something newer takes its place. The fits of the
     final data are made by :meth:`final`, which starts afresh: they depend on the frames alone, not on when earlier ones
     were made.
 
@@ -112,7 +113,9 @@ class RingFits:
             with self._lock:
                 self._newest = finished
             # Fits hold the interpreter's lock, and the frames need it.
-            self._closing.wait(max(0.0, begun + _SECONDS_BETWEEN_FITS - time.monotonic()))
+            now = time.monotonic()
+            next_at = begun + max(_SECONDS_BETWEEN_FITS, (now - begun) / _SHARE_OF_TIME)
+            self._closing.wait(max(0.0, next_at - now))
 
     def _next(self) -> tuple[MultiTauResult, RingStatistics] | None:
         with self._lock:

@@ -32,7 +32,7 @@ from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
 from backend.worker_pool import processors
 
-_FEWEST_SHARES = 8
+_FEWEST_SHARES = 16
 _MOST_WORD_LEVELS = 4
 
 _Part = TypeVar("_Part")
