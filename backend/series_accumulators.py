@@ -59,7 +59,7 @@ class RingAccumulators:
         self.damage = DamageDetector(
             settings.damage,
             partition.q_inv_nm,
-            partition.ring_pixels,
+            partition.cell_pixels,
             partition.ring_pixels / plan.speckle_area_px,
             np.array(DAMAGE_LAGS),
             frame_time_s,
@@ -69,13 +69,14 @@ class RingAccumulators:
         )
 
     def add(
-        self, words: PhotonWords, first_number: int, frames: int, present: int
+        self, words: PhotonWords, first_number: int, usable: np.ndarray
     ) -> tuple[NewFrames, list[Assessment]]:
-        """Add the newest frames of the word, ``present`` of which came.
+        """Add the newest frames of the word; ``usable``, shape (frame,), bool: the others are missing.
 
         Returns their sums, and the damage assessments they complete.
         """
-        new = self.multitau.add(words, frames, present)
+        frames = usable.size
+        new = self.multitau.add(words, frames, int(np.count_nonzero(usable)))
         self.two_time.add(words, frames)
         if self.ages is not None:
             self.ages.add(self.multitau)
@@ -84,7 +85,15 @@ class RingAccumulators:
         # Exposure up to the end of each frame, weighted by the transmission of the absorbers. The dose of a flowing
         # sample stands still after a while, but what happens to it has to be seen all the time.
         exposure_s = np.arange(first_number + 1, first_number + frames + 1) * self._exposure_s_per_frame
-        return new, self.damage.add(new.ring_counts, new.lagged_products, exposure_s)
+        # A missing frame has no valid pixel: it is not a dark one.
+        valid_pixels = usable[:, None, None] * self.partition.cell_pixels
+        cells = self.partition.cell_pixels.shape
+        return new, self.damage.add(
+            new.cell_counts.reshape(frames, *cells),
+            new.cell_products.reshape(frames, *cells, -1),
+            exposure_s,
+            valid_pixels,
+        )
 
     def g2(self) -> MultiTauResult:
         """g2 of everything so far, corrected for the slope of I(q) across rings; lags in units of the frame time."""
@@ -174,7 +183,7 @@ class SeriesAccumulators:
             self.image.add(words, mask, present)
             photons = photons_per_frame(words, first, first + frames)
         else:
-            new, said = self.rings.add(words, first_number, frames, present)
+            new, said = self.rings.add(words, first_number, usable)
             ring_counts = new.ring_counts
             photons = ring_counts.sum(axis=1) + new.outside_counts
             bright = np.flatnonzero(new.ring_counts.any(axis=1)) + first_number

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from backend.correlation.irregular_times import IrregularTimes
+from backend.damage.sector_gate import SectorGlitch
 from backend.detector.pixel_watch import OddPixels
 from backend.frames import SourceNotice
 from backend.series_analysis import SeriesAnalysis
@@ -20,6 +21,8 @@ def series_notices(analysis: SeriesAnalysis) -> tuple[SourceNotice, ...]:
         notices.append(_dead_notice(f"dead-pixels-{name}", analysis.odd_pixels, columns))
     if analysis.rings is not None and analysis.rings.dose.problem:
         notices.append(_dose_notice(f"dose-{name}", analysis.rings.dose.problem))
+    if analysis.rings is not None and analysis.rings.damage.sector_glitches:
+        notices.append(_sector_notice(f"sectors-{name}", analysis.rings.damage.sector_glitches))
     if analysis.rings is not None and analysis.rings.irregular is not None:
         notices.append(_uneven_notice(f"uneven-frames-{name}"))
         if analysis.rings.irregular.paired_frames < analysis.rings.irregular.frames:
@@ -59,6 +62,7 @@ def _dead_notice(key: str, found: OddPixels, columns: int) -> SourceNotice:
     )
 
 
+_GLITCHES_TOLD = 3
 _MASK_ADVICE = (
     "To leave them out of the next series, name the result file of this one as file in section [mask] of the "
     "settings."
@@ -72,6 +76,31 @@ def _dose_notice(key: str, problem: str) -> SourceNotice:
         f"The dose cannot be told in gray: {problem}.",
         "The dose is the exposure, weighted by the transmission of the absorbers.",
         "Complete section [dose] of the settings, or leave out its flux.",
+    )
+
+
+def _sector_notice(key: str, glitches: tuple[SectorGlitch, ...]) -> SourceNotice:
+    newest = sorted(glitches, key=lambda glitch: (glitch.last_frame, glitch.sector))[-_GLITCHES_TOLD:]
+    return SourceNotice(
+        key,
+        "warning",
+        "Part of the detector counted unlike the rest of its rings: "
+        + "; ".join(_sector_words(glitch) for glitch in newest)
+        + ".",
+        "These sectors are left out of the damage verdict in these frames; they still count in g2 and I(q).",
+        "If it comes again, look for a loose module, a moving shadow or a flashing pixel, and mask it.",
+    )
+
+
+def _sector_words(glitch: SectorGlitch) -> str:
+    rings = f"ring {glitch.first_ring + 1}"
+    if glitch.last_ring > glitch.first_ring:
+        rings = f"rings {glitch.first_ring + 1} to {glitch.last_ring + 1}"
+    change = 100 * abs(glitch.factor - 1)
+    way = "more" if glitch.factor > 1 else "less"
+    return (
+        f"sector {glitch.sector + 1} of {rings} up to {change:.2g} % {way} in frames {glitch.first_frame} to "
+        f"{glitch.last_frame}"
     )
 
 

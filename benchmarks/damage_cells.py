@@ -1,4 +1,4 @@
-"""What may happen to a sample in the damage benchmark: nothing, or damage of a known kind from a known frame."""
+"""What may happen in the damage benchmark: nothing, damage of a known kind from a known frame, or a disturbance."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.settings import DamageSettings
-from benchmarks.damage_series import SeriesPlan, restless_beam
+from benchmarks.damage_series import SeriesPlan, restless_beam, slow_tilt
 
 FRAMES = 800
 RINGS = 8
 ONSET = 240
 CONTRAST = 0.12
+GLITCH_FRAMES = 30
+MODULE_GAINS = (0.0, 0.5, 1.5, 3.0)
+SYSTEMATIC_FRAMES = 80
 _LOW_RINGS = 2
 
 
@@ -33,6 +36,12 @@ class Cell:
         Per ring.
     photons_per_pixel : tuple
         In a frame, in the lowest and the highest ring.
+    disturbance : str
+        What goes wrong beside the sample: "module" reads nothing, too little or too much for 30 frames in the outer
+        half of the rings, "step" takes 40 % of the beam at some frame, "tilt" tilts I(q) slowly by
+        ``systematic_rms_percent``, which the program is told.
+    systematic_rms_percent : float
+        Rms of the ratio of the lowest to the highest ring, with a correlation time of ``SYSTEMATIC_FRAMES``.
     """
 
     name: str
@@ -44,6 +53,8 @@ class Cell:
     frames: int = FRAMES
     pixels: int = 2000
     photons_per_pixel: tuple[float, float] = (0.21, 0.05)
+    disturbance: str = ""
+    systematic_rms_percent: float = 0.0
 
     @property
     def change(self) -> np.ndarray:
@@ -63,25 +74,42 @@ class Cell:
         return int(np.argmax(beyond)) if beyond.any() else self.frames
 
     def plan(self, seed: int) -> SeriesPlan:
-        """The series of this cell with a beam of its own."""
+        """The series of this cell with a beam, and a disturbance, of its own."""
+        rng = np.random.default_rng(seed)
+        beam = restless_beam(self.frames, rng)
+        module_gain = np.ones((self.frames, RINGS))
+        where = int(rng.integers(self.frames // 8, self.frames - GLITCH_FRAMES))
+        if self.disturbance == "module":
+            module_gain[where : where + GLITCH_FRAMES, RINGS // 2 :] = rng.choice(MODULE_GAINS)
+        if self.disturbance == "step":
+            beam[where:] *= 0.6
         grown = 1 + self.change
         still = np.ones(self.frames)
         structure = np.ones((self.frames, RINGS))
         if self.family == "structure":
             structure[:, :_LOW_RINGS] = grown[:, None]
+        if self.disturbance == "tilt":
+            structure *= slow_tilt(structure.shape, self.systematic_rms_percent / 100, SYSTEMATIC_FRAMES, rng)
         return SeriesPlan(
             tau_c_frames=self.tau_c_frames,
-            beam=restless_beam(self.frames, np.random.default_rng(seed)),
+            beam=beam,
             structure=structure,
             rate=grown if self.family == "dynamics" else still,
             contrast=CONTRAST * (grown if self.family == "contrast" else still),
             pixels=self.pixels,
             photons_per_pixel=self.photons_per_pixel,
             onset=self.onset,
+            module_gain=module_gain,
         )
 
 
 NULLS = tuple(Cell(f"no damage, tau_c {tau:g}", tau) for tau in (1.5, 6.0, 60.0, 600.0))
+DISTURBED = (
+    Cell("module glitch, tau_c 6", 6.0, disturbance="module"),
+    Cell("module glitch, tau_c 60", 60.0, disturbance="module"),
+    Cell("beam step of -40 %, tau_c 6", 6.0, disturbance="step"),
+    Cell("slow tilt of 1 % rms, tau_c 6", 6.0, disturbance="tilt", systematic_rms_percent=1.0),
+)
 DAMAGED = (
     Cell("low q +10 %, tau_c 6", 6.0, "structure", 0.1, goal=0.039),
     Cell("low q +30 %, tau_c 6", 6.0, "structure", 0.3, goal=0.055),

@@ -10,7 +10,7 @@ from backend.damage.assessment import Assessment, DamageState
 from backend.damage.damage_detector import DamageDetector
 from backend.series_accumulators import DAMAGE_LAGS
 from backend.settings import DamageSettings
-from benchmarks.damage_cells import Cell
+from benchmarks.damage_cells import SYSTEMATIC_FRAMES, Cell
 from benchmarks.damage_rivals import RIVALS
 from benchmarks.damage_series import FRAME_TIME_S, RingSeries, simulate
 
@@ -63,30 +63,30 @@ class Outcome:
     paths: tuple[np.ndarray, ...]
 
 
-def judge(series: RingSeries, watch: Watch) -> list[Assessment]:
+def judge(series: RingSeries, watch: Watch, cell: Cell) -> list[Assessment]:
     """All assessments by the detector of the program, told to cry wolf in ``ALPHA`` of the series.
 
-    The dose is the exposure. The simulated series have no slow drift of the shape of I(q) but the speckle's own, so
-    none is allowed for.
+    The dose is the exposure. Slow drift of the shape of I(q) is allowed for where it is simulated.
     """
-    frames, rings = series.counts.shape
+    frames = len(series.counts)
     settings = DamageSettings(
         window_frames=watch.window_frames,
-        systematic_rms_percent=0.0,
+        systematic_rms_percent=cell.systematic_rms_percent,
+        systematic_time_s=SYSTEMATIC_FRAMES * FRAME_TIME_S,
         false_alarms_per_100_h=ALPHA * _SECONDS_PER_100_H / (frames * FRAME_TIME_S),
     )
-    pixels = np.full(rings, series.plan.pixels)
+    speckles = series.sector_pixels.sum(axis=1).astype(float)
     detector = DamageDetector(
-        settings, series.plan.q_inv_nm, pixels, pixels.astype(float), series.lags, FRAME_TIME_S, frames
+        settings, series.plan.q_inv_nm, series.sector_pixels, speckles, series.lags, FRAME_TIME_S, frames
     )
     dose_s = FRAME_TIME_S * np.arange(1, frames + 1)
-    return detector.add(series.counts, series.products, dose_s)
+    return detector.add(series.sector_counts, series.sector_products, dose_s)
 
 
 def run(cell: Cell, seed: int, watch: Watch) -> Outcome:
     """Simulate and judge one series."""
     series = simulate(cell.plan(seed), np.array(watch.lags), seed)
-    said = judge(series, watch)
+    said = judge(series, watch, cell)
     return Outcome(
         cell,
         tuple(_first_alarm(said, level) for level in LEVELS),

@@ -1,7 +1,8 @@
 """How often the damage verdict cries wolf, and how early it is right: ``python -m benchmarks.damage_roc``.
 
 Series of simulated speckle, most of them undamaged and with everything a beamline does to the incident beam, go through
-the damage detector of the program and through other ways to raise an alarm. The tables say how many undamaged series
+the damage detector of the program and through other ways to raise an alarm. Others are disturbed by a module, the
+beam, or a drift of the shape of I(q), but not damaged either. The tables say how many undamaged series
 were called damaged, with exact bounds, and how far the damage had gone at the alarm.
 """
 
@@ -12,18 +13,22 @@ import json
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from benchmarks.damage_cells import DAMAGED, NULLS
+from benchmarks.damage_cells import DAMAGED, DISTURBED, NULLS
 from benchmarks.damage_outcomes import Outcome, Watch, run
 from benchmarks.damage_tables import as_markdown, tables_of
 
 
-def run_all(nulls: int, damaged: int, seed: int, watch: Watch, processes: int) -> list[Outcome]:
-    """``nulls`` series without damage in all, spread over the cells, and ``damaged`` of each kind of damage."""
+def run_all(
+    nulls: int, disturbed: int, damaged: int, seed: int, watch: Watch, processes: int
+) -> list[Outcome]:
+    """``nulls`` series without damage in all, spread over the cells, and so many of each disturbance and damage."""
     tasks = [(NULLS[index % len(NULLS)], seed + index, watch) for index in range(nulls)]
     first = seed + nulls
-    tasks += [
-        (cell, first + k * damaged + i, watch) for k, cell in enumerate(DAMAGED) for i in range(damaged)
-    ]
+    for cells, number in ((DAMAGED, damaged), (DISTURBED, disturbed)):
+        tasks += [
+            (cell, first + k * number + i, watch) for k, cell in enumerate(cells) for i in range(number)
+        ]
+        first += number * len(cells)
     if processes == 1:
         return [run(*task) for task in tasks]
     with ProcessPoolExecutor(processes) as pool:
@@ -35,6 +40,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--nulls", type=int, default=1000, help="series without damage in all (default 1000)")
+    parser.add_argument(
+        "--disturbed", type=int, default=0, help="undamaged series of each kind of disturbance (default 0)"
+    )
     parser.add_argument("--damaged", type=int, default=60, help="series of each kind of damage (default 60)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same tables (default 1)")
     parser.add_argument(
@@ -48,7 +56,7 @@ def main() -> None:
     wanted = parser.parse_args()
     lags = tuple(int(lag) for lag in wanted.lags.split(",")) if wanted.lags else Watch().lags
     watch = Watch(lags, wanted.window_frames)
-    outcomes = run_all(wanted.nulls, wanted.damaged, wanted.seed, watch, wanted.processes)
+    outcomes = run_all(wanted.nulls, wanted.disturbed, wanted.damaged, wanted.seed, watch, wanted.processes)
     tables = tables_of(outcomes)
     print(as_markdown(tables))
     if wanted.json:

@@ -10,6 +10,9 @@ from backend.simulation.ring_speckle import RingSpecklePlan, simulate_ring_speck
 
 FRAME_TIME_S = 0.05
 FINE_RINGS = 25
+SECTORS = 12
+# 15 % of the pixels: one sector, and most of the next.
+MODULE = (0.35, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class SeriesPlan:
         In the lowest and the highest ring.
     onset : int
         Frame from which damage would grow.
+    module_gain : ndarray or None, shape (frame, ring)
+        Factor on the counts of a module that reads 15 % of the pixels of each ring.
     """
 
     tau_c_frames: float
@@ -42,6 +47,7 @@ class SeriesPlan:
     pixels: int
     photons_per_pixel: tuple[float, float]
     onset: int
+    module_gain: np.ndarray | None = None
 
     @property
     def photons(self) -> np.ndarray:
@@ -70,6 +76,9 @@ class RingSeries:
     counts : ndarray, shape (frame, ring), int64
     products : ndarray, shape (frame, ring, lag), int64
         sum over pixels of I(t) I(t - lag), 0 where t < lag.
+    sector_counts, sector_products : ndarray, shape (frame, ring, SECTORS) and (frame, ring, SECTORS, lag), int64
+        The same by sectors.
+    sector_pixels : ndarray, shape (ring, SECTORS), int64
     fine_counts : ndarray, shape (frame, ring * FINE_RINGS), int64
         Photons of a finer I(q).
     """
@@ -78,6 +87,9 @@ class RingSeries:
     lags: np.ndarray
     counts: np.ndarray
     products: np.ndarray
+    sector_counts: np.ndarray
+    sector_products: np.ndarray
+    sector_pixels: np.ndarray
     fine_counts: np.ndarray
 
 
@@ -86,9 +98,19 @@ def simulate(plan: SeriesPlan, lags: np.ndarray, seed: int) -> RingSeries:
     shape = plan.structure.shape
     pixels = np.full(shape[1], plan.pixels)
     contrast = np.broadcast_to(plan.contrast[:, None], shape)
-    speckle = RingSpecklePlan(plan.photons, plan.gamma_per_frame, contrast, pixels, pixels)
+    speckle = RingSpecklePlan(
+        plan.photons,
+        plan.gamma_per_frame,
+        contrast,
+        pixels,
+        pixels,
+        SECTORS,
+        MODULE,
+        plan.module_gain,
+    )
     sums = simulate_ring_speckle(speckle, lags, seed, FINE_RINGS)
-    return RingSeries(plan, lags, sums.counts, sums.products, sums.fine_counts)
+    by_sector = sums.sector_counts, sums.sector_products, speckle.sector_pixels
+    return RingSeries(plan, lags, sums.counts, sums.products, *by_sector, sums.fine_counts)
 
 
 def restless_beam(frames: int, rng: np.random.Generator) -> np.ndarray:
@@ -107,3 +129,15 @@ def restless_beam(frames: int, rng: np.random.Generator) -> np.ndarray:
         first = int(rng.integers(0, frames - 60))
         beam[first : first + int(rng.integers(10, 60))] *= rng.uniform(0.2, 0.8)
     return np.maximum(beam, 0.0)
+
+
+def slow_tilt(
+    shape: tuple[int, int], rms: float, correlation_frames: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Factor on I(q), shape (frame, ring): ln of the lowest against the highest ring wanders by ``rms``."""
+    frames, rings = shape
+    memory = np.exp(-1 / correlation_frames)
+    path = rng.normal(size=frames)
+    for frame in range(1, frames):
+        path[frame] = memory * path[frame - 1] + np.sqrt(1 - memory**2) * path[frame]
+    return np.exp(rms * np.outer(path, np.linspace(0.5, -0.5, rings)))

@@ -13,6 +13,7 @@ from benchmarks.damage_outcomes import ALPHA, LEVELS, Outcome
 from benchmarks.damage_rivals import RIVALS, WINDOW_FRAMES
 
 _CONFIDENCE = 0.95
+_ALL = "all without damage"
 _DETECTION_HEAD = (
     "damage", "found", "change at the alarm", "goal", "when called damaging",
     "right family: at the alarm, at the end", "before onset", "onset in its interval: at the alarm, at the end",
@@ -38,16 +39,22 @@ def exact_bounds(happened: int, of: int) -> tuple[float, float]:
 
 
 def false_alarm_rows(outcomes: list[Outcome]) -> list[dict[str, Any]]:
-    """Per null cell and of all: how many series raised an alarm at each level, and how many were called damaged."""
+    """Of all, per null cell and per disturbance: how many raised an alarm at each level, or were called damaged."""
     rows = []
-    undamaged = [outcome for outcome in outcomes if not outcome.cell.family]
-    for name in ["all without damage", *dict.fromkeys(outcome.cell.name for outcome in undamaged)]:
-        some = [o for o in undamaged if name in (o.cell.name, "all without damage")]
+    undamaged = _undisturbed(outcomes)
+    disturbed = [outcome for outcome in outcomes if outcome.cell.disturbance]
+    names = dict.fromkeys(outcome.cell.name for outcome in [*undamaged, *disturbed])
+    for name in [_ALL, *names]:
+        some = undamaged if name == _ALL else [o for o in outcomes if o.cell.name == name]
         numbers = [sum(o.alarms[index] is not None for o in some) for index in range(len(LEVELS))]
         numbers.append(sum(o.damaging_frame is not None for o in some))
         rows.append({"cell": name, "series": len(some), "alarms": numbers,
                      "bounds": [exact_bounds(number, len(some)) for number in numbers]})  # fmt: skip
     return rows
+
+
+def _undisturbed(outcomes: list[Outcome]) -> list[Outcome]:
+    return [o for o in outcomes if not o.cell.family and not o.cell.disturbance]
 
 
 def _median_change(cell: Cell, frames: Iterable[int | None]) -> float:
@@ -92,7 +99,7 @@ def _covered(cell: Cell, intervals: list[tuple[int, int]]) -> tuple[int, int]:
 def rival_rows(outcomes: list[Outcome]) -> list[dict[str, Any]]:
     """Per rival: false alarms, and median change at its alarm in each kind of damage."""
     rows = []
-    undamaged = [outcome for outcome in outcomes if not outcome.cell.family]
+    undamaged = _undisturbed(outcomes)
     for index, rival in enumerate(RIVALS):
         largest = np.array([outcome.paths[index][-1] for outcome in undamaged])
         threshold = rival.threshold

@@ -88,7 +88,7 @@ class NewFrames:
         Photons per cell: each sector of each ring.
     outside_counts : ndarray, shape (frame,), int64
         Photons of good pixels outside all rings.
-    lagged_products : ndarray, shape (frame, ring, kept lag), int64
+    cell_products : ndarray, shape (frame, cell, kept lag), int64
         sum over pixels of I(t) I(t - lag).
     fine_counts : ndarray, shape (fine ring,), int64
         Photons per fine ring in all these frames; empty without an image.
@@ -97,7 +97,7 @@ class NewFrames:
     ring_counts: np.ndarray
     cell_counts: np.ndarray
     outside_counts: np.ndarray
-    lagged_products: np.ndarray
+    cell_products: np.ndarray
     fine_counts: np.ndarray
 
 
@@ -239,7 +239,7 @@ class MultiTau:
         counts = in_frame_order(new.counts)[:, first:last].T
         cells = np.ascontiguousarray(counts[:, :-1])
         shape = (last - first, self._partition.rings, self._partition.sectors)
-        products = in_frame_order(new.ring_products)[..., first:last]
+        products = in_frame_order(new.cell_products)[..., first:last]
         rings = cells.reshape(shape).sum(axis=2)
         return NewFrames(rings, cells, counts[:, -1].copy(), products.T.copy(), new.fine[:-1].sum(axis=1))
 

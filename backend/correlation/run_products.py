@@ -32,7 +32,7 @@ class Sums(NamedTuple):
         Sum of n^2.
     counts : ndarray, shape (cell + 1, 64), int64
         Photons per frame, in the order of ``count_by_frame``; the last row is for pixels outside all rings.
-    ring_products : ndarray, shape (kept lag, ring, 64), int64
+    cell_products : ndarray, shape (kept lag, cell, 64), int64
         Products of single frames per frame, in the same order.
     occurrences : ndarray, shape (ring, VALUES), int64
         How often a pixel had this many photons in a frame; 0 is not counted.
@@ -43,7 +43,7 @@ class Sums(NamedTuple):
     products: np.ndarray
     squares: np.ndarray
     counts: np.ndarray
-    ring_products: np.ndarray
+    cell_products: np.ndarray
     occurrences: np.ndarray
     fine: np.ndarray
 
@@ -74,7 +74,7 @@ class Lags(NamedTuple):
     of_frames, of_levels : ndarray, int64
         Lags of single frames; lags of every higher level in its own units.
     kept : ndarray, shape (frame lag,), int64
-        Row of ``ring_products`` for a lag of single frames, or -1.
+        Row of ``cell_products`` for a lag of single frames, or -1.
     masks : ndarray, shape (level,), uint64
         New frames in the words at each level: only whole sums of 2^level frames.
     ring_of_cell : ndarray, shape (cell,), int64
@@ -123,7 +123,7 @@ def new_sums(levels: int, lags: Lags, kept: int, fine_rings: int = 0) -> Sums:
     rings = int(lags.ring_of_cell.max(initial=-1)) + 1
     most = max(lags.of_frames.size, lags.of_levels.size)
     shapes = (
-        (levels, most, cells), (cells,), (cells + 1, 64), (kept, rings, 64), (rings, VALUES),
+        (levels, most, cells), (cells,), (cells + 1, 64), (kept, cells, 64), (rings, VALUES),
         (fine_rings + 1, FINE_TURNS),
     )  # fmt: skip
     return Sums(*(np.zeros(shape, np.int64) for shape in shapes))
@@ -175,7 +175,6 @@ def _add_values(
 
 @numba.njit(nogil=True, cache=True)
 def _add_frame_products(run: int, planes: int, cell: int, lags: Lags, room: Room, sums: Sums) -> None:
-    ring = lags.ring_of_cell[cell]
     mask = lags.masks[0]
     past = room.past[:run]
     for column in range(lags.of_frames.size):
@@ -189,7 +188,7 @@ def _add_frame_products(run: int, planes: int, cell: int, lags: Lags, room: Room
                     both = room.current
                     for i in range(run):
                         both[i] = now[i] & past[i] & mask
-                    row = sums.ring_products[lags.kept[column], ring]
+                    row = sums.cell_products[lags.kept[column], cell]
                     found = _add_by_frame(both[:run], room.counters, plane + other, row)
                 sums.products[0, column, cell] += found
 

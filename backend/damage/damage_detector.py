@@ -9,19 +9,17 @@ import numpy as np
 from backend.damage.assessment import Assessment, DamageState
 from backend.damage.channel_group import correlation_group, structure_group
 from backend.damage.channels import dynamics_channels, structure_channels
-from backend.damage.findings import CONFIDENCE_SIGMA, Findings, findings_of
+from backend.damage.findings import CONFIDENCE_SIGMA, Findings, findings_of, tolerances_of
 from backend.damage.followed_channels import FollowedChannels
 from backend.damage.glitch_gate import GlitchGate
 from backend.damage.naming import family_of_change
 from backend.damage.noise_model import fit_noise_model
 from backend.damage.ramp_tests import compile_kernels
-from backend.damage.windows import Window, WindowBuilder, merge_windows
+from backend.damage.sector_gate import SectorGate, SectorGlitch
+from backend.damage.window_length import MOST_WINDOWS, frames_of_window
+from backend.damage.windows import SectorSums, Window, WindowBuilder, merge_windows
 from backend.settings import DamageSettings
 
-_SHORTEST_WINDOW_S = 0.1
-_WINDOWS_OF_FAST_SERIES = 100
-_ROUNDING = 1e-6
-_MOST_WINDOWS = 256
 _EXPOSURE_PER_100_H_S = 360_000.0
 _WATCH_LOG10_EVIDENCE = math.log10(20.0)
 _QUIET_WINDOWS_TO_CLEAR = 5
@@ -38,8 +36,10 @@ class DamageDetector:
     ----------
     settings : DamageSettings
         Tolerances, wanted false-alarm rate, windows.
-    q_inv_nm, pixels_per_ring, speckles_per_ring : ndarray, shape (ring,)
-        Mean q, pixels, independent speckles.
+    q_inv_nm, speckles_per_ring : ndarray, shape (ring,)
+        Mean q, independent speckles.
+    pixels_per_ring : ndarray, shape (ring,) or (ring, sector)
+        Pixels; where the rings are told by sectors, sectors that jump are left out.
     lags : ndarray, shape (lag,), int64
         Frames between the factors of the lagged products, ascending.
     frame_time_s : float
@@ -75,15 +75,21 @@ class DamageDetector:
             # A detector told to count until it is stopped plans billions of frames.
             expected_frames = None
         self._expected_frames = expected_frames
-        frames = _frames_of_window(settings.window_frames, frame_time_s, expected_frames)
+        frames = frames_of_window(settings.window_frames, frame_time_s, expected_frames)
         flat = np.ones(len(self._q_inv_nm)) if gradient is None else gradient
-        self._builder = WindowBuilder(frames, np.asarray(pixels_per_ring), self._lags, flat)
+        pixels = np.asarray(pixels_per_ring).reshape(len(flat), -1)
+        self._builder = WindowBuilder(frames, pixels, self._lags, flat)
+        self._sectors = SectorGate(
+            pixels, self._speckles, int(self._lags.max()), settings.systematic_rms_percent / 100
+        )
+        # Until the usual share of each sector is known.
+        self._first_sums: list[SectorSums] = []
         self._windows: list[Window] = []
         self._photons: list[float] = []
         self._followed: list[FollowedChannels] = []
         self._following = False
         self._gate = GlitchGate()
-        self._tolerance = _tolerances(settings)
+        self._tolerance = tolerances_of(settings)
         self._damaging_since: int | None = None
         self._onset_of_damage: tuple[int, tuple[int, int]] | None = None
         self._quiet_windows = _QUIET_WINDOWS_TO_CLEAR
@@ -103,7 +109,7 @@ class DamageDetector:
     def planned_windows(self) -> int:
         """Windows that the whole series will bring."""
         if self._expected_frames is None:
-            return _MOST_WINDOWS
+            return MOST_WINDOWS
         return max(self._expected_frames // self._builder.frames_per_window, 1)
 
     @property
@@ -133,19 +139,29 @@ class DamageDetector:
             Accumulated up to the end of each frame, any unit.
         valid_pixels : ndarray or None, shape (frame, ring)
             Pixels that were counted, where they are not always ``pixels_per_ring``.
+
+        Where ``pixels_per_ring`` has sectors, so have counts, products and valid pixels: (frame, ring, sector, ...).
         """
         windows = self._builder.windows(ring_counts, lagged_products, dose, valid_pixels)
-        return [self.add_window(window) for window in windows]
+        return [self._judge(self._sectors.whole(sums), sums) for sums in windows]
 
     def add_window(self, window: Window) -> Assessment:
         """Add the sums of a window and return the assessment after it."""
+        return self._judge(window, None)
+
+    def _judge(self, window: Window, sums: SectorSums | None) -> Assessment:
         beam = self._beam_fraction(window)
         if beam < self._settings.min_beam_fraction:
             self._windows_without_beam += 1
             return self._say(self._without_verdict(window, DamageState.NO_BEAM, beam))
+        if sums is not None:
+            if self._following:
+                window = self._sectors.window(sums)
+            else:
+                self._first_sums.append(sums)
         self._windows.append(window)
-        self._photons.append(_photons(window))
-        if len(self._windows) == _MOST_WINDOWS:
+        self._photons.append(window.photons)
+        if len(self._windows) == MOST_WINDOWS:
             self._halve_resolution()
             self._start_following()
         elif self._following:
@@ -172,8 +188,8 @@ class DamageDetector:
         if not window.exposure_frames.all():
             return 0.0
         if not earlier:
-            return 1.0 if _photons(window) > 0 else 0.0
-        return _photons(window) / max(float(np.median(earlier)), 1e-9)
+            return 1.0 if window.photons > 0 else 0.0
+        return window.photons / max(float(np.median(earlier)), 1e-9)
 
     def _planned_dose(self) -> float:
         # Windows before the first one in use were dark: what they count as dose is not that of one window.
@@ -183,6 +199,7 @@ class DamageDetector:
 
     def _start_following(self) -> None:
         """Fit the noise on the reference, then feed all windows so far to the tests."""
+        self._look_at_sectors()
         reference = self._windows[: self.reference_windows]
         model = fit_noise_model(
             reference,
@@ -198,7 +215,7 @@ class DamageDetector:
         groups = [structure_group(structure, model)] if structure else []
         groups += [correlation_group(correlations, model, self._lags)] if correlations else []
         self._followed = [
-            FollowedChannels(group, _MOST_WINDOWS, self.planned_windows, self.reference_windows)
+            FollowedChannels(group, MOST_WINDOWS, self.planned_windows, self.reference_windows)
             for group in groups
         ]
         self._following = True
@@ -219,11 +236,25 @@ class DamageDetector:
                 if followed.group.tells(passed):
                     followed.add(passed, passed_dose)
 
+    @property
+    def sector_glitches(self) -> tuple[SectorGlitch, ...]:
+        """The newest sectors that were left out of a window."""
+        return tuple(self._sectors.glitches)
+
+    def _look_at_sectors(self) -> None:
+        """Once the usual share of each sector is known, the first windows are looked through as well."""
+        if self._first_sums:
+            self._sectors.learn(self._first_sums)
+            looked_through = {sums.last_frame: self._sectors.window(sums) for sums in self._first_sums}
+            self._windows = [looked_through.get(window.last_frame, window) for window in self._windows]
+            self._first_sums = []
+
     def _halve_resolution(self) -> None:
         """Series longer than planned: windows twice as long, tests repeated on the same data."""
+        self._look_at_sectors()
         pairs = zip(self._windows[0::2], self._windows[1::2], strict=True)
         self._windows = [merge_windows(first, second) for first, second in pairs]
-        self._photons = [_photons(window) for window in self._windows]
+        self._photons = [window.photons for window in self._windows]
         self._builder.frames_per_window *= 2
 
     def _without_verdict(self, window: Window, state: DamageState, beam: float) -> Assessment:
@@ -362,29 +393,3 @@ class DamageDetector:
         else:
             self._quiet_windows += 1
         return self._quiet_windows < _QUIET_WINDOWS_TO_CLEAR
-
-
-def _tolerances(settings: DamageSettings) -> dict[str, float]:
-    """Change of each family that counts as damage, as a ln ratio like all effects."""
-    return {
-        "structure": math.log1p(settings.structure_tolerance_percent / 100),
-        "dynamics": math.log1p(settings.dynamics_tolerance_percent / 100),
-        "contrast": math.log1p(settings.contrast_tolerance_percent / 100),
-    }
-
-
-def _photons(window: Window) -> float:
-    """Photons of all rings, as if all pixels had been valid all the time."""
-    return float((window.counts * window.frames / window.exposure_frames).sum())
-
-
-def _frames_of_window(wanted: int, frame_time_s: float, expected_frames: int | None) -> int:
-    """Frames of a window: as many as wanted, more when the series is so long or so fast that it makes too many.
-
-    Nobody reads more than some verdicts a second, and each costs milliseconds that a fast detector does not leave.
-    """
-    frames = wanted * math.ceil(_SHORTEST_WINDOW_S / (wanted * frame_time_s) - _ROUNDING)
-    if expected_frames:
-        frames = min(frames, max(wanted, expected_frames // _WINDOWS_OF_FAST_SERIES))
-        frames = max(frames, math.ceil(expected_frames / _MOST_WINDOWS))
-    return max(frames, wanted)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from backend.damage.channels import CONTRAST_ALONE, Channel
 from backend.damage.followed_channels import FollowedChannels
+from backend.settings import DamageSettings
 
 CONFIDENCE_SIGMA = 1.645
 _SHOWN = ("lowest against highest q", "relaxation rate", CONTRAST_ALONE)
@@ -62,3 +64,12 @@ def findings_of(groups: list[FollowedChannels]) -> Findings:
         np.concatenate([effect for effect, _ in effects]),
         np.concatenate([error for _, error in effects]),
     )
+
+
+def tolerances_of(settings: DamageSettings) -> dict[str, float]:
+    """Change of each family that counts as damage, as a ln ratio like all effects."""
+    return {
+        "structure": math.log1p(settings.structure_tolerance_percent / 100),
+        "dynamics": math.log1p(settings.dynamics_tolerance_percent / 100),
+        "contrast": math.log1p(settings.contrast_tolerance_percent / 100),
+    }

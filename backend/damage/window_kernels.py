@@ -14,21 +14,21 @@ def add_expected(
 
     Parameters
     ----------
-    expected : ndarray, shape (ring, lag), float64
+    expected : ndarray, shape (cell, lag), float64
         Changed in place.
-    counts : ndarray, shape (frame, ring), float64
+    counts : ndarray, shape (frame, cell), float64
         Photons, with the frames before row ``first`` that the longest lag reaches back to.
-    valid_pixels : ndarray, shape (frame, ring), float64
+    valid_pixels : ndarray, shape (frame, cell), float64
         Pixels that were counted. Of two frames the smaller set lies within the larger one.
     lags : ndarray, shape (lag,), int64
     """
     for frame in range(first, len(counts)):
-        for ring in range(counts.shape[1]):
+        for cell in range(counts.shape[1]):
             for index in range(len(lags)):
                 earlier = frame - lags[index]
-                product = counts[frame, ring] * counts[earlier, ring]
+                product = counts[frame, cell] * counts[earlier, cell]
                 if product > 0:
                     # (n / v) (n' / v') for each of the min(v, v') pixels that both have.
-                    expected[ring, index] += product / max(
-                        valid_pixels[frame, ring], valid_pixels[earlier, ring]
+                    expected[cell, index] += product / max(
+                        valid_pixels[frame, cell], valid_pixels[earlier, cell]
                     )

@@ -40,6 +40,11 @@ class Window:
     products: np.ndarray
     expected: np.ndarray
 
+    @property
+    def photons(self) -> float:
+        """Photons of all rings, as if all pixels had been valid all the time."""
+        return float((self.counts * self.frames / self.exposure_frames).sum())
+
 
 def merge_windows(first: Window, second: Window) -> Window:
     """Sum of two neighbouring windows."""
@@ -54,13 +59,58 @@ def merge_windows(first: Window, second: Window) -> Window:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SectorSums:
+    """Sums over the frames of one window, for each sector of each ring.
+
+    Attributes
+    ----------
+    last_frame, frames, dose
+        As for :class:`Window`.
+    counts : ndarray, shape (ring, sector), float64
+        Photons.
+    pixel_frames : ndarray, shape (ring, sector), float64
+        Valid pixels, summed over frames.
+    products, expected : ndarray, shape (ring, sector, lag), float64
+        As for :class:`Window`; products corrected for the slope of I(q).
+    """
+
+    last_frame: int
+    frames: int
+    dose: float
+    counts: np.ndarray
+    pixel_frames: np.ndarray
+    products: np.ndarray
+    expected: np.ndarray
+
+    def window(self, weight: np.ndarray, in_counts: np.ndarray, in_products: np.ndarray) -> Window:
+        """Sums over sectors.
+
+        Parameters
+        ----------
+        weight : ndarray, shape (ring, sector), float64
+            Share of the photons of its ring that one valid pixel of a sector usually has.
+        in_counts, in_products : ndarray, shape (ring, sector), bool
+            Sectors to use.
+        """
+        return Window(
+            self.last_frame,
+            self.frames,
+            self.dose,
+            (self.counts * in_counts).sum(axis=1),
+            (self.pixel_frames * weight * in_counts).sum(axis=1),
+            (self.products * in_products[:, :, None]).sum(axis=1),
+            (self.expected * in_products[:, :, None]).sum(axis=1),
+        )
+
+
 class WindowBuilder:
     """Sums frames into windows of ``frames_per_window``, which may be changed between two windows.
 
     Parameters
     ----------
-    ring_pixels : ndarray, shape (ring,)
-        Pixels per ring.
+    pixels : ndarray, shape (ring, sector)
+        Pixels of each sector.
     lags : ndarray, shape (lag,), int64
         Lags of the products, in frames.
     gradient : ndarray, shape (ring,)
@@ -68,30 +118,34 @@ class WindowBuilder:
     """
 
     def __init__(
-        self, frames_per_window: int, ring_pixels: np.ndarray, lags: np.ndarray, gradient: np.ndarray
+        self, frames_per_window: int, pixels: np.ndarray, lags: np.ndarray, gradient: np.ndarray
     ) -> None:
         self.frames_per_window = frames_per_window
-        self._pixels = ring_pixels.astype(np.float64)
+        self._pixels = pixels.astype(np.float64)
         self._gradient = gradient
         self._lags = lags
-        self._recent = np.zeros((int(lags.max()), len(ring_pixels)))
+        self._recent = np.zeros((int(lags.max()), pixels.size))
         self._recent_pixels = np.ones_like(self._recent)
         self._seen = 0
         self._clear()
 
     def _clear(self) -> None:
-        shape = (len(self._pixels), len(self._lags))
-        self._counts = np.zeros(shape[0])
-        self._valid_pixels = np.zeros(shape[0])
-        self._products = np.zeros(shape)
-        self._expected = np.zeros(shape)
+        cells, lags = self._pixels.size, len(self._lags)
+        self._counts = np.zeros(cells)
+        self._pixel_frames = np.zeros(cells)
+        self._products = np.zeros((cells, lags))
+        self._expected = np.zeros((cells, lags))
         self._frames = 0
 
     def windows(
         self, counts: np.ndarray, products: np.ndarray, dose: np.ndarray, valid_pixels: np.ndarray | None
-    ) -> Iterator[Window]:
-        """Add frames; the windows that they complete. Arguments as in ``DamageDetector.add``."""
-        pixels = np.broadcast_to(self._pixels if valid_pixels is None else valid_pixels, counts.shape)
+    ) -> Iterator[SectorSums]:
+        """Add frames; the windows that they complete. Arguments as in ``DamageDetector.add``, with sectors."""
+        shape = (len(counts), self._pixels.size)
+        counts, products = counts.reshape(shape), products.reshape(*shape, len(self._lags))
+        pixels = np.broadcast_to(
+            self._pixels.ravel() if valid_pixels is None else valid_pixels.reshape(shape), shape
+        )
         first = 0
         while first < len(counts):
             end = min(first + self.frames_per_window - self._seen % self.frames_per_window, len(counts))
@@ -103,7 +157,7 @@ class WindowBuilder:
     def _add(self, counts: np.ndarray, products: np.ndarray, pixels: np.ndarray) -> None:
         reach = len(self._recent)
         self._counts += counts.sum(axis=0)
-        self._valid_pixels += pixels.sum(axis=0)
+        self._pixel_frames += pixels.sum(axis=0)
         self._products += products.sum(axis=0)
         self._seen += len(counts)
         self._frames += len(counts)
@@ -112,15 +166,17 @@ class WindowBuilder:
         add_expected(self._expected, counts, pixels, reach, self._lags)
         self._recent, self._recent_pixels = counts[-reach:], pixels[-reach:]
 
-    def _finished(self, dose: float) -> Window:
-        window = Window(
+    def _finished(self, dose: float) -> SectorSums:
+        cells = self._pixels.shape
+        products = self._products.reshape(*cells, -1) / self._gradient[:, None, None]
+        window = SectorSums(
             self._seen - 1,
             self._frames,
             dose,
-            self._counts,
-            self._valid_pixels / self._pixels,
-            self._products / self._gradient[:, None],
-            self._expected,
+            self._counts.reshape(cells),
+            self._pixel_frames.reshape(cells),
+            products,
+            self._expected.reshape(*cells, -1),
         )
         self._clear()
         return window

@@ -29,6 +29,12 @@ class RingSpecklePlan:
         0 to 1.
     pixels, speckles : ndarray, shape (ring,), int64
         In each ring; a speckle covers neighbouring pixels and no pixel lies in two.
+    sectors : int
+        Equal parts of each ring, of neighbouring pixels, whose sums are told.
+    module : tuple of float
+        Share of the pixels of each ring, from and to, that one module of the detector reads.
+    module_gain : ndarray or None, shape (frame, ring), float64
+        Factor on the counts of this module; ``None`` = 1.
     """
 
     photons: np.ndarray
@@ -36,6 +42,15 @@ class RingSpecklePlan:
     contrast: np.ndarray
     pixels: np.ndarray
     speckles: np.ndarray
+    sectors: int = 1
+    module: tuple[float, float] = (0.0, 0.0)
+    module_gain: np.ndarray | None = None
+
+    @property
+    def sector_pixels(self) -> np.ndarray:
+        """Pixels of each sector, shape (ring, sector), int64."""
+        edges = -(-np.arange(self.sectors + 1) * self.pixels[:, None] // self.sectors)
+        return np.diff(edges, axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +59,26 @@ class RingSums:
 
     Attributes
     ----------
-    counts : ndarray, shape (frame, ring), int64
-    products : ndarray, shape (frame, ring, lag), int64
+    sector_counts : ndarray, shape (frame, ring, sector), int64
+    sector_products : ndarray, shape (frame, ring, sector, lag), int64
         sum over pixels of I(t) I(t - lag), 0 where t < lag.
     fine_counts : ndarray, shape (frame, ring * fine rings), int64
         Photons of a finer I(q).
     """
 
-    counts: np.ndarray
-    products: np.ndarray
+    sector_counts: np.ndarray
+    sector_products: np.ndarray
     fine_counts: np.ndarray
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Photons of whole rings, shape (frame, ring), int64."""
+        return self.sector_counts.sum(axis=2)
+
+    @property
+    def products(self) -> np.ndarray:
+        """Products of whole rings, shape (frame, ring, lag), int64."""
+        return self.sector_products.sum(axis=2)
 
 
 def simulate_ring_speckle(
@@ -70,15 +95,18 @@ def simulate_ring_speckle(
     """
     rng = np.random.default_rng(seed)
     frames, rings = plan.photons.shape
-    counts = np.zeros((frames, rings), np.int64)
-    products = np.zeros((frames, rings, len(lags)), np.int64)
+    counts = np.zeros((frames, rings, plan.sectors), np.int64)
+    products = np.zeros((frames, rings, plan.sectors, len(lags)), np.int64)
     fine_counts = np.zeros((frames, rings, fine_rings), np.int64)
     memory = np.exp(-plan.gamma_per_frame).astype(np.float32)
     photons = plan.photons.astype(np.float32)
     modulation = np.sqrt(plan.contrast).astype(np.float32)
+    gain = np.ones(photons.shape) if plan.module_gain is None else plan.module_gain
+    gain = gain.astype(np.float32)
     for ring in range(rings):
         pixels, speckles = int(plan.pixels[ring]), int(plan.speckles[ring])
         speckle_of_pixel = np.arange(pixels) * speckles // pixels
+        module = (round(plan.module[0] * pixels), round(plan.module[1] * pixels))
         field = rng.standard_normal((2, speckles), np.float32) * np.float32(np.sqrt(0.5))
         recent = np.zeros((int(lags.max()) + 1, pixels), np.uint8)
         for first in range(0, frames, _FRAMES_AT_ONCE):
@@ -90,7 +118,8 @@ def simulate_ring_speckle(
                 recent,
                 speckle_of_pixel,
                 (normals, rng.random((number, pixels), np.float32)),
-                (photons[part, ring], memory[part, ring], modulation[part, ring]),
+                (photons[part, ring], memory[part, ring], modulation[part, ring], gain[part, ring]),
+                module,
                 first,
                 lags,
                 (counts[part, ring], products[part, ring], fine_counts[part, ring]),
@@ -104,17 +133,18 @@ def _count_photons(
     recent: np.ndarray,
     speckle_of_pixel: np.ndarray,
     noise: tuple[np.ndarray, np.ndarray],
-    laws: tuple[np.ndarray, np.ndarray, np.ndarray],
+    laws: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    module: tuple[int, int],
     first: int,
     lags: np.ndarray,
     sums: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
     """One ring over some frames; ``field``, ``recent`` and ``sums`` are changed in place."""
     normals, uniforms = noise
-    photons, memory, modulation = laws
+    photons, memory, modulation, gain = laws
     counts, products, fine_counts = sums
     slots, pixels = recent.shape
-    fine_rings = fine_counts.shape[1]
+    sectors, fine_rings = counts.shape[1], fine_counts.shape[1]
     mean = np.empty(field.shape[1], np.float32)
     one = np.float32(1)
     for index in range(len(photons)):
@@ -130,17 +160,22 @@ def _count_photons(
         row = recent[frame % slots]
         for pixel in range(pixels):
             expected = mean[speckle_of_pixel[pixel]]
+            if module[0] <= pixel < module[1]:
+                expected *= gain[index]
             # A lower bound of exp(-x) settles most pixels, which have no photon, without an exponential.
             if uniforms[index, pixel] < one - expected:
                 row[pixel] = 0
                 continue
             count = _poisson(expected, uniforms[index, pixel])
             row[pixel] = count
-            counts[index] += count
+            if count == 0:
+                continue
+            sector = pixel * sectors // pixels
+            counts[index, sector] += count
             fine_counts[index, pixel * fine_rings // pixels] += count
             for lag in range(len(lags)):
-                if count and lags[lag] <= frame:
-                    products[index, lag] += count * recent[(frame - lags[lag]) % slots, pixel]
+                if lags[lag] <= frame:
+                    products[index, sector, lag] += count * recent[(frame - lags[lag]) % slots, pixel]
 
 
 @numba.njit(nogil=True, cache=True)

@@ -77,11 +77,12 @@ def ring_cells(partition: RingPartition) -> np.ndarray:
 
 
 def lagged_products(movie: np.ndarray, partition: RingPartition, lags: tuple[int, ...]) -> np.ndarray:
-    """Sum over pixels of I(t) I(t - lag), zero before the first frame; shape (frame, ring, lag), int64."""
-    products = np.zeros((len(movie), partition.rings, len(lags)), np.int64)
+    """Sum over pixels of I(t) I(t - lag), zero before the first frame; shape (frame, cell, lag), int64."""
+    cells = partition.rings * partition.sectors
+    products = np.zeros((len(movie), cells, len(lags)), np.int64)
     counts = movie.astype(np.int64)
     for column, lag in enumerate(lags):
-        found = cell_sums(counts[lag:] * counts[:-lag], ring_cells(partition), partition.rings)
+        found = cell_sums(counts[lag:] * counts[:-lag], partition.cell_of_pixel, cells)
         products[lag:, :, column] = found[:, :-1]
     return products
 

@@ -165,7 +165,7 @@ def test_counts_and_lagged_products_are_told_frame_by_frame(
         assert np.array_equal(told.cell_counts, cells[piece, :6])
         assert np.array_equal(told.ring_counts, cells[piece, :6].reshape(-1, 2, 3).sum(axis=2))
         assert np.array_equal(told.outside_counts, cells[piece, 6])
-        assert np.array_equal(told.lagged_products, products[piece])
+        assert np.array_equal(told.cell_products, products[piece])
         assert multitau.frames == piece.stop
     # Lags that are kept leave g2 alone.
     assert_same(multitau.result(), correlate(movie, partition, lags).result())

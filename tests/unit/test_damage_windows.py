@@ -12,17 +12,17 @@ from backend.damage.assessment import Assessment, DamageState
 from backend.damage.noise_model import NoiseModel
 from backend.damage.windows import Window, WindowBuilder, merge_windows
 
-PIXELS = np.array([50, 80, 20])
+PIXELS = np.array([[20, 30], [50, 30], [10, 10]])
 LAGS = np.array([1, 2, 7])
 GRADIENT = np.array([1.0, 1.2, 1.5])
 
 
 def _expected(counts: np.ndarray, valid: np.ndarray, first: int, end: int) -> np.ndarray:
-    total = np.zeros((counts.shape[1], len(LAGS)))
+    total = np.zeros((*PIXELS.shape, len(LAGS)))
     for index, lag in enumerate(LAGS):
         for frame in range(max(first, lag), end):
             earlier = frame - lag
-            total[:, index] += counts[frame] * counts[earlier] / np.maximum(valid[frame], valid[earlier])
+            total[..., index] += counts[frame] * counts[earlier] / np.maximum(valid[frame], valid[earlier])
     return total
 
 
@@ -30,9 +30,9 @@ def _expected(counts: np.ndarray, valid: np.ndarray, first: int, end: int) -> np
 @given(st.integers(1, 12), st.lists(st.integers(0, 60), max_size=5), st.integers(0, 2**32 - 1))
 def test_windows_are_the_sums_of_their_frames(frames: int, cuts: list[int], seed: int) -> None:
     rng = np.random.default_rng(seed)
-    counts = rng.poisson(5.0, (60, 3))
-    products = rng.poisson(2.0, (60, 3, 3))
-    valid = rng.integers(1, PIXELS + 1, (60, 3))
+    counts = rng.poisson(5.0, (60, *PIXELS.shape))
+    products = rng.poisson(2.0, (60, *PIXELS.shape, 3))
+    valid = rng.integers(1, PIXELS + 1, (60, *PIXELS.shape))
     dose = np.cumsum(rng.uniform(0, 1, 60))
     builder = WindowBuilder(frames, PIXELS, LAGS, GRADIENT)
     windows = []
@@ -45,10 +45,29 @@ def test_windows_are_the_sums_of_their_frames(frames: int, cuts: list[int], seed
         part = slice(end - frames, end)
         assert (window.frames, window.dose) == (frames, dose[end - 1])
         assert np.array_equal(window.counts, counts[part].sum(axis=0))
-        assert np.array_equal(window.exposure_frames, valid[part].sum(axis=0) / PIXELS)
-        assert np.array_equal(window.products, products[part].sum(axis=0) / GRADIENT[:, None])
+        assert np.array_equal(window.pixel_frames, valid[part].sum(axis=0))
+        assert np.array_equal(window.products, products[part].sum(axis=0) / GRADIENT[:, None, None])
         # The same order of the same sums: equal to the last bit.
         assert np.array_equal(window.expected, _expected(counts, valid, end - frames, end))
+
+
+def test_only_the_chosen_sectors_are_in_a_window() -> None:
+    rng = np.random.default_rng(1)
+    counts = rng.poisson(50.0, (10, *PIXELS.shape))
+    products = rng.poisson(20.0, (10, *PIXELS.shape, 3))
+    valid = rng.integers(1, PIXELS + 1, (10, *PIXELS.shape))
+    builder = WindowBuilder(10, PIXELS, LAGS, np.ones(3))
+    (sums,) = builder.windows(counts, products, np.arange(10.0), valid)
+    share = PIXELS / PIXELS.sum(axis=1, keepdims=True)
+    in_counts = np.array([[True, True], [True, False], [False, True]])
+    in_products = np.array([[True, False], [True, True], [False, True]])
+    window = sums.window(share / PIXELS, in_counts, in_products)
+    assert window.counts == pytest.approx([counts[:, 0].sum(), counts[:, 1, 0].sum(), counts[:, 2, 1].sum()])
+    parts = (valid / PIXELS * share).sum(axis=0)
+    assert window.exposure_frames == pytest.approx([parts[0].sum(), parts[1, 0], parts[2, 1]])
+    assert window.products[0] == pytest.approx(products[:, 0, 0].sum(axis=0))
+    assert window.products[1] == pytest.approx(products[:, 1].sum(axis=(0, 1)))
+    assert window.expected[2] == pytest.approx(sums.expected[2, 1])
 
 
 def test_two_windows_joined_are_one_of_twice_the_length() -> None:

@@ -92,9 +92,9 @@ def assert_sums_are_those_of_numpy(
     assert np.array_equal(in_frame_order(found.counts), counts[64:].T)
     squares = cell_sums((added**2).sum(axis=0), partition.cell_of_pixel, cells)
     assert np.array_equal(found.squares, squares[:-1])
-    products = np.zeros((128, partition.rings, len(kept)), np.int64)
+    products = np.zeros((128, cells, len(kept)), np.int64)
     products[here] = lagged_products(movie, partition, kept)[here]
-    assert np.array_equal(in_frame_order(found.ring_products), products[64:].T)
+    assert np.array_equal(in_frame_order(found.cell_products), products[64:].T)
     seen = occurrences(movie[here], partition, VALUES)
     assert np.array_equal(found.occurrences[:, 1:], seen[:, 1:])
     assert np.array_equal(image, added.sum(axis=0))

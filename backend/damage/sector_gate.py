@@ -1,0 +1,197 @@
+"""Leaves out sectors of rings that suddenly count more or less than their share: modules fail, the sample does not so.
+
+A change of the sample changes a ring all the way round; the incident beam changes all rings. So the share of a sector
+in its ring is steady but for counting and speckle,
+
+    var(n) = n + n^2 2 (g2 - 1) / N_speckles + (s n)^2
+
+(2: the speckle now and that of the first windows; s: slow systematics, common to a sector in all rings). Modules cover
+neighbouring rings, so it is sums over any neighbouring rings that are looked at.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from backend.damage.sector_kernels import compile_kernels, distances_in_sigma, farthest_sum_over_rings
+from backend.damage.windows import SectorSums, Window
+
+_FAR_SIGMA = 5.0
+_SMALLEST_JUMP = 0.02
+_LARGEST_SHARE = 0.4
+_ENOUGH_FOR_A_MEDIAN = 20.0
+_MEDIAN_OF_SQUARES = 0.4549
+"""Of a standard normal."""
+_MOST_TOLD = 50
+
+
+@dataclass(frozen=True, slots=True)
+class SectorGlitch:
+    """What was left out: one sector of neighbouring rings, numbered from 0, in these frames.
+
+    ``factor``: counts over usual ones, where they were farthest from them.
+    """
+
+    sector: int
+    first_ring: int
+    last_ring: int
+    first_frame: int
+    last_frame: int
+    factor: float
+
+
+class SectorGate:
+    """Sums windows over the sectors that count as usual.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (ring, sector)
+    speckles : ndarray, shape (ring,)
+        Independent speckles of each ring.
+    longest_lag : int
+        Products of a frame reach back so many frames.
+    systematic_rms : float
+        Relative rms of slow systematics.
+    """
+
+    def __init__(
+        self, pixels: np.ndarray, speckles: np.ndarray, longest_lag: int, systematic_rms: float
+    ) -> None:
+        # A sector without pixels has no counts either; one pixel keeps it from being divided by.
+        self._pixels = np.maximum(np.asarray(pixels, float), 1e-9)
+        self._share = self._pixels / self._pixels.sum(axis=1, keepdims=True)
+        self._speckles = np.maximum(speckles[:, None] * self._share, 1.0)
+        self._longest_lag = longest_lag
+        self._systematic_variance = systematic_rms**2
+        self._speckle_variance = np.zeros(self._pixels.shape)
+        self._over_dispersion = np.ones((len(self._pixels), 1))
+        self._learnt_windows = 0
+        self._recent: deque[tuple[int, np.ndarray]] = deque()
+        # With the other kernels before the first frame, not in the middle of a series.
+        compile_kernels()
+        # Old ones are forgotten: a loose contact must not fill the memory.
+        self.glitches: deque[SectorGlitch] = deque(maxlen=_MOST_TOLD)
+
+    def whole(self, sums: SectorSums) -> Window:
+        """The window with all sectors."""
+        everything = np.ones(self._pixels.shape, bool)
+        return sums.window(self._weight(), everything, everything)
+
+    def learn(self, first: list[SectorSums]) -> None:
+        """Set the usual share of each sector, and its scatter, by the first windows; medians, for one may be bad."""
+        counts = np.array([sums.counts for sums in first])
+        valid = np.array([sums.pixel_frames for sums in first])
+        rate = counts / np.maximum(valid, 1e-9) * self._pixels
+        share = np.median(rate / np.maximum(rate.sum(axis=2, keepdims=True), 1e-9), axis=0)
+        # The median of few photons is far from their mean.
+        few = counts.mean(axis=(0, 2)) < _ENOUGH_FOR_A_MEDIAN
+        in_sum = counts.sum(axis=0) / np.maximum(valid.sum(axis=0), 1e-9) * self._pixels
+        share[few] = in_sum[few]
+        self._share = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-9)
+        self._learnt_windows = len(first)
+        self._speckle_variance = 2 * _largest_excess(first)[:, None] / self._speckles
+        self._over_dispersion = np.ones((len(share), 1))
+        nothing = np.zeros(share.shape, bool)
+        squares = np.array([self._distances(sums, nothing) ** 2 for sums in first])
+        widening = np.median(squares, axis=(0, 2)) / _MEDIAN_OF_SQUARES
+        self._over_dispersion = np.maximum(widening, 1.0)[:, None]
+
+    def window(self, sums: SectorSums) -> Window:
+        """The window without sectors that have jumped; their products stay out as long as they reach back to it."""
+        out = self._jumped(sums)
+        self._tell(sums, out)
+        first_frame = sums.last_frame - sums.frames + 1
+        while self._recent and self._recent[0][0] < first_frame - self._longest_lag:
+            self._recent.popleft()
+        out_of_products = out.copy()
+        for _, earlier in self._recent:
+            out_of_products |= earlier
+        if out.any():
+            self._recent.append((sums.last_frame, out))
+        window = sums.window(self._weight(), ~out, ~out_of_products)
+        self._follow_share(sums, out)
+        return window
+
+    def _weight(self) -> np.ndarray:
+        return self._share / self._pixels
+
+    def _follow_share(self, sums: SectorSums, out: np.ndarray) -> None:
+        """Slow changes are followed; only what jumps is left out."""
+        usual = self._usual(sums, out)
+        ratio = np.where(out | (usual <= 0), 1.0, sums.counts / np.maximum(usual, 1e-9))
+        share = self._share * (1 + (ratio - 1) / max(self._learnt_windows, 1))
+        self._share = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-9)
+
+    def _usual(self, sums: SectorSums, out: np.ndarray) -> np.ndarray:
+        """Counts by the usual shares of what the sectors in use have counted, shape (ring, sector)."""
+        foreseen = self._share / self._pixels * sums.pixel_frames
+        used = (foreseen * ~out).sum(axis=1, keepdims=True)
+        level = (sums.counts * ~out).sum(axis=1, keepdims=True) / np.maximum(used, 1e-9)
+        return foreseen * level
+
+    def _variance(self, usual: np.ndarray) -> np.ndarray:
+        """Of the counts of each sector by counting and speckle, shape (ring, sector)."""
+        learnt = 1 + 1 / max(self._learnt_windows, 1)
+        return (usual + usual**2 * self._speckle_variance) * learnt * self._over_dispersion
+
+    def _distances(self, sums: SectorSums, out: np.ndarray) -> np.ndarray:
+        """Of the counts of each sector from the usual ones, in standard deviations."""
+        usual = self._usual(sums, out)
+        variance = self._variance(usual) + self._systematic_variance * usual**2
+        distances: np.ndarray = distances_in_sigma(sums.counts, usual, variance)
+        return distances
+
+    def _jumped(self, sums: SectorSums) -> np.ndarray:
+        """Sectors that count far more or less than usual, shape (ring, sector), bool; the farthest comes first."""
+        out = np.zeros(self._pixels.shape, bool)
+        all_round = np.zeros(len(out), bool)
+        for _ in range(self._pixels.size):
+            usual = self._usual(sums, out)
+            free = ~out & ~all_round[:, None]
+            first, end, sector, sigma = farthest_sum_over_rings(
+                sums.counts * free,
+                usual * free,
+                self._variance(usual) * free,
+                self._systematic_variance,
+                _SMALLEST_JUMP,
+            )
+            if sigma <= _FAR_SIGMA:
+                break
+            out[first:end, sector] |= free[first:end, sector]
+            # What happens to most of a ring is not the fault of a module.
+            turned = (self._share * out).sum(axis=1) > _LARGEST_SHARE
+            out[turned] = False
+            all_round |= turned
+        return out
+
+    def _tell(self, sums: SectorSums, out: np.ndarray) -> None:
+        usual = self._usual(sums, out)
+        first_frame = sums.last_frame - sums.frames + 1
+        for sector in np.flatnonzero(out.any(axis=0)).tolist():
+            rings = np.flatnonzero(out[:, sector])
+            factor = float(sums.counts[rings, sector].sum() / max(float(usual[rings, sector].sum()), 1e-9))
+            new = SectorGlitch(sector, int(rings[0]), int(rings[-1]), first_frame, sums.last_frame, factor)
+            before = next(
+                (g for g in self.glitches if g.sector == sector and g.last_frame == first_frame - 1), None
+            )
+            if before is not None:
+                self.glitches.remove(before)
+                new = replace(
+                    new,
+                    first_ring=min(before.first_ring, new.first_ring),
+                    last_ring=max(before.last_ring, new.last_ring),
+                    first_frame=before.first_frame,
+                    factor=max(before.factor, factor, key=lambda ratio: abs(ratio - 1)),
+                )
+            self.glitches.append(new)
+
+
+def _largest_excess(first: list[SectorSums]) -> np.ndarray:
+    """g2 - 1 of each ring at the shortest lag, shape (ring,), as large as two standard deviations allow, at most 1."""
+    products = np.sum([sums.products[:, :, 0].sum(axis=1) for sums in first], axis=0)
+    expected = np.maximum(np.sum([sums.expected[:, :, 0].sum(axis=1) for sums in first], axis=0), 1e-9)
+    largest: np.ndarray = np.clip(products / expected - 1, 0, 1) + 2 / np.sqrt(expected)
+    return np.minimum(largest, 1.0)
