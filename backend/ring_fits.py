@@ -32,9 +32,9 @@ class FinishedFits:
 class RingFits:
     """Fits g2 of a series again and again while it grows, each time from the last fit on.
 
-    At most one fit a second is begun, and at most a twentieth of the time is spent on them. What comes before waits, and something newer takes its place. The fits of the
-    final data are made by :meth:`final`, which starts afresh: they depend on the frames alone, not on when earlier ones
-    were made.
+    At most one fit a second is begun, and at most a twentieth of the time is spent on them. What comes before waits,
+    and something newer takes its place. The fits of the final data are made by :meth:`final`, which starts afresh:
+    they depend on the frames alone, not on when earlier ones were made.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -76,7 +77,8 @@ class RingAccumulators:
         Returns their sums, and the damage assessments they complete.
         """
         frames = usable.size
-        new = self.multitau.add(words, frames, int(np.count_nonzero(usable)))
+        ends = self.damage.part_ends(frames)
+        new = self.multitau.add(words, frames, int(np.count_nonzero(usable)), ends)
         self.two_time.add(words, frames)
         if self.ages is not None:
             self.ages.add(self.multitau)
@@ -86,14 +88,12 @@ class RingAccumulators:
         # sample stands still after a while, but what happens to it has to be seen all the time.
         exposure_s = np.arange(first_number + 1, first_number + frames + 1) * self._exposure_s_per_frame
         # A missing frame has no valid pixel: it is not a dark one.
-        valid_pixels = usable[:, None, None] * self.partition.cell_pixels
-        cells = self.partition.cell_pixels.shape
-        return new, self.damage.add(
-            new.cell_counts.reshape(frames, *cells),
-            new.cell_products.reshape(frames, *cells, -1),
-            exposure_s,
-            valid_pixels,
-        )
+        valid_pixels = usable[:, None] * self.partition.cell_pixels.ravel()
+        said: list[Assessment] = []
+        for products, (begin, end) in zip(new.cell_products, itertools.pairwise((0, *ends)), strict=True):
+            counts, valid = new.cell_counts[begin:end], valid_pixels[begin:end]
+            said += self.damage.add_part(counts, products, float(exposure_s[end - 1]), valid)
+        return new, said
 
     def g2(self) -> MultiTauResult:
         """g2 of everything so far, corrected for the slope of I(q) across rings; lags in units of the frame time."""

@@ -117,7 +117,8 @@ class _Kernels:
         for step in range(len(_CORRELATION_STEPS)):
             lags = none if step < _FIRST_LEVEL else frame_lags
             masks = np.full(max(step - _FIRST_LEVEL, 0) + 1, _ALL_FRAMES, np.uint64)
-            self._work.append(Lags(lags, level_lags, np.full(lags.size, -1, np.int64), masks, ring_of_cell))
+            kept = np.full(lags.size, -1, np.int64)
+            self._work.append(Lags(lags, level_lags, kept, masks, masks[:1], ring_of_cell))
 
     def correlate(self) -> np.ndarray:
         """CPU seconds of the products of the current word up to and with each of the steps."""

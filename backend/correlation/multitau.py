@@ -12,8 +12,9 @@ jackknife: shot noise, speckle and their correlation between lags are all in it.
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -88,8 +89,8 @@ class NewFrames:
         Photons per cell: each sector of each ring.
     outside_counts : ndarray, shape (frame,), int64
         Photons of good pixels outside all rings.
-    cell_products : ndarray, shape (frame, cell, kept lag), int64
-        sum over pixels of I(t) I(t - lag).
+    cell_products : ndarray, shape (part, cell, kept lag), int64
+        sum over pixels and the frames of each part of I(t) I(t - lag).
     fine_counts : ndarray, shape (fine ring,), int64
         Photons per fine ring in all these frames; empty without an image.
     """
@@ -115,7 +116,7 @@ class MultiTau:
     lags_per_level : int
         Lags of level 0 (even, 2 to 64); higher levels have half as many.
     kept_lags : tuple of int
-        Lags of single frames, 1 to 64, whose products are told frame by frame, for the damage detector.
+        Lags of single frames, 1 to 64, whose products of the newest frames are told, for the damage detector.
     pool : Executor or None
         Threads that share the work; ``None`` = the calling thread alone. The numbers do not depend on it.
     image : MeanImage or None
@@ -147,7 +148,7 @@ class MultiTau:
         self._fine_rings = 0 if image is None else image.fine_rings
         self._rooms = threading.local()
         self._shares = order.shares(max(_FEWEST_SHARES, 2 * processors()))
-        self._sums = new_sums(self._word_levels, self._lags(0, 0), 0)
+        self._sums = new_sums(self._word_levels, self._lags(0, ()), 0)
         self._ring_sums = RingSums(
             partition.rings * (2 * partition.sectors + 1), self._frame_lags, self._level_lags
         )
@@ -166,27 +167,35 @@ class MultiTau:
         found[:, 0] = self._partition.ring_pixels * self._present - found.sum(axis=1)
         return found
 
-    def _lags(self, first: int, last: int) -> Lags:
-        """What to multiply for the frames ``first`` to ``last`` (excluded) of a word."""
+    def _lags(self, first: int, ends: Sequence[int]) -> Lags:
+        """What to multiply for the frames of a word from ``first`` on, in parts that end before frames ``ends``."""
+        last = ends[-1] if ends else first
         kept = np.full(self._frame_lags.size, -1, np.int64)
         kept[np.searchsorted(self._frame_lags, self._kept_lags)] = np.arange(len(self._kept_lags))
         masks = [_mask(first >> level << level, last >> level << level) for level in range(self._word_levels)]
         ring_of_cell = np.arange(self._partition.rings * self._partition.sectors) // self._partition.sectors
-        return Lags(self._frame_lags, self._level_lags, kept, np.array(masks, np.uint64), ring_of_cell)
+        parts = [_mask(begin, end) for begin, end in itertools.pairwise((first, *ends))]
+        masks_and_parts = np.array(masks, np.uint64), np.array(parts, np.uint64)
+        return Lags(self._frame_lags, self._level_lags, kept, *masks_and_parts, ring_of_cell)
 
-    def add(self, words: PhotonWords, frames: int, present: int | None = None) -> NewFrames:
+    def add(
+        self, words: PhotonWords, frames: int, present: int | None = None, part_ends: Sequence[int] = ()
+    ) -> NewFrames:
         """Add the newest frames of the word; those before it in the word were added before.
 
         ``frames`` must not go beyond the word: after 64 frames altogether the word has to be turned.
 
         present : int or None
             How many of them were really there; the others are missing and hold nothing. ``None`` = all.
+        part_ends : sequence of int
+            Products are told in parts, which end before these of the new frames: ascending, the last is ``frames``.
+            Empty = all in one.
         """
         first = self.frames % WORD_FRAMES
         last = first + frames
         if last > WORD_FRAMES:
             raise ValueError(f"{frames} frames after {first} do not fit into a word of {WORD_FRAMES}")
-        lags = self._lags(first, last)
+        lags = self._lags(first, [first + end for end in part_ends or (frames,)])
         new = self._new_sums(lags)
         samples = self._count_levels.begin(words, first, last)
         image = NO_IMAGE
@@ -239,9 +248,9 @@ class MultiTau:
         counts = in_frame_order(new.counts)[:, first:last].T
         cells = np.ascontiguousarray(counts[:, :-1])
         shape = (last - first, self._partition.rings, self._partition.sectors)
-        products = in_frame_order(new.cell_products)[..., first:last]
         rings = cells.reshape(shape).sum(axis=2)
-        return NewFrames(rings, cells, counts[:, -1].copy(), products.T.copy(), new.fine[:-1].sum(axis=1))
+        products = np.ascontiguousarray(new.cell_products.T)
+        return NewFrames(rings, cells, counts[:, -1].copy(), products, new.fine[:-1].sum(axis=1))
 
     def result(self, gradient: np.ndarray | None = None) -> MultiTauResult:
         """g2 of everything added so far.

@@ -32,8 +32,8 @@ class Sums(NamedTuple):
         Sum of n^2.
     counts : ndarray, shape (cell + 1, 64), int64
         Photons per frame, in the order of ``count_by_frame``; the last row is for pixels outside all rings.
-    cell_products : ndarray, shape (kept lag, cell, 64), int64
-        Products of single frames per frame, in the same order.
+    cell_products : ndarray, shape (kept lag, cell, part), int64
+        Products of single frames, for each part of the new frames.
     occurrences : ndarray, shape (ring, VALUES), int64
         How often a pixel had this many photons in a frame; 0 is not counted.
     fine : ndarray, shape (fine ring + 1, FINE_TURNS), int64
@@ -77,6 +77,8 @@ class Lags(NamedTuple):
         Row of ``cell_products`` for a lag of single frames, or -1.
     masks : ndarray, shape (level,), uint64
         New frames in the words at each level: only whole sums of 2^level frames.
+    parts : ndarray, shape (part,), uint64
+        The new frames in parts that are told apart in ``cell_products``.
     ring_of_cell : ndarray, shape (cell,), int64
     """
 
@@ -84,6 +86,7 @@ class Lags(NamedTuple):
     of_levels: np.ndarray
     kept: np.ndarray
     masks: np.ndarray
+    parts: np.ndarray
     ring_of_cell: np.ndarray
 
 
@@ -123,7 +126,7 @@ def new_sums(levels: int, lags: Lags, kept: int, fine_rings: int = 0) -> Sums:
     rings = int(lags.ring_of_cell.max(initial=-1)) + 1
     most = max(lags.of_frames.size, lags.of_levels.size)
     shapes = (
-        (levels, most, cells), (cells,), (cells + 1, 64), (kept, cells, 64), (rings, VALUES),
+        (levels, most, cells), (cells,), (cells + 1, 64), (kept, cells, lags.parts.size), (rings, VALUES),
         (fine_rings + 1, FINE_TURNS),
     )  # fmt: skip
     return Sums(*(np.zeros(shape, np.int64) for shape in shapes))
@@ -184,13 +187,12 @@ def _add_frame_products(run: int, planes: int, cell: int, lags: Lags, room: Room
                 now = room.now[plane, :run]
                 if lags.kept[column] < 0:
                     found = products.frame_products(now, past, mask) << (plane + other)
-                else:
-                    both = room.current
-                    for i in range(run):
-                        both[i] = now[i] & past[i] & mask
-                    row = sums.cell_products[lags.kept[column], cell]
-                    found = _add_by_frame(both[:run], room.counters, plane + other, row)
-                sums.products[0, column, cell] += found
+                    sums.products[0, column, cell] += found
+                    continue
+                for part in range(lags.parts.size):
+                    found = products.frame_products(now, past, lags.parts[part]) << (plane + other)
+                    sums.cell_products[lags.kept[column], cell, part] += found
+                    sums.products[0, column, cell] += found
 
 
 @numba.njit(nogil=True, cache=True)

@@ -145,6 +145,28 @@ class DamageDetector:
         windows = self._builder.windows(ring_counts, lagged_products, dose, valid_pixels)
         return [self._judge(self._sectors.whole(sums), sums) for sums in windows]
 
+    def part_ends(self, frames: int) -> list[int]:
+        """Cut the next frames where windows end: each part, up to one of these (excluded), is for :meth:`add_part`."""
+        first, step = self._builder.frames_to_window_end, self._builder.frames_per_window
+        return [*range(first, frames, step), frames]
+
+    def add_part(
+        self, cell_counts: np.ndarray, products: np.ndarray, dose: float, valid_pixels: np.ndarray
+    ) -> list[Assessment]:
+        """Add frames that do not reach beyond the end of a window; the assessment if they complete it.
+
+        Parameters
+        ----------
+        cell_counts, valid_pixels : ndarray, shape (frame, cell)
+            Photons and pixels that were counted, of each sector of each ring.
+        products : ndarray, shape (cell, lag)
+            As in :meth:`add`, summed over these frames.
+        dose : float
+            Accumulated up to the end of the last of them.
+        """
+        sums = self._builder.add(cell_counts, products, dose, valid_pixels)
+        return [] if sums is None else [self._judge(self._sectors.whole(sums), sums)]
+
     def add_window(self, window: Window) -> Assessment:
         """Add the sums of a window and return the assessment after it."""
         return self._judge(window, None)

@@ -148,17 +148,39 @@ class WindowBuilder:
         )
         first = 0
         while first < len(counts):
-            end = min(first + self.frames_per_window - self._seen % self.frames_per_window, len(counts))
-            self._add(counts[first:end], products[first:end], pixels[first:end])
+            end = min(first + self.frames_to_window_end, len(counts))
+            summed = products[first:end].sum(axis=0)
+            finished = self.add(counts[first:end], summed, float(dose[end - 1]), pixels[first:end])
             first = end
-            if self._seen % self.frames_per_window == 0:
-                yield self._finished(float(dose[end - 1]))
+            if finished is not None:
+                yield finished
+
+    @property
+    def frames_to_window_end(self) -> int:
+        """Frames that the current window still takes."""
+        return self.frames_per_window - self._seen % self.frames_per_window
+
+    def add(
+        self, counts: np.ndarray, products: np.ndarray, dose: float, valid_pixels: np.ndarray
+    ) -> SectorSums | None:
+        """Add frames, not beyond the end of the window; returns it when they complete it.
+
+        Parameters
+        ----------
+        counts, valid_pixels : ndarray, shape (frame, cell)
+        products : ndarray, shape (cell, lag)
+            Summed over these frames.
+        dose : float
+            Up to the end of the last frame.
+        """
+        self._add(counts, products, valid_pixels)
+        return self._finished(dose) if self._seen % self.frames_per_window == 0 else None
 
     def _add(self, counts: np.ndarray, products: np.ndarray, pixels: np.ndarray) -> None:
         reach = len(self._recent)
         self._counts += counts.sum(axis=0)
         self._pixel_frames += pixels.sum(axis=0)
-        self._products += products.sum(axis=0)
+        self._products += products
         self._seen += len(counts)
         self._frames += len(counts)
         counts = np.concatenate([self._recent, counts])

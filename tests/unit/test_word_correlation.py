@@ -26,12 +26,13 @@ def lags_of(
     level_lags: list[int],
     kept: tuple[int, ...],
     masks: list[int],
+    parts: list[int] | None = None,
 ) -> Lags:
     rows = [kept.index(lag) if lag in kept else -1 for lag in frame_lags]
     ring_of_cell = np.arange(partition.rings * partition.sectors) // partition.sectors
-    return Lags(
-        np.array(frame_lags), np.array(level_lags), np.array(rows), np.array(masks, np.uint64), ring_of_cell
-    )
+    of_frames, of_levels, kept_rows = np.array(frame_lags), np.array(level_lags), np.array(rows)
+    of_level, of_part = np.array(masks, np.uint64), np.array(parts or masks[:1], np.uint64)
+    return Lags(of_frames, of_levels, kept_rows, of_level, of_part, ring_of_cell)
 
 
 def correlate(
@@ -92,9 +93,10 @@ def assert_sums_are_those_of_numpy(
     assert np.array_equal(in_frame_order(found.counts), counts[64:].T)
     squares = cell_sums((added**2).sum(axis=0), partition.cell_of_pixel, cells)
     assert np.array_equal(found.squares, squares[:-1])
-    products = np.zeros((128, cells, len(kept)), np.int64)
-    products[here] = lagged_products(movie, partition, kept)[here]
-    assert np.array_equal(in_frame_order(found.cell_products), products[64:].T)
+    products = lagged_products(movie, partition, kept)[64:]
+    for part, chosen in enumerate(lags.parts.tolist()):
+        frames = [frame for frame in range(64) if chosen >> frame & 1]
+        assert np.array_equal(found.cell_products[:, :, part], products[frames].sum(axis=0).T)
     seen = occurrences(movie[here], partition, VALUES)
     assert np.array_equal(found.occurrences[:, 1:], seen[:, 1:])
     assert np.array_equal(image, added.sum(axis=0))
@@ -115,7 +117,7 @@ def assert_sums_are_those_of_numpy(
     lags_per_level=st.integers(1, 64),
     frame_lags=st.sets(st.integers(1, 64), min_size=1, max_size=5),
     kept=st.lists(st.integers(1, 64), unique=True, max_size=3),
-    ends=st.tuples(st.integers(0, 64), st.integers(0, 64)),
+    ends=st.tuples(st.integers(0, 64), st.integers(0, 64), st.integers(0, 64)),
     tile_pixels=st.sampled_from([64, 1000, 65536]),
     shares=st.integers(1, 5),
 )
@@ -129,20 +131,21 @@ def test_all_sums_equal_numpy(
     lags_per_level: int,
     frame_lags: set[int],
     kept: list[int],
-    ends: tuple[int, int],
+    ends: tuple[int, int, int],
     tile_pixels: int,
     shares: int,
 ) -> None:
     generator = np.random.default_rng(seed)
     partition = random_partition(generator, (1, pixels), rings, sectors)
-    first, last = sorted(ends)
+    first, middle, last = sorted(ends)
     movie = random_counts(generator, 128, pixels, mean)
     movie[:, generator.random(pixels) < 0.3] = 0
     movie[64 + last :] = 0
     # A lag of a level must not reach back further than the word before.
     level_lags = sorted({max(1, min(lags_per_level, 64 >> (levels - 1)) - less) for less in range(3)})
     masks = [mask(first >> level << level, last >> level << level) for level in range(levels)]
-    lags = lags_of(partition, sorted(frame_lags | set(kept)), level_lags, tuple(kept), masks)
+    parts = [mask(first, middle), mask(middle, last)]
+    lags = lags_of(partition, sorted(frame_lags | set(kept)), level_lags, tuple(kept), masks, parts)
     found = correlate(movie[: 64 + last], partition, lags, len(kept), tile_pixels, shares)
     assert_sums_are_those_of_numpy(found, movie, partition, lags, tuple(kept), slice(first, last))
 

@@ -61,11 +61,13 @@ def add_frames(
     words: PhotonWords,
     movie: Sequence[np.ndarray],
     longest: Sequence[int] = (WORD_FRAMES,),
+    part_frames: int = WORD_FRAMES,
 ) -> Iterator[tuple[slice, NewFrames]]:
-    """Add a whole movie in pieces; tells what each piece added up to."""
+    """Add a whole movie in pieces; tells what each piece added up to, products in parts of so many frames."""
     for piece in pieces(len(movie), longest):
         put_frames(words, movie, piece)
-        yield piece, multitau.add(words, piece.stop - piece.start)
+        frames = piece.stop - piece.start
+        yield piece, multitau.add(words, frames, part_ends=[*range(part_frames, frames, part_frames), frames])
 
 
 def correlate(
