@@ -15,6 +15,7 @@ from backend.damage.assessment import Assessment
 from backend.detector.pixel_watch import OddPixels, PixelWatch
 from backend.first_frames import SeriesPlan, plan_series
 from backend.frames import FrameBatch, SeriesInfo
+from backend.freed_memory import give_back_freed_memory
 from backend.photon_words import WORD_FRAMES
 from backend.ring_fits import FinishedFits, RingFits
 from backend.series_accumulators import RingAccumulators, SeriesAccumulators
@@ -197,6 +198,7 @@ class SeriesAnalysis:
         watch = self._pixel_watch
         if watch is not None and sums.frames % WORD_FRAMES == 0 and watch.is_due(sums.frames):
             watch.look(sums.image.counts, sums.frames)
+            give_back_freed_memory()
 
     def g2(self) -> MultiTauResult | None:
         """g2 of everything so far; ``None`` without rings or before two frames."""
