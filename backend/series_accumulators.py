@@ -123,6 +123,8 @@ class SeriesAccumulators:
         ``None`` when the detector has no q rings.
     image, trace : MeanImage, TotalTrace
         Of all good pixels.
+    good_pixels : int
+        How many there are.
     """
 
     def __init__(
@@ -142,7 +144,8 @@ class SeriesAccumulators:
         else:
             self.image = MeanImage(order, partition.fine_of_pixel, partition.fine_rings, pool)
             self.rings = RingAccumulators(partition, plan, info, settings, order, self.image, pool)
-        self.trace = TotalTrace(int(np.count_nonzero(good)))
+        self.good_pixels = int(np.count_nonzero(good))
+        self.trace = TotalTrace(self.good_pixels)
         self.photons = 0
         self.frames = 0
 

@@ -178,8 +178,7 @@ class SnapshotComposer:
 
     def _series(self, run: SeriesRun) -> SeriesPart:
         analysis = run.analysis
-        good_pixels = 0 if analysis.plan is None else int(analysis.plan.mask.good.sum())
-        pixel_frames = good_pixels * analysis.frames
+        pixel_frames = 0 if analysis.sums is None else analysis.sums.good_pixels * analysis.frames
         return SeriesPart(
             name=run.info.name,
             sample=run.info.sample,

@@ -1,4 +1,4 @@
-"""The whole program on files, with a window attached, against the bare chain on the same files."""
+"""The whole program on files, with a window attached, against the bare chain and against the same analysis in memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -31,35 +31,52 @@ class EngineError(RuntimeError):
 
 
 def measure(session: Session) -> list[Row]:
-    """One row: frames per second between the first and the last snapshot of a series, over those of the chain."""
+    """Rows: frames per second between first and last snapshot of a series, over those of the chain and of the preview.
+
+    The chain makes g2 and I(q, t) only; the preview makes the same as the program, without files, network and window.
+    """
     movie = session.movie("eiger4m", _PHOTONS, _FRAMES)
-    # The program takes all processors that it may use, which are as many.
-    threads = session.choices.threads
+    threads, frames = session.choices.threads, movie.kind.frames
+    return [
+        _compare(
+            session,
+            movie,
+            "speed of the program with its window over that of the bare chain",
+            lambda: ours.run_chain(movie, threads, from_files=True).seconds / frames,
+            session.goal(_GOAL),
+        ),
+        _compare(
+            session,
+            movie,
+            "speed of the program with its window over that of the same analysis in memory",
+            lambda: ours.run_preview(movie, frames, verdicts=True),
+            None,
+        ),
+    ]
+
+
+def _compare(
+    session: Session, movie: Movie, quantity: str, other_frame_s: Callable[[], float], goal: float | None
+) -> Row:
     root = session.choices.scratch / "engine"
-    turns = interleave(
-        lambda: _engine_frame_s(movie, root),
-        lambda: ours.run_chain(movie, threads, from_files=True).seconds / movie.kind.frames,
-        session.choices.rounds,
-    )
+    # The program takes all processors that it may use, which are as many as threads.
+    turns = interleave(lambda: _engine_frame_s(movie, root), other_frame_s, session.choices.rounds)
     ratios = turns.ratios
     speeds = [f"{1 / statistics.median(seconds):,.0f} frames/s" for seconds in (turns.ours_s, turns.other_s)]
-    goal = session.goal(_GOAL)
-    return [
-        Row(
-            name="engine",
-            case=f"{movie.kind.words}, from files",
-            quantity="speed of the program with its window over that of the bare chain",
-            median=statistics.median(ratios),
-            low=min(ratios),
-            high=max(ratios),
-            goal=None if goal is None else Goal(goal, "at least"),
-            ours=speeds[0],
-            other=speeds[1],
-            threads=threads,
-            rounds=len(ratios),
-            note="between the first and the last snapshot of the series; the window has no screen",
-        )
-    ]
+    return Row(
+        name="engine",
+        case=f"{movie.kind.words}, from files",
+        quantity=quantity,
+        median=statistics.median(ratios),
+        low=min(ratios),
+        high=max(ratios),
+        goal=None if goal is None else Goal(goal, "at least"),
+        ours=speeds[0],
+        other=speeds[1],
+        threads=session.choices.threads,
+        rounds=len(ratios),
+        note="between the first and the last snapshot of the series; the window has no screen",
+    )
 
 
 def _engine_frame_s(movie: Movie, root: Path) -> float:
