@@ -1,4 +1,4 @@
-"""The whole program on files, with a window attached, against the bare chain and against the same analysis in memory."""
+"""The whole program on files, with a window, against the bare chain and against the same analysis in memory."""
 
 from __future__ import annotations
 
