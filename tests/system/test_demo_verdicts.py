@@ -11,10 +11,10 @@ from program import Program, program_in
 
 from backend.simulation.scenario import SCENARIOS
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
 FRAMES = 600
-DEMO_S = 100.0
+DEMO_S = 300.0
 
 
 class Demo:
