@@ -196,36 +196,55 @@ def list_lanes(target: np.ndarray, to: int, lanes: np.uint64, first: int) -> Non
 
 
 @intrinsic
-def add_with_carry(
+def add_numbers(
     typing_context: Any,
     target: Any,
     to: Any,
+    target_stride: Any,
+    bits: Any,
     first: Any,
-    at_first: Any,
+    first_planes: Any,
     second: Any,
-    at_second: Any,
+    second_planes: Any,
+    stride: Any,
     carry: Any,
 ) -> Any:
-    """Add three bits in 512 places: ``first[at_first:]``, ``second[at_second:]`` and ``carry``, eight words each.
+    """Add two times 512 numbers, each stored as bit planes of eight words; the first have as many planes or more.
 
-    The sum goes to ``target[to:to + 8]``, what is carried to ``carry[:8]``.
+    The planes begin at ``bits[first]`` and ``bits[second]`` and are ``stride`` words apart. As many as the first have
+    are written to ``target[to:]``, ``target_stride`` words apart. What is carried beyond them goes to ``carry[:8]``;
+    returns 0 when that is nothing.
     """
     index = types.int64
-    signature = types.void(target, index, first, index, second, index, carry)
+    signature = types.uint64(target, index, index, bits, index, index, index, index, index, carry)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        target, to, first, at_first, second, at_second, carry = arguments
-        start = ir.Constant(_WIDE, 0)
-        of = signature.args
-        total, carried = _add_three(
-            builder,
-            _load_eight(context, builder, of[2], first, at_first),
-            _load_eight(context, builder, of[4], second, at_second),
-            _load_eight(context, builder, of[6], carry, start),
-        )
-        _store_eight(context, builder, of[0], target, to, total)
-        _store_eight(context, builder, of[6], carry, start, carried)
-        return context.get_dummy_value()
+        target, to, target_stride, bits, first, first_planes, second, second_planes, stride, carry = arguments
+        of_target, of_bits, of_carry = signature.args[0], signature.args[3], signature.args[9]
+        nothing = ir.Constant(_EIGHT, [0] * 8)
+        carried = cgutils.alloca_once_value(builder, nothing)
+        builder.store(nothing, carried)
+
+        def add_planes(begin: Any, end: Any, with_second: bool) -> None:
+            with cgutils.for_range_slice(builder, begin, end, ir.Constant(_WIDE, 1), intp=_WIDE) as (
+                plane,
+                _,
+            ):
+                at = builder.mul(plane, stride)
+                one = _load_eight(context, builder, of_bits, bits, builder.add(first, at))
+                other = nothing
+                if with_second:
+                    other = _load_eight(context, builder, of_bits, bits, builder.add(second, at))
+                total, more = _add_three(builder, one, other, builder.load(carried))
+                place = builder.add(to, builder.mul(plane, target_stride))
+                _store_eight(context, builder, of_target, target, place, total)
+                builder.store(more, carried)
+
+        add_planes(ir.Constant(_WIDE, 0), second_planes, True)
+        add_planes(second_planes, first_planes, False)
+        left = builder.load(carried)
+        _store_eight(context, builder, of_carry, carry, ir.Constant(_WIDE, 0), left)
+        return _non_zero(builder, left)
 
     return signature, generate
 

@@ -16,13 +16,12 @@ from backend.bit_transpose import transposed_bits
 from backend.correlation.bit_counters import count_rows
 from backend.machine_intrinsics import count_set_bits
 from backend.photon_word_kernels import BLOCK_POSITIONS, flag_of
-from backend.word_vectors import add_plane_products, add_with_carry, common_bits
+from backend.word_vectors import add_numbers, add_plane_products, common_bits, lanes_with, list_lanes
 
 BLOCK_WORDS = BLOCK_POSITIONS // 64
 MOST_PLANES = 32
-_NOTHING = np.zeros(8, np.uint64)
 _FEW_PIXELS = 48
-"""Of so many pixels of a block with several photons at once, each is added by itself."""
+"""So many pixels of a block are added one by one: that is less work than turning the bits of all."""
 
 
 class Samples(NamedTuple):
@@ -52,6 +51,19 @@ def _flagged(flags: np.ndarray, found: np.ndarray) -> tuple[int, int]:
                 number += flags[i] != 0
                 together |= flags[i]
     return number, together
+
+
+@numba.njit(nogil=True, cache=True)
+def _lit(row: np.ndarray, first: int, found: np.ndarray) -> int:
+    """Places in a block whose word is not 0; stops when they are more than a few. Returns how many were found."""
+    number = 0
+    for eight in range(0, BLOCK_POSITIONS, 8):
+        lanes = lanes_with(row, first + eight, ~np.uint64(0))
+        list_lanes(found, number, lanes, eight)
+        number += count_set_bits(lanes)
+        if number > _FEW_PIXELS:
+            break
+    return number
 
 
 @numba.njit(nogil=True, cache=True)
@@ -151,7 +163,7 @@ def samples_of_words(
     listed = _rows_of_samples(first_frame, width, slots.size)
     eights = listed.size // slots.size >> 3
     rows, carry = np.zeros(65 * 8, np.uint64), np.empty(8, np.uint64)
-    flagged = np.empty(BLOCK_POSITIONS + 1, np.int64)
+    flagged, lit = np.empty(BLOCK_POSITIONS + 1, np.int64), np.empty(_FEW_PIXELS + 16, np.int64)
     # Eight digits are added to at once; more than 64 times the largest count there cannot be.
     digits = planes + 8
     numbers = np.empty(slots.size * digits * 8, np.uint64)
@@ -162,18 +174,22 @@ def samples_of_words(
         first = block * BLOCK_POSITIONS
         size, flags = _flagged(many[first : first + BLOCK_POSITIONS], flagged)
         few = size <= _FEW_PIXELS
+        lit_size = _lit(words[0], first, lit)
+        few_lit = lit_size <= _FEW_PIXELS
         numbers[:] = 0
         for plane in range(planes):
-            if plane == 0 or (not few and flags & flag_of(plane)):
+            if (plane == 0 and not few_lit) or (plane > 0 and not few and flags & flag_of(plane)):
                 transposed_bits(words, plane * words.shape[1] + first, rows, 0)
                 for i in range(slots.size):
                     to = 8 * (i * digits + plane)
                     _add_rows(rows, listed, 8 * eights * i, eights, numbers, to, carry)
         for i in range(slots.size):
             start = 8 * i * digits
+            mask = (~np.uint64(0) >> np.uint64(64 - width)) << np.uint64(first_frame + i * width)
+            if few_lit:
+                _add_listed(lit[:lit_size], first, words, (0, 1), mask, numbers, start)
             if few:
-                mask = (~np.uint64(0) >> np.uint64(64 - width)) << np.uint64(first_frame + i * width)
-                _add_flagged(flagged[:size], first, words, planes, mask, numbers, start)
+                _add_listed(flagged[:size], first, words, (1, planes), mask, numbers, start)
             used = _planes_in_use(numbers, start, digits)
             needed = max(needed, used)
             if used <= room:
@@ -183,52 +199,22 @@ def samples_of_words(
 
 
 @numba.njit(nogil=True, cache=True)
-def _add_flagged(
+def _add_listed(
     places: np.ndarray,
     first: int,
     words: np.ndarray,
-    planes: int,
+    planes: tuple[int, int],
     mask: np.uint64,
     numbers: np.ndarray,
     start: int,
 ) -> None:
-    """Add the higher planes of some pixels, one by one."""
+    """Add some planes of some pixels, one by one."""
     for place in places:
         total = np.int64(0)
-        for plane in range(1, planes):
+        for plane in range(planes[0], planes[1]):
             total += count_set_bits(words[plane, first + place] & mask) << plane
         if total:
             _add_one(place, total, numbers, start)
-
-
-@numba.njit(nogil=True, cache=True)
-def _add_planes(
-    bits: np.ndarray,
-    first: int,
-    first_planes: int,
-    second: int,
-    second_planes: int,
-    stride: int,
-    numbers: np.ndarray,
-    carries: np.ndarray,
-) -> int:
-    """Set ``numbers`` to the sum of two blocks of numbers; returns its planes.
-
-    The planes of the two are ``stride`` words apart.
-    """
-    if first_planes < second_planes:
-        first, second = second, first
-        first_planes, second_planes = second_planes, first_planes
-    carries[:] = 0
-    for plane in range(second_planes):
-        at = stride * plane
-        add_with_carry(numbers, 8 * plane, bits, first + at, bits, second + at, carries)
-    for plane in range(second_planes, first_planes):
-        # Nothing is added but what is carried.
-        add_with_carry(numbers, 8 * plane, bits, first + stride * plane, _NOTHING, 0, carries)
-    for word in range(8):
-        numbers[8 * first_planes + word] = carries[word]
-    return _planes_in_use(numbers, 0, first_planes + 1)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -237,32 +223,38 @@ def sums_of_two(
 ) -> int:
     """Make samples ``first_index`` to ``last_index`` (excluded), each of two of the level below.
 
-    Returns the planes they need, which may be more than there are.
+    Returns the planes they need; where they do not fit, some number larger than there are.
     """
-    numbers, carries = np.empty(8 * (MOST_PLANES + 1), np.uint64), np.empty(8, np.uint64)
-    bits, planes_of = samples.bits, samples.planes
-    room, slots = bits.shape[0], bits.shape[1]
-    below_bits, below_planes = below.bits.reshape(-1), below.planes
-    below_slots = below.bits.shape[1]
+    carry = np.empty(BLOCK_WORDS, np.uint64)
+    planes_of, planes_below = samples.planes, below.planes
+    room, slots, below_slots = samples.bits.shape[0], samples.bits.shape[1], below.bits.shape[1]
+    bits, below_bits = samples.bits.reshape(-1), below.bits.reshape(-1)
     sample = planes_of.shape[1] * BLOCK_WORDS
     needed = 0
     for index in range(first_index, last_index):
-        one, two = 2 * index % below_slots, (2 * index + 1) % below_slots
+        slot, one, two = index % slots, 2 * index % below_slots, (2 * index + 1) % below_slots
         for block in range(blocks[0], blocks[1]):
-            used = _add_planes(
-                below_bits,
-                one * sample + block * BLOCK_WORDS,
-                np.int64(below_planes[one, block]),
-                two * sample + block * BLOCK_WORDS,
-                np.int64(below_planes[two, block]),
-                below_slots * sample,
-                numbers,
-                carries,
-            )
-            needed = max(needed, used)
+            more, fewer = one, two
+            if planes_below[one, block] < planes_below[two, block]:
+                more, fewer = two, one
+            used = np.int64(planes_below[more, block])
             if used <= room:
-                planes_of[index % slots, block] = used
-                _keep(numbers, 0, used, bits, index % slots, block)
+                place = block * BLOCK_WORDS
+                to = slot * sample + place
+                first, second = more * sample + place, fewer * sample + place
+                second_planes = np.int64(planes_below[fewer, block])
+                steps = slots * sample, below_slots * sample
+                # The highest plane in use is in use in the sum as well, or something is carried beyond it.
+                if add_numbers(
+                    bits, to, steps[0], below_bits, first, used, second, second_planes, steps[1], carry
+                ):
+                    if used < room:
+                        for word in range(BLOCK_WORDS):
+                            bits[to + used * steps[0] + word] = carry[word]
+                    used += 1
+                if used <= room:
+                    planes_of[slot, block] = used
+            needed = max(needed, used)
     return needed
 
 

@@ -201,11 +201,11 @@ class MultiTau:
         image = NO_IMAGE
         if self._image is not None:
             image = self._image.target(frames * ((1 << words.planes) - 1))
-        made: list[NewSamples] = []
-        for sums, some in self._share_out(partial(self._correlate, words, lags, image, samples)):
-            made.append(some)
-            for total, share in zip(new, sums, strict=True):
-                total += share
+        of_threads: dict[int, Sums] = {}
+        made = list(self._share_out(partial(self._correlate, words, lags, image, samples, of_threads)))
+        for sums in of_threads.values():
+            for total, part in zip(new, sums, strict=True):
+                total += part
         while not self._count_levels.take(made):
             made = list(self._share_out(samples))
         for name in ("products", "squares", "occurrences"):
@@ -232,17 +232,20 @@ class MultiTau:
         lags: Lags,
         image: Image,
         samples: Callable[[tuple[int, int]], NewSamples],
+        of_threads: dict[int, Sums],
         share: tuple[int, int],
-    ) -> tuple[Sums, NewSamples]:
+    ) -> NewSamples:
         room: Room | None = getattr(self._rooms, "room", None)
         if room is None:
             room = self._rooms.room = new_room()
-        sums = self._new_sums(lags)
+        # Integers: it does not matter which shares a thread gets.
+        thread = threading.get_ident()
+        sums = of_threads.get(thread) or of_threads.setdefault(thread, self._new_sums(lags))
         many = (words.many_now, words.many_before)
         segments = self._order.segments
         source = words.now, words.before, many, words.planes
         correlate_words(*share, segments, *source, lags, room, image, sums)
-        return sums, samples(share)
+        return samples(share)
 
     def _told(self, new: Sums, first: int, last: int) -> NewFrames:
         counts = in_frame_order(new.counts)[:, first:last].T
