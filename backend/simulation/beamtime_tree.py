@@ -197,6 +197,7 @@ def _begin_series(folder: Path, plan: SeriesPlan, movie: SpeckleMovie) -> EigerS
         frame_time_s=plan.frame_time_s,
         count_time_s=plan.frame_time_s - plan.detector.readout_time_s,
         started_at=started_at,
+        transmission=plan.transmission,
     )
     write_master(series)
     return series

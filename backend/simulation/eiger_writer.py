@@ -34,6 +34,7 @@ class EigerSeries:
     frame_time_s: float
     count_time_s: float
     started_at: datetime
+    transmission: float = 1.0
 
     @property
     def master(self) -> Path:
@@ -71,6 +72,8 @@ def write_master(series: EigerSeries) -> None:
         _write_detector_specific(_group(detector, "detectorSpecific", "NXcollection"), series)
         beam = _group(instrument, "beam", "NXbeam")
         _value(beam, "incident_wavelength", np.float32(series.detector.wavelength_m * 1e10), "angstrom")
+        attenuator = _group(instrument, "attenuator", "NXattenuator")
+        _value(attenuator, "attenuator_transmission", np.float64(series.transmission))
         _value(_group(entry, "sample", "NXsample"), "name", series.stem)
     _publish(content, series.master)
 

@@ -38,6 +38,9 @@ class Scenario:
     flux_steps : tuple of FluxStep
     decorrelation_fractions : tuple of float
         Where the speckle pattern is replaced by an independent one from one frame to the next.
+    beam_driven : bool
+        Whether the beam makes the motion: the relaxation rate goes with the transmission of the absorbers, from the
+        first frame on.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Scenario:
     gamma_end_factor: float = 1.0
     flux_steps: tuple[FluxStep, ...] = ()
     decorrelation_fractions: tuple[float, ...] = ()
+    beam_driven: bool = False
 
     def onset_frame(self, frames: int) -> int | None:
         """First frame (from 0) at which the change begins; ``None`` where nothing changes."""
@@ -126,6 +130,11 @@ _ALL = (
         "late-shutter",
         "The shutter opens late: the first tenth of the frames is empty, then nothing changes.",
         flux_steps=(FluxStep(0.0, 0.1, 0.0),),
+    ),
+    Scenario(
+        "beam-driven",
+        "The beam itself drives the motion: the relaxation rate goes with the transmission; no damage.",
+        beam_driven=True,
     ),
 )
 

@@ -34,7 +34,11 @@ class SeriesPlan:
         Give the series name ``<sample>_<NNNNN>``.
     frames, frame_time_s : int, float
     photons_per_pixel : float
-        Mean over unmasked pixels and one frame, at the start of the series (without I0 noise).
+        Mean over unmasked pixels and one frame, at the start of the series, without absorbers and I0 noise.
+    transmission : float
+        Of the absorbers: a factor on the photons, and in a beam-driven sample on the relaxation rate.
+    position_mm : tuple of float
+        Where the beam meets the sample, horizontal and vertical.
     contrast, modes : float, int
         g2(0) - 1 and the number of coherence modes; below 1 / modes the rest is light without speckle.
     diffusion_nm2_per_s, exponent : float
@@ -59,6 +63,8 @@ class SeriesPlan:
     frames: int = 600
     frame_time_s: float = 0.05
     photons_per_pixel: float = 0.1
+    transmission: float = 1.0
+    position_mm: tuple[float, float] = (0.0, 0.0)
     contrast: float = 0.2
     modes: int = 1
     diffusion_nm2_per_s: float = 100.0
@@ -107,6 +113,8 @@ class SeriesPlan:
                 f"{self.photons_per_pixel} photons per pixel",
                 "use a number above 0, at most 1000",
             ),
+            (0 < self.transmission <= 1, f"transmission {self.transmission}", "use more than 0, at most 1"),
+            (bool(np.isfinite(self.position_mm).all()), f"position {self.position_mm}", "use finite numbers"),
             (self.seed >= 0, f"seed {self.seed}", "use 0 or more"),
             (self.dtype in ("uint16", "uint32"), f"pixel type {self.dtype!r}", "use uint16 or uint32"),
             (
@@ -162,7 +170,8 @@ class SeriesPlan:
 
     def gamma_per_s(self, q_inv_nm: np.ndarray) -> np.ndarray:
         """Relaxation rate at the start of the series, same shape as ``q_inv_nm``, 1/s."""
-        return self.diffusion_nm2_per_s * np.asarray(q_inv_nm) ** 2
+        beam = self.transmission if self.scenario.beam_driven else 1.0
+        return beam * self.diffusion_nm2_per_s * np.asarray(q_inv_nm) ** 2
 
     def form_factor(self, q_inv_nm: np.ndarray) -> np.ndarray:
         """I(q) at the start of the series relative to q = 0, same shape as ``q_inv_nm`` (Debye and Bueche 1949)."""

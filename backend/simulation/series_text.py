@@ -18,8 +18,8 @@ def write_fio(path: Path, plan: SeriesPlan, started_at: datetime) -> None:
         "abs2z": 0.0,
         "det_distance": plan.detector.distance_m * 1e3,
         "fmbenergy": plan.detector.photon_energy_kev * 1e3,
-        "samx": 0.0,
-        "samz": 0.0,
+        "samx": plan.position_mm[0],
+        "samz": plan.position_mm[1],
     }
     lines = [
         "!\n! Comments\n!\n%c\n",
@@ -53,6 +53,8 @@ def write_batchinfo(path: Path, plan: SeriesPlan, started_at: datetime) -> None:
         "y0": row + 1.0,
         "rows": rows,
         "cols": columns,
+        "samx": plan.position_mm[0],
+        "samz": plan.position_mm[1],
         "ndata0": [1],
         "ndataend": [plan.frames],
     }

@@ -59,7 +59,9 @@ class SpeckleMovie:
             raise SimulationError(
                 f"The detector {detector.name} has no good pixel.", try_this="Give it fewer defective pixels."
             )
-        self._start_counts = relative * (plan.photons_per_pixel * pixels.sum() / (relative @ pixels))
+        self._start_counts = relative * (
+            plan.transmission * plan.photons_per_pixel * pixels.sum() / (relative @ pixels)
+        )
 
     def next_frame(self, out: np.ndarray | None = None) -> np.ndarray:
         """The next frame, shape (y, x), the plan's pixel type, photons.

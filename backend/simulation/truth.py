@@ -28,6 +28,8 @@ def truth_of(plan: SeriesPlan) -> dict[str, Any]:
         "frames": plan.frames,
         "frame_time_s": plan.frame_time_s,
         "photons_per_pixel": plan.photons_per_pixel,
+        "transmission": plan.transmission,
+        "position_mm": list(plan.position_mm),
         "contrast": plan.contrast,
         "modes": plan.modes,
         "speckle_size_px": plan.speckle_size_px,
@@ -35,7 +37,8 @@ def truth_of(plan: SeriesPlan) -> dict[str, Any]:
         "i0_correlation_s": plan.i0_correlation_s,
         "relaxation": {
             "g2_convention": "g2 - 1 = contrast * exp(-2 (Gamma lag)^exponent)",
-            "gamma_law": "Gamma = diffusion * q^2, times gamma_end_factor^progress after the onset",
+            "gamma_law": "Gamma = diffusion * q^2, times gamma_end_factor^progress after the onset; times the "
+            "transmission where beam_driven",
             "diffusion_nm2_per_s": plan.diffusion_nm2_per_s,
             "exponent": plan.exponent,
             "mixture_weights": mixture.weights.tolist(),

@@ -25,6 +25,7 @@ SCENARIO_NAMES = (
     "beam-loss",
     "bubble",
     "late-shutter",
+    "beam-driven",
 )
 DETECTOR_NAMES = ("eiger4m", "eiger500k")
 _STOPPED_BY_SIGNAL = 128 + signal.SIGTERM
@@ -35,6 +36,7 @@ Examples:
   mento-gui simulate --to /tmp/series --scenario aggregation
   mento-gui simulate --to /tmp/series --detector eiger4m --frames 200 --photons 0.01 --dtype uint16
   mento-gui simulate --to /tmp/gpfs --beamtime --scenario stable --scenario bubble --pace 1
+  mento-gui simulate --to /tmp/gpfs --beamtime --scenario beam-driven --transmission 0.3 --position 0.1 0
 """
 
 
@@ -56,7 +58,15 @@ Examples:
 )  # fmt: skip
 @click.option(
     "--photons", "photons_per_pixel", type=float, default=0.1, show_default=True, metavar="K",
-    help="Mean photons per good pixel and frame at the start.",
+    help="Mean photons per good pixel and frame at the start, without absorbers.",
+)  # fmt: skip
+@click.option(
+    "--transmission", type=float, default=1.0, show_default=True, metavar="T",
+    help="Of the absorbers; a factor on the photons, and in beam-driven on the relaxation rate.",
+)  # fmt: skip
+@click.option(
+    "--position", "position_mm", type=float, nargs=2, default=(0.0, 0.0), show_default=True, metavar="X Z",
+    help="Where the beam meets the sample, in mm: samx and samz.",
 )  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Same seed, same frames.")
 @click.option("--sample", default=None, metavar="NAME", help="Sample name (default: the scenario's).")
