@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 import numpy as np
@@ -67,6 +69,7 @@ class SeriesInfo:
     the user about what was odd while the description was read (for instance beam centres that disagree).
     ``frame_start_s``, shape (frame,), float64, strictly ascending: when each frame began, seconds from any moment on;
     ``None`` when only the frame time is known. Where these times are uneven, ``frame_time_s`` is their mean distance.
+    ``side_numbers`` is every number that the run file and the batch description state by name, motors among them.
     """
 
     name: str
@@ -81,6 +84,7 @@ class SeriesInfo:
     count_time_s: float | None = None
     started_at: datetime | None = None
     transmission: float | None = None
+    side_numbers: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     notices: tuple[str, ...] = ()
 
     @property
@@ -131,12 +135,16 @@ class FrameBatch:
 
 @dataclass(frozen=True, slots=True)
 class SeriesEnded:
-    """No more frames will come; ``complete`` says whether all planned frames were seen, ``reason`` says why."""
+    """No more frames will come; ``complete`` says whether all planned frames were seen, ``reason`` says why.
+
+    ``side_numbers`` as in :class:`SeriesInfo`, from files that may have come after the start.
+    """
 
     series: str
     complete: bool
     frames: int
     reason: str
+    side_numbers: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -79,6 +80,8 @@ class SeriesRun:
 
     def end(self, event: SeriesEnded) -> list[Verdict]:
         """The series is over; returns as :meth:`add`."""
+        # Side files may come after the start; what was known then stays.
+        self.info = replace(self.info, side_numbers={**event.side_numbers, **self.info.side_numbers})
         changes = self._judge(self.analysis.finish(), ended=True)
         if self._damaging is not None and self.verdict.state is not VerdictState.DAMAGING:
             # The shutter closed before the series ended; that does not undo the damage.

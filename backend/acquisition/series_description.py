@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from backend.acquisition.detector_folder import SeriesPlace
 from backend.acquisition.eiger_master import DISTANCE_M, LONGEST_EDGE_PX, WAVELENGTH_M, MasterFacts
 from backend.beamtime.batchinfo import PHOTON_ENERGY_TIMES_WAVELENGTH_KEV_M, BatchInfo
 from backend.beamtime.fio import FioFile
+from backend.beamtime.literal import as_number
 from backend.beamtime.series_name import is_series_name, parse_series_name
 from backend.frames import DetectorInfo, SeriesInfo
 
@@ -60,6 +63,7 @@ def describe_series(
         count_time_s=count_time_s if count_time_s is not None else batch.exposure_s,
         started_at=_started_at(sources),
         transmission=master.transmission if master else None,
+        side_numbers=side_numbers(sources),
         notices=tuple(said),
     )
 
@@ -86,6 +90,16 @@ def disagreements(sources: SeriesSources) -> list[str]:
                 "description; the master is used."
             )
     return said
+
+
+def side_numbers(sources: SeriesSources) -> Mapping[str, float]:
+    """Return every number that batch description and run file state by name; the run file wins."""
+    stated = {
+        **(sources.batch.values if sources.batch else {}),
+        **(sources.run.parameters if sources.run else {}),
+    }
+    numbers = {name: as_number(value) for name, value in stated.items()}
+    return MappingProxyType({name: number for name, number in numbers.items() if number is not None})
 
 
 def _frame_form(sources: SeriesSources) -> tuple[tuple[int, int] | None, np.dtype | None]:

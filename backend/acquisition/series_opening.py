@@ -12,7 +12,7 @@ from backend.acquisition.data_file import DataFile, inspect_data_file
 from backend.acquisition.detector_folder import SeriesFiles, SeriesPlace, find_run_file
 from backend.acquisition.eiger_master import MasterFacts, read_master
 from backend.acquisition.hdf5_file import FileStamp, UnusableFileError, stamp_of
-from backend.acquisition.series_description import SeriesSources, describe_series, disagreements
+from backend.acquisition.series_description import SeriesSources, describe_series, disagreements, side_numbers
 from backend.beamtime.batchinfo import BatchInfo, read_batchinfo
 from backend.beamtime.fio import FioFile, read_fio
 from backend.errors import SeriesError
@@ -113,6 +113,10 @@ class SeriesOpening:
                     "Check the geometry in the detector.",
                 )
             )
+
+    def side_numbers(self) -> Mapping[str, float]:
+        """Return the numbers that the side files read so far state by name."""
+        return side_numbers(SeriesSources(batch=self._batch, run=self._run))
 
     def say_never_started(self, files: SeriesFiles) -> list[SourceEvent]:
         """Return why a series ended without ever having started."""

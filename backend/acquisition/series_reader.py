@@ -159,4 +159,5 @@ class SeriesReader:
                     "Check whether the detector was triggered and whether its files are transferred.",
                 )
             )
-        events.append(SeriesEnded(self._info.name, end.complete, self.frames, end.reason))
+        numbers = self._opening.side_numbers()
+        events.append(SeriesEnded(self._info.name, end.complete, self.frames, end.reason, numbers))
