@@ -26,6 +26,7 @@ from backend.message_board import MessageBoard
 from backend.publish.endpoint import endpoint_of, make_private
 from backend.publish.server import SnapshotServer
 from backend.request_desk import RequestDesk
+from backend.series_book import SeriesBook
 from backend.series_notices import series_notices
 from backend.series_run import SeriesRun
 from backend.settings import Settings
@@ -77,6 +78,7 @@ class Engine:
         self._board = MessageBoard()
         self._composer = SnapshotComposer(root, settings, settings_file)
         self._finished_jobs = FinishedJobs()
+        self._book = SeriesBook(settings, self._guard)
         self._session_due_at = 0.0
         self._run: SeriesRun | None = None
         self._without_jobs: deque[tuple[SeriesInfo, int]] = deque(maxlen=_MOST_WITHOUT_JOBS)
@@ -135,6 +137,7 @@ class Engine:
             wait([self._looking_after_jobs])
             self._looking_after_jobs = None
         session, self._desk.session = self._desk.session, None
+        self._book.open(None)
         if session is not None:
             session.close()
 
@@ -217,6 +220,7 @@ class Engine:
         planned = run.analysis.plan is not None
         aside = run.analysis.set_aside.number
         self._store_verdicts(run, run.add(batch))
+        self._book.keep(run)
         self._composer.frames_arrived(time.time())
         if not planned and run.analysis.plan is not None:
             for number, notice in enumerate(run.analysis.plan.notices):
@@ -250,6 +254,8 @@ class Engine:
         self._desk.remember(run.info, run.analysis.frames)
         self._composer.series_changed()
         self._store_run()
+        if self._book.motion_notice is not None:
+            self._board.post_notice(self._book.motion_notice, at=time.time())
         self._without_jobs.append((run.info, run.analysis.frames))
         self._dispatch()
 
@@ -265,21 +271,14 @@ class Engine:
                     self._board.post_error(f"recipe-{problem.what}", problem, at=time.time(), level="error")
 
     def _store_verdicts(self, run: SeriesRun, changes: list[Verdict]) -> None:
-        for verdict in changes:
-            _log.info("%s: %s at frame %d. %s", run.info.name, verdict.state, verdict.frame, verdict.why)
-            if self._desk.session is not None:
-                record = partial(self._desk.session.ledger.record_verdict, run.info.name, verdict)
-                self._guard("storing a verdict", partial(record, self._settings.sha256, time.time()))
+        self._book.store_verdicts(run, changes)
         if changes:
             self._store_run()
 
     def _store_run(self) -> None:
         if self._run is not None:
-            row = self._run.row()
-            self._composer.remember_row(row)
-            if self._desk.session is not None:
-                # What cannot be stored must not hold up what is shown.
-                self._guard("storing a series", partial(self._desk.session.ledger.record_series, row))
+            self._composer.remember_row(self._run.row())
+            self._book.store(self._run)
 
     def _follow_beamtime(self) -> None:
         """Open or close what is stored with the beamtime folder as it comes and goes."""
@@ -304,6 +303,7 @@ class Engine:
             self._composer.remember_row(
                 msgspec.structs.replace(row, status="incomplete") if abandoned else row
             )
+        self._book.open(self._desk.session.ledger)
         self._store_run()
         self._dispatch()
         for problem in self._desk.session.problems:
@@ -351,6 +351,8 @@ class Engine:
             jobs=self._job_rows if self._desk.session is not None else (),
             messages=self._board.messages(),
             confirmed=self._finished_jobs.confirmed_g2,
+            earlier=self._book.earlier,
+            sample=self._book.sample,
             backlog_frames=backlog,
         )
         self._server.publish(self._desk.snapshot)

@@ -23,6 +23,7 @@ from backend.ledger_rows import (
     SettingsChange,
     VerdictChange,
 )
+from backend.series_record import SeriesRecord
 from backend.snapshot import RunRow, Verdict, VerdictState
 
 _INTENT_COLUMNS = (
@@ -94,6 +95,38 @@ class Ledger:
             )
             for row in rows
         )  # fmt: skip
+
+    def record_numbers(self, record: SeriesRecord, at: float) -> bool:
+        """Store what is compared between series, in place of what was known; True if stored.
+
+        A series that is read again counts once, and what was seen of it is not forgotten while fewer frames are read.
+        """
+        spot = record.spot
+        values = (
+            record.series, record.detector, record.sample, record.started_at, at, record.frames, record.exposure_s,
+            record.gray_per_s, spot and spot.horizontal_um, spot and spot.vertical_um, record.settings_sha256,
+            msgspec.msgpack.encode(record),
+        )  # fmt: skip
+        with self._transaction() as connection:
+            stored = connection.execute(
+                "INSERT INTO series_record (series, detector, sample, started_at, first_seen_at, frames, exposure_s,"
+                " gray_per_s, horizontal_um, vertical_um, settings_sha256, record)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (series, detector) DO UPDATE SET"
+                " sample = excluded.sample, started_at = excluded.started_at, frames = excluded.frames,"
+                " exposure_s = excluded.exposure_s, gray_per_s = excluded.gray_per_s,"
+                " horizontal_um = excluded.horizontal_um, vertical_um = excluded.vertical_um,"
+                " settings_sha256 = excluded.settings_sha256, record = excluded.record"
+                " WHERE excluded.frames >= series_record.frames",
+                values,
+            ).rowcount
+        return bool(stored)
+
+    def numbers(self) -> tuple[SeriesRecord, ...]:
+        """What is known of all series, in the order in which they began."""
+        rows = self._read(
+            "SELECT record FROM series_record ORDER BY COALESCE(started_at, first_seen_at), number", ()
+        )
+        return tuple(msgspec.msgpack.decode(row[0], type=SeriesRecord) for row in rows)
 
     def record_verdict(self, series: str, verdict: Verdict, settings_sha256: str, at: float) -> bool:
         """Store a verdict if its state or the settings differ from the last one of the series; True if stored."""

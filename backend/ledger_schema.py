@@ -35,5 +35,16 @@ _VERSION_1 = (
         number INTEGER PRIMARY KEY AUTOINCREMENT, author TEXT NOT NULL, at REAL NOT NULL, what TEXT NOT NULL)""",
 )
 
-VERSIONS: tuple[tuple[str, ...], ...] = (_VERSION_1,)
+# ``first_seen_at`` puts series without a known start in order; ``record`` is a SeriesRecord as msgpack.
+_VERSION_2 = (
+    """CREATE TABLE series_record (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        series TEXT NOT NULL, detector TEXT NOT NULL, sample TEXT NOT NULL,
+        started_at REAL, first_seen_at REAL NOT NULL, frames INTEGER NOT NULL,
+        exposure_s REAL, gray_per_s REAL, horizontal_um REAL, vertical_um REAL,
+        settings_sha256 TEXT NOT NULL, record BLOB NOT NULL,
+        UNIQUE (series, detector))""",
+)
+
+VERSIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
 """``VERSIONS[n]`` takes a ledger of version ``n`` to version ``n + 1``; a new file starts at version 0."""

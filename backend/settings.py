@@ -236,6 +236,20 @@ class DoseSettings(_Section):
         gt=0,
         le=100000,
     )
+    horizontal_motors: tuple[str, ...] = _field(
+        ("samx",),
+        "Motors that may move the sample sideways; the first that run file or batch description names.",
+    )
+    vertical_motors: tuple[str, ...] = _field(
+        ("samz",),
+        "Motors that may move the sample up and down; the first that run file or batch description names.",
+    )
+    motor_unit_um: float = _field(
+        1000.0, "What these motors count in: 1000 for millimetres.", unit="um", gt=0, le=1e6
+    )
+    spots_of_any_sample: bool = _field(
+        False, "Add up the dose of a place whatever the name of the sample; off where samples are exchanged."
+    )
 
 
 class DispatchSettings(_Section):

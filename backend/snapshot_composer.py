@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from backend.across_parts import spot_part, with_motion
 from backend.beamtime.metadata import Beamtime
 from backend.correlation.intensity import MeanImage
 from backend.first_frames import SeriesPlan
@@ -20,6 +21,7 @@ from backend.frames import SeriesInfo
 from backend.preview_image import PreviewImage
 from backend.program_version import PROGRAM_VERSION
 from backend.series_analysis import SeriesAnalysis
+from backend.series_record import SeriesRecord
 from backend.series_run import SeriesRun
 from backend.settings import Settings
 from backend.snapshot import (
@@ -34,6 +36,7 @@ from backend.snapshot import (
     Verdict,
     VerdictState,
 )
+from backend.snapshot_across import SamplePart
 from backend.snapshot_parts import g2_part, intensity_part, pixels_part, trend_part, two_time_part
 
 _PARTS_EVERY_S = 0.5
@@ -63,6 +66,7 @@ class SnapshotComposer:
         self._parts: dict[str, Any] = {}
         self._missing: dict[str, str] = {}
         self._preview: PreviewImage | None = None
+        self._earlier: tuple[SeriesRecord, ...] | None = None
         # Frames of the parts, and of the fits in them.
         self._parts_of: tuple[int, int] | None = None
         self._parts_made_at = 0.0
@@ -131,10 +135,13 @@ class SnapshotComposer:
         messages: tuple[Message, ...],
         confirmed: ConfirmedG2Part | None,
         backlog_frames: int,
+        earlier: tuple[SeriesRecord, ...] | None = None,
+        sample: SamplePart | None = None,
     ) -> Snapshot:
-        """The snapshot of this moment."""
+        """The snapshot of this moment; ``earlier`` and ``sample`` as in :class:`backend.series_book.SeriesBook`."""
         self._sequence += 1
         now = time.time()
+        self._earlier = earlier
         self._renew_parts(run, backlog_frames)
         if run is not None:
             self.remember_row(run.row())
@@ -142,9 +149,10 @@ class SnapshotComposer:
             sequence=self._sequence,
             produced_at=now,
             backend=self._backend(phase, waiting_for, beamtime, backlog_frames),
-            verdict=self._verdict(run, phase, waiting_for, now),
+            verdict=with_motion(self._verdict(run, phase, waiting_for, now), sample),
             series=None if run is None else self._series(run),
             confirmed_g2=confirmed,
+            sample=None if run is None else sample,
             selected_ring=0 if run is None else self._ring(run),
             runs=tuple(self._rows.values()),
             jobs=jobs,
@@ -257,7 +265,7 @@ class SnapshotComposer:
         reason = too_few
         if analysis.plan is not None and analysis.plan.no_rings is not None:
             reason = analysis.plan.no_rings.what
-        makers: dict[str, Callable[[], Any]] = {}
+        makers: dict[str, Callable[[], Any]] = {"spot": lambda: spot_part(run, self._earlier)}
         if analysis.plan is not None and analysis.sums is not None:
             makers["image"] = partial(self._image, analysis, analysis.plan, analysis.sums.image)
         if result is not None:

@@ -67,7 +67,7 @@ def geometry_of(info: DetectorInfo, fallback: GeometrySettings) -> Geometry:
     center = _chosen(info.beam_center_yx_px, center, fallback)
     pixel_size_m = _chosen(info.pixel_size_m, fallback.pixel_size_m, fallback)
     distance_m = _chosen(info.distance_m, fallback.distance_m, fallback)
-    wavelength_m = _chosen(info.wavelength_m, fallback.wavelength_m, fallback)
+    wavelength_m = wavelength_m_of(info, fallback)
     if pixel_size_m is None or distance_m is None or wavelength_m is None or center is None:
         stated = {
             "pixel size": pixel_size_m,
@@ -84,6 +84,11 @@ def geometry_of(info: DetectorInfo, fallback: GeometrySettings) -> Geometry:
     geometry = Geometry(info.shape_yx, pixel_size_m, distance_m, wavelength_m, center)
     _refuse_absurd(geometry)
     return geometry
+
+
+def wavelength_m_of(info: DetectorInfo, fallback: GeometrySettings) -> float | None:
+    """Wavelength as files or settings state it, unchecked; ``None`` where neither does."""
+    return _chosen(info.wavelength_m, fallback.wavelength_m, fallback)
 
 
 def _chosen(stated: _Value | None, from_settings: _Value | None, settings: GeometrySettings) -> _Value | None:

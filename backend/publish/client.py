@@ -11,7 +11,8 @@ import zmq
 from backend.errors import BackendUnreachableError
 from backend.publish.endpoint import endpoint_of, make_private
 from backend.requests import AnyRequest, Ping, Reply
-from backend.snapshot import Snapshot, decode_snapshot
+from backend.snapshot import Snapshot
+from backend.snapshot_bytes import decode_snapshot
 
 
 class BackendClient:

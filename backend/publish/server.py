@@ -10,7 +10,8 @@ import zmq
 from backend.errors import BackendUnreachableError, FeedbackError
 from backend.publish.endpoint import Endpoint
 from backend.requests import AnyRequest, Reply
-from backend.snapshot import Snapshot, encode_snapshot
+from backend.snapshot import Snapshot
+from backend.snapshot_bytes import encode_snapshot
 
 _MAX_REQUEST_BYTES = 64 * 1024
 _MAX_REQUESTS_PER_TURN = 64

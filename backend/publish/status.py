@@ -26,6 +26,8 @@ def status_of(snapshot: Snapshot) -> dict[str, Any]:
             "jobs",
             "messages",
             "missing",
+            "spot",
+            "sample",
         )
     }
     if snapshot.g2 is not None:

@@ -10,7 +10,7 @@ from example_snapshots import example
 
 from backend.publish.client import BackendClient
 from backend.publish.endpoint import endpoint_of, make_private
-from backend.snapshot import encode_snapshot
+from backend.snapshot_bytes import encode_snapshot
 from mento_gui.backend_link import BackendLink
 
 

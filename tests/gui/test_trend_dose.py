@@ -13,7 +13,8 @@ from PyQt5.QtCore import Qt
 from backend.frames import DetectorInfo, FrameBatch, SeriesInfo
 from backend.series_run import SeriesRun
 from backend.settings import load_settings
-from backend.snapshot import Snapshot, decode_snapshot, encode_snapshot
+from backend.snapshot import Snapshot
+from backend.snapshot_bytes import decode_snapshot, encode_snapshot
 from backend.snapshot_parts import trend_part
 from widgets.theme import DARK
 from widgets.trend_view import TrendView

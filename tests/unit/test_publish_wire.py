@@ -18,7 +18,8 @@ from backend.publish.endpoint import endpoint_of, make_private
 from backend.publish.server import SnapshotServer
 from backend.publish.status import status_json, write_status_file
 from backend.requests import AnyRequest, GetStatus, Ping, Reply, SelectRing
-from backend.snapshot import BackendPart, Snapshot, Verdict, VerdictState, encode_snapshot
+from backend.snapshot import BackendPart, Snapshot, Verdict, VerdictState
+from backend.snapshot_bytes import encode_snapshot
 
 BACKEND = BackendPart(
     version="0", host="here", pid=1, root="/", beamtime_id="", beamtime_title="", watching="/", waiting_for="x",

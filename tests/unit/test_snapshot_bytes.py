@@ -30,9 +30,8 @@ from backend.snapshot import (
     TwoTimePart,
     Verdict,
     VerdictState,
-    decode_snapshot,
-    encode_snapshot,
 )
+from backend.snapshot_bytes import decode_snapshot, encode_snapshot
 
 LAG_S = np.array([0.01, 0.02, 0.04])
 Q_INV_NM = np.array([0.1, 0.2])

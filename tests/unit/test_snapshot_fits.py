@@ -15,7 +15,8 @@ from backend.correlation.kww_fit import FittedRings, fit_all_rings
 from backend.frames import SeriesEnded
 from backend.publish.status import status_of
 from backend.series_run import SeriesRun
-from backend.snapshot import G2Part, Snapshot, decode_snapshot, encode_snapshot
+from backend.snapshot import G2Part, Snapshot
+from backend.snapshot_bytes import decode_snapshot, encode_snapshot
 from backend.snapshot_composer import SnapshotComposer
 
 FRAMES = speckle_frames(150, seed=9)
