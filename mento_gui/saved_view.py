@@ -16,7 +16,7 @@ from backend.snapshot import RingFit, Snapshot
 if TYPE_CHECKING:
     import h5py
 
-_PARTS = ("image", "g2", "confirmed_g2", "intensity", "trend", "two_time", "pixels")
+_PARTS = ("image", "g2", "confirmed_g2", "intensity", "trend", "two_time", "pixels", "spot", "sample")
 
 
 class SaveError(FeedbackError):

@@ -16,6 +16,7 @@ from widgets.job_table import JobTable
 from widgets.message_table import MessageTable
 from widgets.qt_objects import existing
 from widgets.run_table import RunTable
+from widgets.sample_table import SampleTable
 from widgets.speckle_view import SpeckleView
 from widgets.theme import Theme
 from widgets.trend_view import TrendView
@@ -46,6 +47,7 @@ class WatchPage(QWidget):
         self.g2 = G2View()
         self.trend = TrendView()
         self.runs = RunTable()
+        self.sample = SampleTable()
         self.jobs = JobTable()
         self.messages = MessageTable()
         self.views: tuple[ViewFrame, ...] = (self.speckle, self.two_time, self.intensity, self.g2, self.trend)
@@ -60,6 +62,7 @@ class WatchPage(QWidget):
         self.verdict.show_snapshot(snapshot, arrived_at)
         self.facts.show_snapshot(snapshot)
         self.runs.show_snapshot(snapshot)
+        self.sample.show_snapshot(snapshot)
         self.jobs.show_snapshot(snapshot)
         failed = sum(job.state == "failed" for job in snapshot.jobs)
         self._name_tab(self.jobs, "Jobs", len(snapshot.jobs), f"{failed} failed" if failed else "")
@@ -95,7 +98,7 @@ class WatchPage(QWidget):
 
     def set_theme(self, theme: Theme) -> None:
         """Use the colours of ``theme`` everywhere."""
-        for part in (self.verdict, self.facts, self.runs, self.jobs, self.messages, *self.views):
+        for part in (self.verdict, self.facts, self.runs, self.sample, self.jobs, self.messages, *self.views):
             part.set_theme(theme)
 
     def _name_tab(self, table: QWidget, name: str, count: int, extra: str) -> None:
@@ -112,6 +115,7 @@ class WatchPage(QWidget):
         series_tabs.setDocumentMode(True)
         existing(series_tabs.tabBar()).setDrawBase(False)
         series_tabs.addTab(self.runs, "Series")
+        series_tabs.addTab(self.sample, "Same sample")
         tables = QWidget()
         tables.setMinimumHeight(_TABLES_HEIGHT_PX)
         row = QHBoxLayout(tables)

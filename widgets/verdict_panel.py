@@ -46,11 +46,13 @@ class VerdictPanel(QFrame):
         self.why = _words("verdictWhy")
         self.do = _words("verdictDo")
         self.also = _words("quiet")
+        self.spot = _words("quiet")
+        self.spot.setToolTip("Dose where the beam meets the sample, earlier series on the same spot counted.")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(6)
         layout.addWidget(self.headline, 1 if big else 0)
-        for label in (self.why, self.do, self.also):
+        for label in (self.why, self.do, self.also, self.spot):
             layout.addWidget(label)
         if not big:
             layout.addStretch(1)
@@ -86,7 +88,8 @@ class VerdictPanel(QFrame):
             self._show_silence(silence_s, verdict)
             return
         captions = (self._age_words(self._snapshot, silence_s), _since_words(verdict))
-        self._show(verdict.state, captions, verdict.why, verdict.do, verdict.also[:_MOST_ALSO_LINES])
+        spot = "" if self._snapshot.spot is None else self._snapshot.spot.words
+        self._show(verdict.state, captions, verdict.why, verdict.do, verdict.also[:_MOST_ALSO_LINES], spot)
 
     def acknowledge(self) -> None:
         """Stop calling for attention; the state stays on display."""
@@ -102,13 +105,20 @@ class VerdictPanel(QFrame):
         self._show(VerdictState.NO_DATA, (f"silent for {duration_words(silence_s)}", ""), why, do, ())
 
     def _show(
-        self, state: VerdictState, captions: tuple[str, str], why: str, do: str, also: tuple[str, ...]
+        self,
+        state: VerdictState,
+        captions: tuple[str, str],
+        why: str,
+        do: str,
+        also: tuple[str, ...],
+        spot: str = "",
     ) -> None:
         self.headline.show_state(state, captions)
         for label, text in (
             (self.why, why),
             (self.do, do),
             (self.also, "\n".join(f"also: {a}" for a in also)),
+            (self.spot, spot),
         ):
             # A number and its percent sign stay on one line.
             text = text.replace(" %", "\u00a0%")
@@ -129,7 +139,7 @@ class VerdictPanel(QFrame):
         """Reason and advice grow with the panel: they are read from a step back, in the big form from further."""
         super().resizeEvent(event)
         size_px = self.height() // 24 if self._big else min(self.width() // 18, self.height() // 22)
-        for label, share in ((self.why, 1.0), (self.do, 1.0), (self.also, 0.75)):
+        for label, share in ((self.why, 1.0), (self.do, 1.0), (self.also, 0.75), (self.spot, 0.75)):
             font = QFont(label.font())
             font.setPixelSize(max(_LEAST_TEXT_PX, int(size_px * share)))
             label.setFont(font)

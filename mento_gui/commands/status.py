@@ -61,8 +61,37 @@ def _print(state: dict[str, Any]) -> None:
         expected = series["expected_frames"]
         planned = "" if expected is None else f" of {expected}"
         click.echo(f"Series {series['name']} ({series['status']}): {series['frames']}{planned} frames")
+    if state["spot"] is not None:
+        click.echo(f"Dose: {state['spot']['words']}")
+    if state["sample"] is not None:
+        _print_sample(state["sample"])
     click.echo(f"Backend: process {backend['pid']} on {backend['host']}, watching {backend['watching']}")
     for job in state["jobs"][:5]:
         click.echo(f"Job {job['job_id']} {job['recipe']} on {job['series']}: {job['state']}. {job['reason']}")
     for message in state["messages"]:
         click.echo(f"{message['level'].capitalize()}: {message['what']} {message['try_this']}")
+
+
+def _print_sample(sample: dict[str, Any]) -> None:
+    """All series of the sample, and whether the motion goes with the dose rate."""
+    click.echo(f"Sample {sample['sample']} ({sample['detector']}): {sample['words']}")
+    if sample["series"]:
+        click.echo(
+            f"  {'series':20} {'dose rate':>10} {'dose':>10} {'rate (1/s)':>18} {'low/high q':>14}  verdict"
+        )
+    for series in sample["series"]:
+        rate = _with_error(series["relaxation_rate_per_s"], series["relaxation_rate_err"])
+        ratio = _with_error(series["low_to_high_q"], series["low_to_high_q_err"])
+        dose_rate = "-" if series["dose_rate"] is None else f"{series['dose_rate']:.3g}"
+        dose = series["dose_words"] or "-"
+        click.echo(
+            f"  {series['series']:20} {dose_rate:>10} {dose:>10} {rate:>18} {ratio:>14}  {series['verdict']}"
+        )
+    if sample["series"]:
+        click.echo(f"  dose rate in {sample['dose_rate_unit']}")
+
+
+def _with_error(value: float | None, relative_error: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if relative_error is None else f"{value:.3g} +- {value * relative_error:.1g}"
