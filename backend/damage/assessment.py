@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -64,3 +65,36 @@ class Assessment:
     beam_fraction: float
     limit_frame: int | None = None
     limit_interval: tuple[int, int | None] | None = None
+
+
+def nothing_told(
+    frame: int,
+    dose: float,
+    state: DamageState,
+    *,
+    log10_evidence: float,
+    log10_alarm: float,
+    tolerance: float,
+    windows: tuple[int, int, int],
+    beam_fraction: float,
+) -> Assessment:
+    """Assessment of a window that says nothing about a change; ``windows``: seen, needed and set aside."""
+    return Assessment(
+        frame=frame,
+        dose=dose,
+        state=state,
+        log10_evidence=log10_evidence,
+        log10_alarm=log10_alarm,
+        family="",
+        label="",
+        effect=0.0,
+        effect_err=math.inf,
+        effects={},
+        tolerance=tolerance,
+        onset_frame=None,
+        onset_interval=None,
+        windows=windows[0],
+        windows_needed=windows[1],
+        windows_set_aside=windows[2],
+        beam_fraction=beam_fraction,
+    )

@@ -15,6 +15,8 @@ from backend.damage.windows import Window
 
 STRUCTURE_SCALES = (0.03, 0.15, 0.8)
 DYNAMICS_SCALES = (0.3, 1.5, 8.0)
+BROAD_CHANNELS = 4
+"""The first so many structure channels look at more than one ring alone."""
 CONTRAST_ALONE = "speckle contrast, whatever the rate"
 _FEWEST_COUNTS = 30.0
 

@@ -6,27 +6,28 @@ import math
 
 import numpy as np
 
-from backend.damage.assessment import Assessment, DamageState
+from backend.damage.assessment import Assessment, DamageState, nothing_told
 from backend.damage.channel_group import correlation_group, structure_group
 from backend.damage.channels import dynamics_channels, structure_channels
+from backend.damage.deadband import Deadband
 from backend.damage.findings import CONFIDENCE_SIGMA, Findings, findings_of, tolerances_of
-from backend.damage.followed_channels import FollowedChannels
+from backend.damage.followed_channels import FollowedChannels, place_of
 from backend.damage.glitch_gate import GlitchGate
 from backend.damage.naming import family_of_change
 from backend.damage.noise_model import fit_noise_model
 from backend.damage.ramp_tests import compile_kernels
 from backend.damage.sector_gate import SectorGate, SectorGlitch
-from backend.damage.window_length import MOST_WINDOWS, frames_of_window
+from backend.damage.window_length import MOST_WINDOWS, believed_plan, frames_of_window
 from backend.damage.windows import SectorSums, Window, WindowBuilder, merge_windows
 from backend.settings import DamageSettings
 
 _EXPOSURE_PER_100_H_S = 360_000.0
 _WATCH_LOG10_EVIDENCE = math.log10(20.0)
 _QUIET_WINDOWS_TO_CLEAR = 5
+_CLEAR_SHARE = 0.8
 _FEWEST_TO_COMPARE = 5
 _TOLERANCES_OF_A_RAMP = 2.0
 _SECONDS_WHEN_LENGTH_UNKNOWN = 1000.0
-_LONGEST_BELIEVED_PLAN_S = 86_400.0
 
 
 class DamageDetector:
@@ -71,10 +72,7 @@ class DamageDetector:
         self._speckles = np.asarray(speckles_per_ring, float)
         self._lags = np.asarray(lags, np.int64)
         self._frame_time_s = frame_time_s
-        if expected_frames is not None and expected_frames * frame_time_s > _LONGEST_BELIEVED_PLAN_S:
-            # A detector told to count until it is stopped plans billions of frames.
-            expected_frames = None
-        self._expected_frames = expected_frames
+        self._expected_frames = expected_frames = believed_plan(expected_frames, frame_time_s)
         frames = frames_of_window(settings.window_frames, frame_time_s, expected_frames)
         flat = np.ones(len(self._q_inv_nm)) if gradient is None else gradient
         pixels = np.asarray(pixels_per_ring).reshape(len(flat), -1)
@@ -92,7 +90,11 @@ class DamageDetector:
         self._tolerance = tolerances_of(settings)
         self._damaging_since: int | None = None
         self._onset_of_damage: tuple[int, tuple[int, int]] | None = None
-        self._quiet_windows = _QUIET_WINDOWS_TO_CLEAR
+        quiet, clear = _QUIET_WINDOWS_TO_CLEAR, math.log10(_CLEAR_SHARE)
+        self._watching = Deadband(_WATCH_LOG10_EVIDENCE, _WATCH_LOG10_EVIDENCE + clear, quiet)
+        self._telling = Deadband(1.0, _CLEAR_SHARE, quiet)
+        # Dark windows are left out at once, and those until the beam is surely back.
+        self._dark = Deadband(-settings.min_beam_fraction, -settings.min_beam_fraction / _CLEAR_SHARE, 1)
         self._windows_without_beam = 0
         # With the other kernels before the first frame, not in the middle of a series.
         compile_kernels()
@@ -104,6 +106,11 @@ class DamageDetector:
     def frames_per_window(self) -> int:
         """Frames of one window; twice as many each time the series outgrows the plan."""
         return self._builder.frames_per_window
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """Windows in use so far, all of the same length."""
+        return tuple(self._windows)
 
     @property
     def planned_windows(self) -> int:
@@ -173,7 +180,7 @@ class DamageDetector:
 
     def _judge(self, window: Window, sums: SectorSums | None) -> Assessment:
         beam = self._beam_fraction(window)
-        if beam < self._settings.min_beam_fraction:
+        if self._dark.holds(-beam):
             self._windows_without_beam += 1
             return self._say(self._without_verdict(window, DamageState.NO_BEAM, beam))
         if sums is not None:
@@ -280,23 +287,14 @@ class DamageDetector:
         self._builder.frames_per_window *= 2
 
     def _without_verdict(self, window: Window, state: DamageState, beam: float) -> Assessment:
-        return Assessment(
-            frame=window.last_frame,
-            dose=window.dose,
-            state=state,
+        return nothing_told(
+            window.last_frame,
+            window.dose,
+            state,
             log10_evidence=self.assessments[-1].log10_evidence if self.assessments else 0.0,
             log10_alarm=-math.log10(self.alpha),
-            family="",
-            label="",
-            effect=0.0,
-            effect_err=math.inf,
-            effects={},
             tolerance=self._settings.structure_tolerance_percent / 100,
-            onset_frame=None,
-            onset_interval=None,
-            windows=len(self._windows),
-            windows_needed=self.reference_windows,
-            windows_set_aside=self._windows_without_beam,
+            windows=(len(self._windows), self.reference_windows, self._windows_without_beam),
             beam_fraction=beam,
         )
 
@@ -305,7 +303,7 @@ class DamageDetector:
         tolerances = np.array([self._tolerance[channel.family] for channel in found.channels])
         log10_evidence, log10_alarm = float(found.log10_evidence.max()), -math.log10(self.alpha)
         leading = found.leading(log10_alarm, None if self._damaging_since is None else tolerances)
-        watching = self._watching(log10_evidence)
+        watching = self._watching.holds(log10_evidence)
         onset = self._onset(leading) if watching else None
         if onset is not None:
             leading = self._named(found, leading, onset[0])
@@ -378,14 +376,14 @@ class DamageDetector:
         """
         if self._onset_of_damage is not None:
             return self._onset_of_damage
-        followed, place = self._place(channel)
+        followed, place = place_of(channel, self._followed)
         return followed.onset(place)
 
     def _limit_frames(
         self, window: Window, channel: int, tolerance: float
     ) -> tuple[int, int, int | None] | None:
         """Frames by which the tolerance is reached at 5, 50 and 95 % chance, if the beam goes on like this."""
-        followed, place = self._place(channel)
+        followed, place = place_of(channel, self._followed)
         planned_frames = self.planned_windows * self.frames_per_window
         # A window stands for its end, but what is measured in it is that of its middle.
         here = window.last_frame - 0.5 * window.frames - window.dose / self._planned_dose() * planned_frames
@@ -395,23 +393,7 @@ class DamageDetector:
         )
         return None if early is None or middle is None else (early, middle, late)
 
-    def _place(self, channel: int) -> tuple[FollowedChannels, int]:
-        """Group of a channel, and its place there."""
-        for followed in self._followed:
-            if channel < len(followed.group.channels):
-                return followed, channel
-            channel -= len(followed.group.channels)
-        raise IndexError(f"there is no channel {channel}")
-
     def _tells_enough(self, effects: dict[str, tuple[float, float]]) -> bool:
         """True when a change of the structure as large as the tolerance would stand out from the noise."""
         error = effects.get("structure", (0.0, math.inf))[1]
-        return CONFIDENCE_SIGMA * error <= self._tolerance["structure"]
-
-    def _watching(self, log10_evidence: float) -> bool:
-        """Whether something may be changing; said until five quiet windows in a row, so that it cannot flicker."""
-        if log10_evidence >= _WATCH_LOG10_EVIDENCE:
-            self._quiet_windows = 0
-        else:
-            self._quiet_windows += 1
-        return self._quiet_windows < _QUIET_WINDOWS_TO_CLEAR
+        return self._telling.holds(self._tolerance["structure"] / max(CONFIDENCE_SIGMA * error, 1e-9))

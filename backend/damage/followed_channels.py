@@ -129,3 +129,12 @@ class FollowedChannels:
         frames = [int(self._last_frame[min(index, last)]) for index in (low, middle, high)]
         start = frames[0] - self._frames + 1
         return frames[1] - self._frames // 2, (max(start, 0), frames[2])
+
+
+def place_of(channel: int, groups: list[FollowedChannels]) -> tuple[FollowedChannels, int]:
+    """Group of a channel that is counted through all groups, and its place there."""
+    for followed in groups:
+        if channel < len(followed.group.channels):
+            return followed, channel
+        channel -= len(followed.group.channels)
+    raise IndexError(f"there is no channel {channel}")

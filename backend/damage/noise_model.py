@@ -15,7 +15,8 @@ import numpy as np
 
 from backend.damage.windows import Window
 
-_RATES_PER_FRAME = np.geomspace(1e-4, 3, 160)
+SLOWEST_PER_FRAME = 1e-4
+_RATES_PER_FRAME = np.geomspace(SLOWEST_PER_FRAME, 3, 160)
 _LEAST_CONTRAST = 1e-3
 
 

@@ -121,6 +121,14 @@ def test_lost_beam_is_told_set_aside_and_forgotten() -> None:
     assert assessments[-1].windows == FRAMES // 10 - 5
 
 
+def test_a_beam_about_as_dim_as_the_limit_does_not_flicker() -> None:
+    """8 % of the beam is none; 11 % after that is not yet one that is back, 14 % is."""
+    beam = np.ones(FRAMES)
+    beam[200:210], beam[210:220], beam[220:] = 0.08, 0.11, 0.14
+    assessments = judge(ring_stream(StreamPlan(beam=beam, pixels=2000), 71))
+    assert [a.frame for a in assessments if a.state is DamageState.NO_BEAM] == [209, 219]
+
+
 @pytest.mark.parametrize("frames", [10, 30])
 def test_a_module_glitch_is_set_aside(frames: int) -> None:
     structure = np.ones((FRAMES, 6))
