@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import tomlkit
 from pydantic import ValidationError
 from tomlkit.exceptions import ParseError
+from tomlkit.items import Table
 
 from backend.errors import SettingsError
 from backend.settings import Settings
@@ -49,6 +53,47 @@ def with_changes(settings: Settings, changes: Iterable[str]) -> Settings:
             for fault in error.errors()
         )
         raise _refused(f"A value cannot be used: {faults}", "Take a value within the limit.") from error
+
+
+def write_into_file(path: Path, section: str, values: Mapping[str, float], comment: str) -> None:
+    """Set values in a settings file, each with a comment behind it; everything else in it stays as it is.
+
+    The file is replaced as a whole, and made if there is none.
+
+    Raises
+    ------
+    SettingsError
+        The file cannot be read or written, is not TOML, or would hold values that cannot be used.
+    """
+    for name in values:
+        _check_key(section, name)
+    try:
+        document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.document()
+        table = document.setdefault(section, tomlkit.table())
+        if not isinstance(table, Table):
+            raise _refused(f"'{section}' in {path} is no section", f"Write [{section}] on a line of its own.")
+        for name, value in values.items():
+            item = tomlkit.item(value)
+            item.comment(comment)
+            table[name] = item
+        text = tomlkit.dumps(document)
+        Settings.model_validate(tomllib.loads(text))
+        part = path.with_name(f".{path.name}.part")
+        part.write_text(text, encoding="utf-8")
+        if path.exists():
+            part.chmod(path.stat().st_mode)
+        os.replace(part, path)
+    except (ParseError, UnicodeDecodeError) as error:
+        raise _refused(f"The settings file {path} is not valid TOML: {error}", "Mend it.") from error
+    except ValidationError as error:
+        raise _refused(
+            f"The settings file {path} has values that cannot be used: {error}", "Mend it."
+        ) from error
+    except OSError as error:
+        raise _refused(
+            f"The settings file {path} cannot be written: {error.strerror or error}",
+            "Check the path and its rights.",
+        ) from error
 
 
 def _check_key(section: str, name: str) -> None:

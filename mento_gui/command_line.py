@@ -19,6 +19,7 @@ _COMMANDS = {
     "correlate": "mento_gui.commands.correlate",
     "replay": "mento_gui.commands.replay",
     "tune": "mento_gui.commands.tune",
+    "measure-systematics": "mento_gui.commands.measure_systematics",
     "status": "mento_gui.commands.status",
 }
 _SUMMARIES = {
@@ -27,6 +28,7 @@ _SUMMARIES = {
     "correlate": "Correlate one series in full into a result file.",
     "replay": "Judge recorded series and print the verdicts.",
     "tune": "Try other settings on recorded series.",
+    "measure-systematics": "Measure slow drifts of I(q) that are not the sample.",
     "status": "Ask the running backend.",
 }
 
@@ -49,7 +51,7 @@ class _LazyGroup(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(_COMMANDS[name]), name)
+        command: click.Command = getattr(importlib.import_module(_COMMANDS[name]), name.replace("-", "_"))
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
