@@ -10,11 +10,50 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class FluxStep:
-    """From ``start`` to ``end`` (fractions of the series) the beam on the detector is multiplied by ``factor``."""
+    """From ``start`` to ``end`` (fractions of the series) the beam on the detector is multiplied by ``factor``.
+
+    ``on_sample``: the sample gets less beam as well, so less dose; false where scatterers are missing instead.
+    """
 
     start: float
     end: float
     factor: float
+    on_sample: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FluxSaw:
+    """The beam decays linearly to ``lowest`` and is topped up at once; ``period`` is a fraction of the series."""
+
+    period: float
+    lowest: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleGlitch:
+    """From ``start`` to ``end`` (fractions of the series) a part of the detector counts nothing.
+
+    ``rows``, ``columns``: first and last edge of this part, as fractions of the detector.
+    """
+
+    start: float
+    end: float
+    rows: tuple[float, float]
+    columns: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class FlashingPixel:
+    """From ``start`` on (a fraction of the series) one pixel counts ``photons`` more with this ``chance`` per frame.
+
+    ``row``, ``column``: its place as fractions of the detector.
+    """
+
+    start: float
+    chance: float
+    photons: int
+    row: float
+    column: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +75,17 @@ class Scenario:
     gamma_end_factor : float
         Factor on the relaxation rate at the end of the series, reached geometrically from the onset on.
     flux_steps : tuple of FluxStep
+    flux_saw : FluxSaw or None
     decorrelation_fractions : tuple of float
         Where the speckle pattern is replaced by an independent one from one frame to the next.
     beam_driven : bool
         Whether the beam makes the motion: the relaxation rate goes with the transmission of the absorbers, from the
         first frame on.
+    renewals : float
+        How often in the series the sample moves on by the size of the beam: adds this number per length of the series
+        to the relaxation rate of the field, the same at all q.
+    glitch, flash : ModuleGlitch or None, FlashingPixel or None
+        Faults of the detector.
     """
 
     name: str
@@ -51,8 +96,12 @@ class Scenario:
     aggregate_radius_nm: float = 20.0
     gamma_end_factor: float = 1.0
     flux_steps: tuple[FluxStep, ...] = ()
+    flux_saw: FluxSaw | None = None
     decorrelation_fractions: tuple[float, ...] = ()
     beam_driven: bool = False
+    renewals: float = 0.0
+    glitch: ModuleGlitch | None = None
+    flash: FlashingPixel | None = None
 
     def onset_frame(self, frames: int) -> int | None:
         """First frame (from 0) at which the change begins; ``None`` where nothing changes."""
@@ -67,10 +116,21 @@ class Scenario:
 
     def flux_factor(self, frame: int, frames: int) -> float:
         """Factor on the beam at this frame, common to all pixels."""
+        factor = self.exposure_factor(frame, frames)
+        for step in self.flux_steps:
+            if not step.on_sample and _is_between(step.start, step.end, frame, frames):
+                factor *= step.factor
+        return factor
+
+    def exposure_factor(self, frame: int, frames: int) -> float:
+        """Factor on the beam that the sample gets at this frame."""
         factor = 1.0
         for step in self.flux_steps:
-            if _frame_at(step.start, frames) <= frame < _frame_at(step.end, frames):
+            if step.on_sample and _is_between(step.start, step.end, frame, frames):
                 factor *= step.factor
+        if self.flux_saw is not None:
+            period = max(1, _frame_at(self.flux_saw.period, frames))
+            factor *= 1.0 - (1.0 - self.flux_saw.lowest) * (frame % period) / period
         return factor
 
     def form_factor_change(self, q_inv_nm: np.ndarray, frame: int, frames: int) -> np.ndarray:
@@ -82,6 +142,18 @@ class Scenario:
         """Factor on the relaxation rate between the frame before and this one."""
         return math.exp(math.log(self.gamma_end_factor) * self.progress(frame, frames))
 
+    def renewal_per_frame(self, frames: int) -> float:
+        """What the motion of the sample adds to the relaxation rate of the field, per frame."""
+        return self.renewals / frames
+
+    def has_glitch(self, frame: int, frames: int) -> bool:
+        """Whether a part of the detector counts nothing at this frame."""
+        return self.glitch is not None and _is_between(self.glitch.start, self.glitch.end, frame, frames)
+
+    def may_flash(self, frame: int, frames: int) -> bool:
+        """Whether the flashing pixel has begun to flash."""
+        return self.flash is not None and frame >= _frame_at(self.flash.start, frames)
+
     def decorrelates(self, frame: int, frames: int) -> bool:
         """Whether this frame shows a speckle pattern independent of the one before."""
         return any(frame == _frame_at(fraction, frames) for fraction in self.decorrelation_fractions)
@@ -91,12 +163,24 @@ def _frame_at(fraction: float, frames: int) -> int:
     return round(fraction * frames)
 
 
+def _is_between(start: float, end: float, frame: int, frames: int) -> bool:
+    return _frame_at(start, frames) <= frame < _frame_at(end, frames)
+
+
 _ALL = (
     Scenario("stable", "Nothing changes: equilibrium dynamics from the first frame to the last."),
     Scenario(
         "aggregation",
         "From the onset on aggregates grow: scattering at low q rises and the relaxation slows down.",
         onset_fraction=0.5,
+        damaging=True,
+        low_q_rise=0.6,
+        gamma_end_factor=1.0 / 3.0,
+    ),
+    Scenario(
+        "early-aggregation",
+        "Aggregates grow from the first frame on: there is no undamaged part to compare with.",
+        onset_fraction=0.0,
         damaging=True,
         low_q_rise=0.6,
         gamma_end_factor=1.0 / 3.0,
@@ -123,7 +207,7 @@ _ALL = (
     Scenario(
         "bubble",
         "A bubble passes: the intensity steps down at all q at once and the speckle pattern is new; no damage.",
-        flux_steps=(FluxStep(0.5, 1.0, 0.7),),
+        flux_steps=(FluxStep(0.5, 1.0, 0.7, on_sample=False),),
         decorrelation_fractions=(0.5,),
     ),
     Scenario(
@@ -135,6 +219,31 @@ _ALL = (
         "beam-driven",
         "The beam itself drives the motion: the relaxation rate goes with the transmission; no damage.",
         beam_driven=True,
+    ),
+    Scenario(
+        "top-up",
+        "The beam decays by 3 % and is topped up, ten times in the series; nothing else changes.",
+        flux_saw=FluxSaw(0.1, 0.97),
+    ),
+    Scenario(
+        "absorber",
+        "An absorber goes in halfway and leaves 30 % of the beam: fewer photons, less dose per frame, no damage.",
+        flux_steps=(FluxStep(0.5, 1.0, 0.3),),
+    ),
+    Scenario(
+        "module-glitch",
+        "A chip of the detector, an eighth of its pixels, counts nothing for a twentieth of the series.",
+        glitch=ModuleGlitch(0.5, 0.55, rows=(0.5, 1.0), columns=(0.75, 1.0)),
+    ),
+    Scenario(
+        "flashing-pixel",
+        "From halfway on one pixel counts 500 photons too many in every twentieth frame or so.",
+        flash=FlashingPixel(0.5, 0.05, 500, row=0.5, column=0.3),
+    ),
+    Scenario(
+        "drift",
+        "The sample moves through the beam all the time: the speckle pattern is renewed at the same rate at all q.",
+        renewals=20.0,
     ),
 )
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from scipy import fft
 
+from backend.simulation.detector_faults import DetectorFaults
 from backend.simulation.detector_model import MASK_DEAD, RADIUS_BINS_PER_PIXEL
 from backend.simulation.relaxation import relaxation_mixture
 from backend.simulation.series_plan import SeriesPlan, SimulationError
@@ -30,9 +31,10 @@ class SpeckleMovie:
     def __init__(self, plan: SeriesPlan) -> None:
         self._plan = plan
         self.frame = 0
-        streams = np.random.SeedSequence(plan.seed).spawn(4)
-        self._innovation_rng, pool_rng, self._photon_rng, self._beam_rng = map(np.random.default_rng, streams)
+        streams = map(np.random.default_rng, np.random.SeedSequence(plan.seed).spawn(5))
+        self._innovation_rng, pool_rng, self._photon_rng, self._beam_rng, fault_rng = streams
         self.pixel_mask = plan.detector.pixel_mask()
+        self._faults = DetectorFaults(plan.scenario, self.pixel_mask == 0, plan.frames, fault_rng)
         defect_reads = np.where(self.pixel_mask == MASK_DEAD, READS_ZERO, READS_MAXIMUM)
         self._fixed = np.where(self.pixel_mask == 0, 0, defect_reads).astype(np.uint8)
         self._radius_bin = plan.detector.radius_bin()
@@ -84,6 +86,7 @@ class SpeckleMovie:
             keys[1],
             counts,
         )
+        self._faults.spoil(counts, self.frame)
         self.frame += 1
         return counts
 
@@ -99,11 +102,12 @@ class SpeckleMovie:
         gamma_step = (
             plan.scenario.gamma_factor(self.frame, plan.frames) * plan.frame_time_s * self._gamma_per_s
         )
+        moved_on = plan.scenario.renewal_per_frame(plan.frames)
         afresh = self.frame == 0 or plan.scenario.decorrelates(self.frame, plan.frames)
         rng = self._innovation_rng
         _, _, pool_rows, pool_columns = self._pool.shape
         for component, rate in enumerate(self._mixture.rates):
-            keep = np.zeros_like(gamma_step) if afresh else np.exp(-rate * gamma_step)
+            keep = np.zeros_like(gamma_step) if afresh else np.exp(-rate * gamma_step - moved_on)
             renew = np.sqrt(1.0 - keep**2)
             for mode in range(plan.modes):
                 advance_field(

@@ -20,12 +20,18 @@ if TYPE_CHECKING:
 SCENARIO_NAMES = (
     "stable",
     "aggregation",
+    "early-aggregation",
     "acceleration",
     "gelation",
     "beam-loss",
     "bubble",
     "late-shutter",
     "beam-driven",
+    "top-up",
+    "absorber",
+    "module-glitch",
+    "flashing-pixel",
+    "drift",
 )
 DETECTOR_NAMES = ("eiger4m", "eiger500k")
 _STOPPED_BY_SIGNAL = 128 + signal.SIGTERM

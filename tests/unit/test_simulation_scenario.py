@@ -66,6 +66,27 @@ def test_bubble_steps_down_once_and_renews_the_pattern_in_one_frame() -> None:
     assert [frame for frame in range(601) if bubble.decorrelates(frame, 601)] == [step + 1]
 
 
+def test_what_the_beam_does_to_the_sample_is_told_apart_from_what_the_detector_sees() -> None:
+    bubble, absorber = SCENARIOS["bubble"], SCENARIOS["absorber"]
+    assert (bubble.flux_factor(599, 600), bubble.exposure_factor(599, 600)) == (0.7, 1.0)
+    assert (absorber.flux_factor(599, 600), absorber.exposure_factor(599, 600)) == (0.3, 0.3)
+    exposure = truth_of(SeriesPlan(scenario=absorber, frames=600, frame_time_s=0.1))["exposure_s"]
+    assert exposure == pytest.approx(300 * 0.1 + 300 * 0.03)
+
+
+def test_top_up_is_a_saw_of_ten_teeth() -> None:
+    flux = np.array([SCENARIOS["top-up"].flux_factor(frame, 600) for frame in range(600)])
+    assert (flux.max(), np.count_nonzero(np.diff(flux) > 0.02)) == (1.0, 9)
+    assert flux.min() == pytest.approx(0.97, abs=0.001)
+    assert np.all(flux[:60] == flux[540:])
+
+
+def test_early_aggregation_has_no_undamaged_part() -> None:
+    early = SCENARIOS["early-aggregation"]
+    assert early.onset_frame(600) == 0
+    assert early.form_factor_change(Q_INV_NM, 1, 600)[0] > 1.0
+
+
 def test_late_shutter_starts_with_empty_frames() -> None:
     flux = [SCENARIOS["late-shutter"].flux_factor(frame, 50) for frame in range(50)]
     assert flux == [0.0] * 5 + [1.0] * 45

@@ -72,6 +72,45 @@ def test_contrast_and_g2_are_those_of_the_plan(contrast: float, modes: int, expo
         assert abs(_z_score(_correlation(frames, 0.5, lag) - (1 + contrast * decay))) < 3, f"lag {lag}"
 
 
+def test_a_sample_that_moves_on_renews_its_speckle_at_the_same_rate_at_all_q() -> None:
+    plan = replace(QUIET, scenario=replace(SCENARIOS["drift"], renewals=40.0), contrast=1.0)
+    frames = _frames(plan)
+    gamma_per_s = plan.gamma_per_s(_q_map(SMALL))
+    for lag in (1, 4):
+        decay = np.exp(-2 * (gamma_per_s * lag * plan.frame_time_s + 40.0 * lag / plan.frames))
+        assert abs(_z_score(_correlation(frames, 0.5, lag) - (1 + decay))) < 3, f"lag {lag}"
+
+
+def test_a_glitch_blinds_a_part_of_the_detector_for_a_while_and_nothing_else() -> None:
+    plan = replace(QUIET, scenario=SCENARIOS["module-glitch"])
+    spoilt, whole = _frames(plan), _frames(replace(plan, scenario=SCENARIOS["stable"]))
+    dropped = np.zeros((256, 256), bool)
+    dropped[128:, 192:] = True
+    assert np.array_equal(spoilt[:, ~dropped], whole[:, ~dropped])
+    blind = ~spoilt[:, dropped].any(axis=1)
+    assert np.flatnonzero(blind).tolist() == list(range(100, 110))
+    assert np.array_equal(spoilt[~blind], whole[~blind])
+
+
+def test_masked_pixels_neither_drop_out_nor_flash() -> None:
+    noisy = replace(SMALL, name="noisy", noisy_pixels=3000)
+    frames = {
+        name: _frames(replace(QUIET, detector=noisy, scenario=SCENARIOS[name], frames=40))
+        for name in ("module-glitch", "flashing-pixel")
+    }
+    for counts in frames.values():
+        assert np.all(counts[:, noisy.pixel_mask() != 0] == np.iinfo(counts.dtype).max)
+
+
+def test_one_pixel_flashes_now_and_then_in_the_second_half() -> None:
+    plan = replace(QUIET, scenario=SCENARIOS["flashing-pixel"])
+    extra = _frames(plan).astype(int) - _frames(replace(plan, scenario=SCENARIOS["stable"]))
+    frame, y, x = np.nonzero(extra)
+    assert set(zip(y.tolist(), x.tolist(), strict=True)) == {(128, 77)}
+    assert set(extra[frame, y, x]) == {500}
+    assert frame.min() >= 100 and 1 <= frame.size <= 15
+
+
 def test_g2_keeps_to_a_changing_rate() -> None:
     plan = replace(QUIET, scenario=SCENARIOS["acceleration"], contrast=1.0, frames=160)
     frames = _frames(plan)
