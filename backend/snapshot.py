@@ -6,42 +6,15 @@ Any view can be drawn from the newest snapshot alone. A part that has too little
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Literal
 
 import msgspec
 import numpy as np
 
 from backend.snapshot_across import SamplePart, SpotPart
+from backend.snapshot_verdict import Verdict, VerdictState
 
 SCHEMA_VERSION = 1
-
-
-class VerdictState(StrEnum):
-    """The fixed words of the verdict. ``TOO EARLY`` is said until there is enough data to judge, never GOOD."""
-
-    GOOD = "GOOD"
-    WATCH = "WATCH"
-    DAMAGING = "DAMAGING"
-    BAD_DATA = "BAD DATA"
-    TOO_EARLY = "TOO EARLY"
-    NO_DATA = "NO DATA"
-    IDLE = "IDLE"
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """State, one measured number against its limit (why), one sentence of advice (do)."""
-
-    state: VerdictState
-    why: str
-    do: str
-    series: str = ""
-    family: str = ""
-    frame: int = -1
-    onset_frame: int | None = None
-    onset_interval: tuple[int, int] | None = None
-    log10_evidence: float = 0.0
-    also: tuple[str, ...] = ()
 
 
 class SeriesPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -309,7 +282,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BackendPart(msgspec.Struct, frozen=True, kw_only=True):
-    """Who speaks: process, version, what it watches. ``produced_at`` is the only wall-clock time that moves."""
+    """Who speaks: process, version, what it watches, hash of the settings that its verdicts are made with."""
 
     version: str
     host: str
@@ -324,6 +297,7 @@ class BackendPart(msgspec.Struct, frozen=True, kw_only=True):
     backlog_frames: int = 0
     fraction_of_frames_used: float = 1.0
     settings_file: str = ""
+    settings_sha256: str = ""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

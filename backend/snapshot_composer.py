@@ -182,6 +182,7 @@ class SnapshotComposer:
             started_at=self._started_at,
             backlog_frames=backlog_frames,
             settings_file="" if self._settings_file is None else str(self._settings_file),
+            settings_sha256=self._settings.sha256,
         )
 
     def _series(self, run: SeriesRun) -> SeriesPart:

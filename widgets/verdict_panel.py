@@ -12,11 +12,13 @@ from PyQt5.QtWidgets import QFrame, QLabel, QSizePolicy, QVBoxLayout, QWidget
 from backend.snapshot import Snapshot, Verdict, VerdictState
 from widgets.quantity_words import count_words, duration_words
 from widgets.theme import Theme
+from widgets.verdict_grounds import grounds_words
 from widgets.verdict_headline import VerdictHeadline
 
 SILENCE_LIMIT_S = 2.0
 _MOST_ALSO_LINES = 3
 _LEAST_TEXT_PX = 12
+_TOOL_TIP = "The verdict on this series. F1 explains the words; A acknowledges an alarm."
 
 
 class VerdictPanel(QFrame):
@@ -36,7 +38,7 @@ class VerdictPanel(QFrame):
         super().__init__(parent)
         self.setObjectName("card")
         self.setProperty("help", "verdict")
-        self.setToolTip("The verdict on this series. F1 explains the words; A acknowledges an alarm.")
+        self.setToolTip(_TOOL_TIP)
         self._clock = clock
         self._snapshot: Snapshot | None = None
         self._arrived_at: float | None = None
@@ -86,10 +88,13 @@ class VerdictPanel(QFrame):
         verdict = self._snapshot.verdict
         if silence_s > SILENCE_LIMIT_S:
             self._show_silence(silence_s, verdict)
+            self.setToolTip(_TOOL_TIP)
             return
         captions = (self._age_words(self._snapshot, silence_s), _since_words(verdict))
         spot = "" if self._snapshot.spot is None else self._snapshot.spot.words
         self._show(verdict.state, captions, verdict.why, verdict.do, verdict.also[:_MOST_ALSO_LINES], spot)
+        grounds = grounds_words(verdict)
+        self.setToolTip(f"{_TOOL_TIP}\n\nIn numbers:\n\n{grounds}" if grounds else _TOOL_TIP)
 
     def acknowledge(self) -> None:
         """Stop calling for attention; the state stays on display."""

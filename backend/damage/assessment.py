@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from backend.snapshot_verdict import Ground
+
 
 class DamageState(StrEnum):
     """Significance and size together; ``NO_BEAM``, ``TOO_FEW_PHOTONS`` and ``TOO_UNCERTAIN`` say why
@@ -44,6 +46,8 @@ class Assessment:
         ``limit_interval`` holds 90 %, without end where the last of it is ``None``.
     windows, windows_needed : int
         Windows seen and needed before anything is said.
+    grounds : tuple of Ground
+        The leading channel and all others with evidence, in numbers.
     """
 
     frame: int
@@ -65,6 +69,7 @@ class Assessment:
     beam_fraction: float
     limit_frame: int | None = None
     limit_interval: tuple[int, int | None] | None = None
+    grounds: tuple[Ground, ...] = ()
 
 
 def nothing_told(

@@ -39,6 +39,8 @@ class Channel:
         Of ln N (structure), or of g2 - 1 (dynamics, contrast).
     scale : float
         Factor from the weighted sum to a relative change (ln ratio).
+    rings : tuple of int
+        Rings, from 0, whose change it looks for; other rings with weight are what they are compared with.
     """
 
     family: str
@@ -47,6 +49,7 @@ class Channel:
     slope_scales: tuple[float, ...]
     weights: np.ndarray
     scale: float
+    rings: tuple[int, ...]
 
 
 def structure_channels(model: NoiseModel, reference: list[Window], q_inv_nm: np.ndarray) -> list[Channel]:
@@ -77,7 +80,8 @@ def structure_channels(model: NoiseModel, reference: list[Window], q_inv_nm: np.
         centred = template - (precision * template).sum() / precision.sum()
         weights = precision * centred
         weights = weights / (weights * template).sum()
-        channels.append(Channel("structure", label, 0.5 * prior, STRUCTURE_SCALES, weights, 1.0))
+        changing = tuple(np.flatnonzero(bright if template is tilt else template).tolist())
+        channels.append(Channel("structure", label, 0.5 * prior, STRUCTURE_SCALES, weights, 1.0, changing))
     return channels
 
 
@@ -108,7 +112,9 @@ def dynamics_channels(model: NoiseModel, reference: list[Window], lags: np.ndarr
         if information < 1e-4:
             return
         scale = model.contrast if family == "contrast" else 1.0
-        channels.append(Channel(family, label, prior, scales, response / variance / information, 1.0 / scale))
+        weights = response / variance / information
+        changing = tuple(np.flatnonzero(weights.any(axis=1)).tolist())
+        channels.append(Channel(family, label, prior, scales, weights, 1.0 / scale, changing))
 
     channel("dynamics", "relaxation rate", by_rate, 0.25, DYNAMICS_SCALES)
     # A change of one alone moves both; the channel made for it has the most evidence and gives it the name.

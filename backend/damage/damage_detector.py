@@ -332,6 +332,7 @@ class DamageDetector:
             beam_fraction=beam,
             limit_frame=limit and limit[1],
             limit_interval=limit and (limit[0], limit[2]),
+            grounds=found.grounds(leading, tolerances, log10_alarm),
         )
 
     def _remember_damage(

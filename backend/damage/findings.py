@@ -9,9 +9,13 @@ import numpy as np
 
 from backend.damage.channels import CONTRAST_ALONE, Channel
 from backend.damage.followed_channels import FollowedChannels
+from backend.damage.verdict import percent
 from backend.settings import DamageSettings
+from backend.snapshot_verdict import Ground
 
 CONFIDENCE_SIGMA = 1.645
+_MOST_GROUNDS = 6
+_TELLING_LOG10_EVIDENCE = 1.0
 _SHOWN = ("lowest against highest q", "relaxation rate", CONTRAST_ALONE)
 
 
@@ -26,12 +30,15 @@ class Findings:
         Weighted e-values; the alarm is at -log10 of the wanted rate.
     effect, effect_err : ndarray, shape (channel,)
         Relative change (ln ratio) of the newest windows against the reference; one sigma.
+    frames : tuple
+        Of each channel: first and last frame of the reference, and of the newest windows.
     """
 
     channels: tuple[Channel, ...]
     log10_evidence: np.ndarray
     effect: np.ndarray
     effect_err: np.ndarray
+    frames: tuple[tuple[tuple[int, int], tuple[int, int]], ...]
 
     def leading(self, log10_alarm: float, tolerances: np.ndarray | None) -> int:
         """The channel with most evidence; with tolerances, shape (channel,), the most changed of those that alarm."""
@@ -45,6 +52,35 @@ class Findings:
         """The channel with the largest share of the false-alarm budget of a family, if it has any."""
         shares = [channel.prior if channel.family == family else 0.0 for channel in self.channels]
         return int(np.argmax(shares)) if any(shares) else otherwise
+
+    def grounds(self, leading: int, tolerances: np.ndarray, log10_alarm: float) -> tuple[Ground, ...]:
+        """The leading channel, then others with an evidence of ten or more, strongest first; at most six.
+
+        ``tolerances``: shape (channel,), ln ratios.
+        """
+        by_evidence = np.argsort(-self.log10_evidence, kind="stable").tolist()
+        others = [
+            c for c in by_evidence if self.log10_evidence[c] >= _TELLING_LOG10_EVIDENCE and c != leading
+        ]
+        return tuple(
+            self._ground(channel, float(tolerances[channel]), log10_alarm)
+            for channel in [leading, *others][:_MOST_GROUNDS]
+        )
+
+    def _ground(self, channel: int, tolerance: float, log10_alarm: float) -> Ground:
+        reference_frames, frames = self.frames[channel]
+        return Ground(
+            family=self.channels[channel].family,
+            channel=self.channels[channel].label,
+            log10_evidence=float(self.log10_evidence[channel]),
+            log10_alarm=log10_alarm,
+            effect_percent=percent(float(self.effect[channel])),
+            effect_err_percent=percent(float(self.effect_err[channel])),
+            tolerance_percent=percent(tolerance),
+            rings=tuple(ring + 1 for ring in self.channels[channel].rings),
+            frames=frames,
+            reference_frames=reference_frames,
+        )
 
     def by_family(self) -> dict[str, tuple[float, float]]:
         """Change and error of the channel that stands for each family."""
@@ -63,6 +99,7 @@ def findings_of(groups: list[FollowedChannels]) -> Findings:
         np.concatenate([followed.log10_evidence() for followed in groups]),
         np.concatenate([effect for effect, _ in effects]),
         np.concatenate([error for _, error in effects]),
+        tuple(followed.compared_frames() for followed in groups for _ in followed.group.channels),
     )
 
 

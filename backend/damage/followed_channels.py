@@ -78,14 +78,29 @@ class FollowedChannels:
         """log10 of prior share times e-value: by the union bound any channel may raise the alarm; shape (channel,)."""
         return (self._tests.log_evidence(self._over_dispersion) + self._log_prior) / math.log(10)
 
-    def effects(self) -> tuple[np.ndarray, np.ndarray]:
-        """Relative change of the newest windows against the reference, and its standard error; shape (channel,)."""
+    def _compared(self) -> tuple[slice, slice] | None:
+        """Windows of the reference and the newest ones; ``None`` before there are both."""
         size = self._tests.size
         newest = min(_NEWEST_WINDOWS, size - 1)
         first = min(self._reference, size - newest)
-        if newest < 1 or first < 1:
+        return None if newest < 1 or first < 1 else (slice(0, first), slice(size - newest, size))
+
+    def compared_frames(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """First and last frame of the reference and of the newest windows, as :meth:`effects` compares them."""
+        compared = self._compared()
+        if compared is None:
+            return (0, 0), (0, 0)
+        early, late = (self._last_frame[windows] for windows in compared)
+        before = self._frames - 1
+        return (int(early[0]) - before, int(early[-1])), (int(late[0]) - before, int(late[-1]))
+
+    def effects(self) -> tuple[np.ndarray, np.ndarray]:
+        """Relative change of the newest windows against the reference, and its standard error; shape (channel,)."""
+        compared = self._compared()
+        if compared is None:
             return np.zeros(len(self._scales)), np.full(len(self._scales), math.inf)
-        early, late = slice(0, first), slice(size - newest, size)
+        early, late = compared
+        first, newest = early.stop - early.start, late.stop - late.start
         change = self._values[late].mean(axis=0) - self._values[early].mean(axis=0)
         variance = (
             self._mean_variance_of_reference(first)

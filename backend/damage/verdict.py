@@ -59,6 +59,7 @@ def verdict_of(assessment: Assessment, series: str, frames_per_window: int, dose
             for family, (effect, error) in assessment.effects.items()
             if family != said and math.isfinite(error)
         ),
+        grounds=assessment.grounds,
     )
 
 

@@ -62,9 +62,9 @@ def replay(paths: tuple[Path, ...], as_json: bool, speed: float, settings_file: 
     from backend.series_run import SeriesRun
     from backend.settings import load_settings
 
-    say = _Printer(as_json)
     try:
         settings = load_settings(settings_file)
+        say = _Printer(as_json, settings.sha256)
         source = PacedSource(RecordedSeries(list(paths), settings), speed)
     except FeedbackError as error:
         raise click.ClickException(str(error)) from error
@@ -90,15 +90,17 @@ def replay(paths: tuple[Path, ...], as_json: bool, speed: float, settings_file: 
 class _Printer:
     """Words or JSON lines on standard output, notices on standard error."""
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool, settings_sha256: str) -> None:
         self._as_json = as_json
+        self._settings_sha256 = settings_sha256
 
     def changes(self, verdicts: list[Verdict]) -> None:
         import msgspec
 
         for verdict in verdicts:
             if self._as_json:
-                click.echo(json.dumps({"event": "verdict", **msgspec.to_builtins(verdict)}))
+                said = msgspec.to_builtins(verdict)
+                click.echo(json.dumps({"event": "verdict", **said, "settings_sha256": self._settings_sha256}))
             else:
                 click.echo(f"{verdict.series} frame {verdict.frame}: {verdict.state}. {verdict.why}")
 
@@ -121,7 +123,15 @@ class _Printer:
                     ]
             row = msgspec.to_builtins(run.row())
             aside = run.analysis.set_aside.number
-            summary = {"event": "summary", **row, "frames_set_aside": aside, "fits": fits, "rate_law": law}
+            summary = {
+                "event": "summary",
+                **row,
+                "frames_set_aside": aside,
+                "grounds": msgspec.to_builtins(run.verdict.grounds),
+                "settings_sha256": self._settings_sha256,
+                "fits": fits,
+                "rate_law": law,
+            }
             click.echo(json.dumps(summary))
         else:
             click.echo(

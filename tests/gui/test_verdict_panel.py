@@ -9,6 +9,7 @@ from PyQt5.QtGui import QImage
 from quiet_wire import SetClock
 
 from backend.snapshot import VerdictState
+from backend.snapshot_verdict import Ground
 from widgets.state_style import state_style
 from widgets.theme import DARK, LIGHT
 from widgets.verdict_panel import VerdictPanel
@@ -127,3 +128,36 @@ def test_without_any_snapshot_it_waits_in_words(panel: VerdictPanel) -> None:
 def test_idle_says_what_to_do(panel: VerdictPanel, clock: SetClock) -> None:
     panel.show_snapshot(empty(), clock())
     assert panel.do.text()
+
+
+def test_the_tool_tip_lists_what_the_verdict_rests_on(panel: VerdictPanel, clock: SetClock) -> None:
+    import msgspec
+
+    snapshot = example(VerdictState.DAMAGING)
+    grounds = (
+        Ground(
+            family="structure",
+            channel="low q against high q",
+            log10_evidence=9.24,
+            log10_alarm=4.08,
+            effect_percent=11.5,
+            effect_err_percent=0.9,
+            tolerance_percent=5.0,
+            rings=(1, 2, 3, 7),
+            frames=(320, 369),
+            reference_frames=(0, 119),
+        ),
+    )
+    verdict = msgspec.structs.replace(snapshot.verdict, grounds=grounds)
+    panel.show_snapshot(msgspec.structs.replace(snapshot, verdict=verdict), clock())
+    tip = panel.toolTip()
+    for words in (
+        "structure: low q against high q",
+        "+11.5 ± 0.9 % of 5 %",
+        "evidence 10^9.2, alarm at 10^4.1",
+        "rings 1 to 3, 7",
+        "frames 320 to 369 against 0 to 119",
+    ):
+        assert words in tip
+    panel.show_snapshot(empty(), clock())
+    assert "evidence" not in panel.toolTip()

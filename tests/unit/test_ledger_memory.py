@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.ledger import Ledger
@@ -160,6 +160,7 @@ def test_a_job_keeps_its_history(ledger: Ledger) -> None:
         ledger.update_job("third", failed, 9.0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1))
 def test_any_command_survives(tmp_path_factory: pytest.TempPathFactory, command: list[str]) -> None:
     opened = Ledger(tmp_path_factory.mktemp("ledger") / "l.sqlite")
