@@ -143,7 +143,8 @@ class IntensityPart(msgspec.Struct, frozen=True, kw_only=True):
     """I(q) of the first frames and now (photons per pixel and frame), and I(t) over the whole image.
 
     ``q_inv_nm``, ``first``, ``now``: shape (q,); ``frame``, ``photons_per_pixel``: shape (point,);
-    ``ring_contrast``, ``ring_contrast_err``: shape (ring,), speckle contrast of single frames.
+    ``ring_contrast``, ``ring_contrast_err``: shape (ring,), speckle contrast of single frames. ``cormap_p``: p-value of
+    CorMap for both I(q) being the same, to look at; ``None`` without freesas or before frames follow the first ones.
     """
 
     q_inv_nm: np.ndarray
@@ -155,6 +156,7 @@ class IntensityPart(msgspec.Struct, frozen=True, kw_only=True):
     photons_per_pixel: np.ndarray
     ring_contrast: np.ndarray
     ring_contrast_err: np.ndarray
+    cormap_p: float | None = None
 
 
 class TrendPart(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from backend.correlation.cormap import cormap_p_value
 from backend.correlation.kww_fit import kww
 from backend.correlation.multitau import MultiTauResult
 from backend.damage.verdict import percent
@@ -56,6 +57,7 @@ def intensity_part(analysis: SeriesAnalysis, result: MultiTauResult) -> Intensit
     first, first_frames = rings.radial.first()
     now, now_frames = rings.radial.newest()
     frame, photons = sums.trace.result()
+    apart = now_frames[0] > first_frames[1]
     return IntensityPart(
         q_inv_nm=rings.partition.fine_q_inv_nm,
         first=first,
@@ -66,6 +68,7 @@ def intensity_part(analysis: SeriesAnalysis, result: MultiTauResult) -> Intensit
         photons_per_pixel=photons,
         ring_contrast=result.g2[:, 0] - 1,
         ring_contrast_err=result.g2_err[:, 0],
+        cormap_p=cormap_p_value(first, now, rings.partition.fine_pixels) if apart else None,
     )
 
 

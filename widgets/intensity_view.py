@@ -8,6 +8,7 @@ from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import QVBoxLayout, QWidget
 
 from backend.snapshot import IntensityPart, Snapshot
+from widgets.elided_label import ElidedLabel
 from widgets.plot_setup import CurvePlot, thin_pen
 from widgets.quantity_words import count_words
 from widgets.theme import Theme
@@ -16,6 +17,10 @@ from widgets.view_frame import ViewFrame
 # Ratios beyond this are drawn at the edge: one empty bin must not flatten the rest.
 _LARGEST_RATIO_STEP = 9.0
 _SMALLEST_HALF_SPAN = 0.05
+_CORMAP_HINT = (
+    "The longest run of equal signs of the difference along q, as in BioSAXS. Slow speckle makes p too small; "
+    "the verdict does not use it."
+)
 
 
 class IntensityView(ViewFrame):
@@ -48,6 +53,9 @@ class IntensityView(ViewFrame):
         layout.setSpacing(0)
         layout.addWidget(self.plot, 3)
         layout.addWidget(self.ratio, 2)
+        self.cormap = ElidedLabel("", self, hint=_CORMAP_HINT)
+        self.cormap.setObjectName("quiet")
+        layout.addWidget(self.cormap)
         self._series = ""
 
     def inputs(self, snapshot: Snapshot) -> tuple[object, ...]:
@@ -67,6 +75,8 @@ class IntensityView(ViewFrame):
             known = (part.q_inv_nm > 0) & (values > 0)
             curve.setData(np.log10(part.q_inv_nm[known]), np.log10(values[known]))
         self._draw_ratio(part)
+        self.cormap.setText(_cormap_words(part.cormap_p))
+        self.cormap.setVisible(part.cormap_p is not None)
         self._follow(part)
         self._mark_ring(snapshot)
         self.note.setText(f"frames {_range_words(part.now_frames)} / {_range_words(part.first_frames)}")
@@ -129,3 +139,7 @@ class IntensityView(ViewFrame):
 
 def _range_words(frames: tuple[int, int]) -> str:
     return f"{count_words(frames[0])}–{count_words(frames[1])}"
+
+
+def _cormap_words(p_value: float | None) -> str:
+    return "" if p_value is None else f"CorMap against the first frames: p = {p_value:.1g}, display only"

@@ -373,6 +373,17 @@ def test_intensity_ratio_shows_the_rise(shown) -> None:
     assert abs(ratio[-20:].mean() - 1.0) < 0.02
 
 
+def test_cormap_is_told_in_words_and_only_where_it_is_known(shown) -> None:
+    view = shown(IntensityView)
+    snapshot = example()
+    view.show_snapshot(snapshot)
+    assert not view.cormap.isVisible()
+    known = msgspec.structs.replace(snapshot.intensity, cormap_p=0.31)
+    view.show_snapshot(msgspec.structs.replace(snapshot, intensity=known))
+    assert view.cormap.isVisible()
+    assert view.cormap.text() == "CorMap against the first frames: p = 0.3, display only"
+
+
 def test_zero_counts_do_not_break_the_logarithm(shown) -> None:
     view = shown(IntensityView)
     snapshot = example()
