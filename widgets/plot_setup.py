@@ -26,6 +26,11 @@ def configure_plots() -> None:
 class LogAxis(pg.AxisItem):
     """An axis over log10 values with labels such as 0.01, 0.1, 1; 2 and 5 are labelled too when there is room."""
 
+    def __init__(self, orientation: str) -> None:
+        super().__init__(orientation)
+        # A prefix would be that of the logarithm.
+        self.enableAutoSIPrefix(False)
+
     def tickValues(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, list[float]]]:
         """Decades as large ticks, the factors two to nine as small ones, thinned out over many decades."""
         decades = maxVal - minVal
