@@ -65,9 +65,8 @@ class MeasuredSystematics:
                 "systematic_rms_percent": _two_digits(found.rms_percent),
                 "systematic_time_s": _two_digits(found.time_s),
             }
-        if found.largest_percent >= settings.systematic_rms_percent:
-            return {}
-        return {"systematic_rms_percent": _two_digits(found.largest_percent)}
+        largest = _two_digits(found.largest_percent)
+        return {"systematic_rms_percent": largest} if largest < settings.systematic_rms_percent else {}
 
 
 def measure_on(

@@ -9,8 +9,8 @@ import numpy as np
 from backend.damage.assessment import Assessment, DamageState, nothing_told
 from backend.damage.channel_group import correlation_group, structure_group
 from backend.damage.channels import dynamics_channels, structure_channels
-from backend.damage.deadband import Deadband
-from backend.damage.findings import CONFIDENCE_SIGMA, Findings, findings_of, tolerances_of
+from backend.damage.deadband import deadbands_of_verdict
+from backend.damage.findings import CONFIDENCE_SIGMA, Findings, alpha_of, findings_of, tolerances_of
 from backend.damage.followed_channels import FollowedChannels, place_of
 from backend.damage.glitch_gate import GlitchGate
 from backend.damage.naming import family_of_change
@@ -21,13 +21,8 @@ from backend.damage.window_length import MOST_WINDOWS, believed_plan, frames_of_
 from backend.damage.windows import SectorSums, Window, WindowBuilder, merge_windows
 from backend.settings import DamageSettings
 
-_EXPOSURE_PER_100_H_S = 360_000.0
-_WATCH_LOG10_EVIDENCE = math.log10(20.0)
-_QUIET_WINDOWS_TO_CLEAR = 5
-_CLEAR_SHARE = 0.8
 _FEWEST_TO_COMPARE = 5
 _TOLERANCES_OF_A_RAMP = 2.0
-_SECONDS_WHEN_LENGTH_UNKNOWN = 1000.0
 
 
 class DamageDetector:
@@ -80,8 +75,7 @@ class DamageDetector:
         self._sectors = SectorGate(
             pixels, self._speckles, int(self._lags.max()), settings.systematic_rms_percent / 100
         )
-        # Until the usual share of each sector is known.
-        self._first_sums: list[SectorSums] = []
+        self._first_sums: list[SectorSums] = []  # until the usual share of each sector is known
         self._windows: list[Window] = []
         self._photons: list[float] = []
         self._followed: list[FollowedChannels] = []
@@ -90,16 +84,10 @@ class DamageDetector:
         self._tolerance = tolerances_of(settings)
         self._damaging_since: int | None = None
         self._onset_of_damage: tuple[int, tuple[int, int]] | None = None
-        quiet, clear = _QUIET_WINDOWS_TO_CLEAR, math.log10(_CLEAR_SHARE)
-        self._watching = Deadband(_WATCH_LOG10_EVIDENCE, _WATCH_LOG10_EVIDENCE + clear, quiet)
-        self._telling = Deadband(1.0, _CLEAR_SHARE, quiet)
-        # Dark windows are left out at once, and those until the beam is surely back.
-        self._dark = Deadband(-settings.min_beam_fraction, -settings.min_beam_fraction / _CLEAR_SHARE, 1)
+        self._deadbands = deadbands_of_verdict(settings.min_beam_fraction)
         self._windows_without_beam = 0
-        # With the other kernels before the first frame, not in the middle of a series.
-        compile_kernels()
-        seconds = (expected_frames or 0) * frame_time_s or _SECONDS_WHEN_LENGTH_UNKNOWN
-        self.alpha = min(settings.false_alarms_per_100_h * seconds / _EXPOSURE_PER_100_H_S, 0.05)
+        compile_kernels()  # before the first frame, not in the middle of a series
+        self.alpha = alpha_of(settings, (expected_frames or 0) * frame_time_s)
         self.assessments: list[Assessment] = []
 
     @property
@@ -180,7 +168,7 @@ class DamageDetector:
 
     def _judge(self, window: Window, sums: SectorSums | None) -> Assessment:
         beam = self._beam_fraction(window)
-        if self._dark.holds(-beam):
+        if self._deadbands.dark.holds(-beam):
             self._windows_without_beam += 1
             return self._say(self._without_verdict(window, DamageState.NO_BEAM, beam))
         if sums is not None:
@@ -303,7 +291,7 @@ class DamageDetector:
         tolerances = np.array([self._tolerance[channel.family] for channel in found.channels])
         log10_evidence, log10_alarm = float(found.log10_evidence.max()), -math.log10(self.alpha)
         leading = found.leading(log10_alarm, None if self._damaging_since is None else tolerances)
-        watching = self._watching.holds(log10_evidence)
+        watching = self._deadbands.watching.holds(log10_evidence)
         onset = self._onset(leading) if watching else None
         if onset is not None:
             leading = self._named(found, leading, onset[0])
@@ -397,4 +385,6 @@ class DamageDetector:
     def _tells_enough(self, effects: dict[str, tuple[float, float]]) -> bool:
         """True when a change of the structure as large as the tolerance would stand out from the noise."""
         error = effects.get("structure", (0.0, math.inf))[1]
-        return self._telling.holds(self._tolerance["structure"] / max(CONFIDENCE_SIGMA * error, 1e-9))
+        return self._deadbands.telling.holds(
+            self._tolerance["structure"] / max(CONFIDENCE_SIGMA * error, 1e-9)
+        )

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
+_WATCH_EVIDENCE = 20.0
+_CLEAR_SHARE = 0.8
+_QUIET_WINDOWS = 5
+
 
 class Deadband:
     """Whether something holds.
@@ -25,3 +32,32 @@ class Deadband:
         elif self._below < self._quiet:
             self._below = self._below + 1 if value < self._clear_limit else 0
         return self._below < self._quiet
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictDeadbands:
+    """Of the words of the damage verdict.
+
+    Attributes
+    ----------
+    watching : Deadband
+        Something may be changing; takes log10 of the evidence.
+    telling : Deadband
+        A change as large as the tolerance would stand out; takes the tolerance over the scatter.
+    dark : Deadband
+        There is no beam; takes minus the share of the usual counts.
+    """
+
+    watching: Deadband
+    telling: Deadband
+    dark: Deadband
+
+
+def deadbands_of_verdict(min_beam_fraction: float) -> VerdictDeadbands:
+    """With nothing said so far."""
+    return VerdictDeadbands(
+        Deadband(math.log10(_WATCH_EVIDENCE), math.log10(_CLEAR_SHARE * _WATCH_EVIDENCE), _QUIET_WINDOWS),
+        Deadband(1.0, _CLEAR_SHARE, _QUIET_WINDOWS),
+        # Dark windows are left out at once, and those until the beam is surely back.
+        Deadband(-min_beam_fraction, -min_beam_fraction / _CLEAR_SHARE, 1),
+    )

@@ -16,6 +16,9 @@ from backend.snapshot_verdict import Ground
 CONFIDENCE_SIGMA = 1.645
 _MOST_GROUNDS = 6
 _TELLING_LOG10_EVIDENCE = 1.0
+_EXPOSURE_PER_100_H_S = 360_000.0
+_SECONDS_WHEN_LENGTH_UNKNOWN = 1000.0
+_LARGEST_ALPHA = 0.05
 _SHOWN = ("lowest against highest q", "relaxation rate", CONTRAST_ALONE)
 
 
@@ -110,3 +113,9 @@ def tolerances_of(settings: DamageSettings) -> dict[str, float]:
         "dynamics": math.log1p(settings.dynamics_tolerance_percent / 100),
         "contrast": math.log1p(settings.contrast_tolerance_percent / 100),
     }
+
+
+def alpha_of(settings: DamageSettings, planned_s: float) -> float:
+    """Share of the undamaged series of this length that may be called damaged; 0 s: the length is not known."""
+    seconds = planned_s or _SECONDS_WHEN_LENGTH_UNKNOWN
+    return min(settings.false_alarms_per_100_h * seconds / _EXPOSURE_PER_100_H_S, _LARGEST_ALPHA)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import helmert, solve_triangular
+from threadpoolctl import threadpool_limits
 
 from backend.damage.channel_group import structure_group
 from backend.damage.channels import BROAD_CHANNELS, structure_channels
@@ -112,9 +113,11 @@ def measure_systematics(series: Sequence[ReferenceSeries]) -> Systematics:
     shortest_s = max(one.windows[0].frames * one.frame_time_s for one in series)
     times_s = np.geomspace(shortest_s, _LONGEST_TIME_OF_SERIES * longest_s, _TIMES)
     log_likelihood: dict[str, np.ndarray] = {}
-    for one in series:
-        for label, surface in _surfaces(one, times_s).items():
-            log_likelihood[label] = log_likelihood.get(label, 0.0) + surface
+    # Matrices this small are slower with threads that wait for each other.
+    with threadpool_limits(1, user_api="blas"):
+        for one in series:
+            for label, surface in _surfaces(one, times_s).items():
+                log_likelihood[label] = log_likelihood.get(label, 0.0) + surface
     told_s = _LONGEST_TOLD_OF_SERIES * longest_s
     found = [_summary(label, surface, times_s, told_s) for label, surface in log_likelihood.items()]
     return max(found, key=lambda one: (one.seen, one.rms_percent if one.seen else one.largest_percent))
@@ -181,14 +184,21 @@ def _summary(label: str, surface: np.ndarray, times_s: np.ndarray, told_s: float
     best_time, best_rms = np.unravel_index(int(np.argmax(surface)), surface.shape)
     limited = surface[times_s <= told_s].max(axis=0)
     beyond = np.flatnonzero(limited >= limited.max() - _UPPER_95)
-    rms, times = _RMS[by_rms >= top - _ONE_SIGMA], times_s[by_time >= top - _ONE_SIGMA]
+    rms = _bounds(_RMS, by_rms >= top - _ONE_SIGMA)
+    times = _bounds(times_s, by_time >= top - _ONE_SIGMA)
     return Systematics(
         seen=top - float(by_rms[0]) > _SEEN,
         rms_percent=100 * float(_RMS[best_rms]),
-        rms_bounds_percent=(100 * float(rms[0]), 100 * float(rms[-1])),
+        rms_bounds_percent=(100 * rms[0], 100 * rms[1]),
         largest_percent=100 * float(_RMS[beyond[-1]]),
         time_s=float(times_s[best_time]),
-        time_bounds_s=(float(times[0]), float(times[-1])),
+        time_bounds_s=times,
         longest_time_s=told_s,
         label=label,
     )
+
+
+def _bounds(grid: np.ndarray, inside: np.ndarray) -> tuple[float, float]:
+    """The first points of the grid outside, for the bounds lie between them and the last ones inside."""
+    among = np.flatnonzero(inside)
+    return float(grid[max(among[0] - 1, 0)]), float(grid[min(among[-1] + 1, len(grid) - 1)])
