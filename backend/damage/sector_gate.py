@@ -21,7 +21,8 @@ from backend.damage.windows import SectorSums, Window
 
 _FAR_SIGMA = 5.0
 _SMALLEST_JUMP = 0.02
-_LARGEST_SHARE = 0.4
+_LARGEST_SHARE = 0.6
+"""Of the photons of a ring; a chip may well hold half of the outermost one."""
 _ENOUGH_FOR_A_MEDIAN = 20.0
 _MEDIAN_OF_SQUARES = 0.4549
 """Of a standard normal."""
@@ -101,7 +102,7 @@ class SectorGate:
 
     def window(self, sums: SectorSums) -> Window:
         """The window without sectors that have jumped; their products stay out as long as they reach back to it."""
-        out = self._jumped(sums)
+        out, all_round = self._jumped(sums)
         self._tell(sums, out)
         first_frame = sums.last_frame - sums.frames + 1
         while self._recent and self._recent[0][0] < first_frame - self._longest_lag:
@@ -112,16 +113,16 @@ class SectorGate:
         if out.any():
             self._recent.append((sums.last_frame, out))
         window = sums.window(self._weight(), ~out, ~out_of_products)
-        self._follow_share(sums, out)
+        self._follow_share(sums, out | all_round[:, None])
         return window
 
     def _weight(self) -> np.ndarray:
         return self._share / self._pixels
 
-    def _follow_share(self, sums: SectorSums, out: np.ndarray) -> None:
-        """Slow changes are followed; only what jumps is left out."""
-        usual = self._usual(sums, out)
-        ratio = np.where(out | (usual <= 0), 1.0, sums.counts / np.maximum(usual, 1e-9))
+    def _follow_share(self, sums: SectorSums, jumped: np.ndarray) -> None:
+        """Slow changes are followed; what jumps, be it all round a ring, is left out."""
+        usual = self._usual(sums, jumped)
+        ratio = np.where(jumped | (usual <= 0), 1.0, sums.counts / np.maximum(usual, 1e-9))
         share = self._share * (1 + (ratio - 1) / max(self._learnt_windows, 1))
         self._share = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-9)
 
@@ -144,8 +145,8 @@ class SectorGate:
         distances: np.ndarray = distances_in_sigma(sums.counts, usual, variance)
         return distances
 
-    def _jumped(self, sums: SectorSums) -> np.ndarray:
-        """Sectors that count far more or less than usual, shape (ring, sector), bool; the farthest comes first."""
+    def _jumped(self, sums: SectorSums) -> tuple[np.ndarray, np.ndarray]:
+        """Sectors that count far more or less than usual, (ring, sector), and rings that do so all round; bool."""
         out = np.zeros(self._pixels.shape, bool)
         all_round = np.zeros(len(out), bool)
         for _ in range(self._pixels.size):
@@ -165,7 +166,7 @@ class SectorGate:
             turned = (self._share * out).sum(axis=1) > _LARGEST_SHARE
             out[turned] = False
             all_round |= turned
-        return out
+        return out, all_round
 
     def _tell(self, sums: SectorSums, out: np.ndarray) -> None:
         usual = self._usual(sums, out)

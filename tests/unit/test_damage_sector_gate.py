@@ -159,9 +159,29 @@ def test_most_of_a_ring_is_not_left_out() -> None:
     gate = SectorGate(pixels, np.full(1, 1e6), longest_lag=1, systematic_rms=0.0)
     usual = np.full((1, 4), 1000)
     gate.learn([_sums(usual, window, pixels) for window in range(10)])
-    turned = np.array([[2000, 2000, 1000, 1100]])
-    assert gate.window(_sums(turned, 10, pixels)).counts.tolist() == [6100]
+    turned = np.array([[1500, 2500, 800, 3500]])
+    for window in range(10, 30):
+        assert gate.window(_sums(turned, window, pixels)).counts.tolist() == [8300]
     assert not gate.glitches
+    # Nor has it become the usual share: turned back, all of the ring counts at once.
+    assert gate.window(_sums(usual, 30, pixels)).counts.tolist() == [4000]
+    assert not gate.glitches
+
+
+def test_a_module_that_holds_half_of_a_ring_is_left_out() -> None:
+    pixels = np.full((1, 4), 50)
+    gate = SectorGate(pixels, np.full(1, 1e6), longest_lag=1, systematic_rms=0.0)
+    usual = np.full((1, 4), 1000)
+    gate.learn([_sums(usual, window, pixels) for window in range(10)])
+    dropped = np.array([[0, 0, 1000, 1000]])
+    for window in range(10, 13):
+        half = gate.window(_sums(dropped, window, pixels))
+        assert (half.counts.tolist(), half.exposure_frames.tolist()) == ([2000], pytest.approx([5.0]))
+    assert gate.window(_sums(usual, 13, pixels)).counts.tolist() == [4000]
+    assert [(glitch.sector, glitch.first_frame, glitch.last_frame) for glitch in gate.glitches] == [
+        (0, 100, 129),
+        (1, 100, 129),
+    ]
 
 
 def test_sectors_without_pixels_are_no_glitch() -> None:
