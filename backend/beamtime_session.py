@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from backend.beamtime.folder import BeamtimeFolder
+from backend.cluster_access import open_cluster
+from backend.dispatch.cluster_executor import ClusterExecutor
 from backend.dispatch.dispatcher import Dispatcher
+from backend.dispatch.executor import Executor
 from backend.dispatch.folders import make_folder, result_folder
 from backend.dispatch.local_executor import LocalExecutor
 from backend.dispatch.recipe_folder import load_recipes
@@ -50,17 +53,22 @@ class BeamtimeSession:
             self._lease.release()
             raise
         recipes, faulty = load_recipes([folder.shared / "recipes"])
-        self._executor = LocalExecutor(settings.dispatch.parallel_jobs)
+        executors: list[Executor] = [LocalExecutor(settings.dispatch.parallel_jobs, settings_file)]
+        problems: list[FeedbackError] = [*self.ledger.notices, *faulty]
+        if any(recipe.executor == ClusterExecutor.name for recipe in recipes.values()):
+            try:
+                executors.append(open_cluster(folder, settings, self._state))
+            except FeedbackError as error:
+                problems.append(error)
         self.dispatcher = Dispatcher(
             self.ledger,
             recipes,
-            self._executor,
+            executors,
             settings.dispatch,
             results_of=lambda info: result_folder(folder.raw, folder.processed, info),
             beamtime=folder.path,
-            settings_file=settings_file,
         )
-        self.problems: tuple[FeedbackError, ...] = (*self.ledger.notices, *faulty)
+        self.problems = tuple(problems)
 
     def keep(self) -> None:
         """Renew the lease."""
@@ -73,6 +81,5 @@ class BeamtimeSession:
     def close(self) -> None:
         """Let go of everything; running jobs go on and are found again by the next backend."""
         self.dispatcher.close()
-        self._executor.close()
         self.ledger.close()
         self._lease.release()

@@ -134,6 +134,9 @@ class Engine:
 
     def _close_session(self) -> None:
         if self._looking_after_jobs is not None:
+            if self._desk.session is not None:
+                # Cuts short what waits for a network.
+                self._desk.session.dispatcher.close()
             wait([self._looking_after_jobs])
             self._looking_after_jobs = None
         session, self._desk.session = self._desk.session, None

@@ -234,7 +234,7 @@ class Ledger:
         """Jobs that may still change, newest first."""
         rows = self._read(
             f"SELECT {_INTENT_COLUMNS}, {_STATUS_COLUMNS} FROM job"
-            " WHERE state IN ('queued', 'running', 'unknown') ORDER BY number DESC",
+            " WHERE state IN ('queued', 'submitted', 'running', 'unknown', 'parked') ORDER BY number DESC",
             (),
         )
         return tuple(_job_record(row) for row in rows)

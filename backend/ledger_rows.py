@@ -10,14 +10,20 @@ from backend.snapshot import Verdict
 
 
 class JobState(StrEnum):
-    """Where a job stands. ``UNKNOWN`` is said when nobody can tell right now; it is never read as failed."""
+    """Where a job stands. ``UNKNOWN`` is said when nobody can tell right now; it is never read as failed.
+
+    ``SUBMITTED``: handed over to a cluster, where it waits for its turn. ``PARKED``: refused too often; nothing happens
+    until a person resumes it.
+    """
 
     QUEUED = "queued"
+    SUBMITTED = "submitted"
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
     UNKNOWN = "unknown"
+    PARKED = "parked"
 
     @property
     def is_final(self) -> bool:

@@ -46,5 +46,8 @@ _VERSION_2 = (
         UNIQUE (series, detector))""",
 )
 
-VERSIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
+# Jobs may be "submitted" or "parked"; the tables are the same, but an older program would not know the words.
+_VERSION_3: tuple[str, ...] = ()
+
+VERSIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 """``VERSIONS[n]`` takes a ledger of version ``n`` to version ``n + 1``; a new file starts at version 0."""

@@ -17,6 +17,7 @@ from backend.requests import (
     GetStatus,
     Ping,
     Reply,
+    ResumeJob,
     RunRecipe,
     SelectRing,
     Shutdown,
@@ -86,6 +87,9 @@ class RequestDesk:
                 return self._run_recipe(series, recipe)
             case CancelJob(job_id=job_id):
                 self._stored().dispatcher.cancel(job_id)
+                return Reply(ok=True)
+            case ResumeJob(job_id=job_id):
+                self._stored().dispatcher.resume(job_id)
                 return Reply(ok=True)
             case Shutdown():
                 self._stop()

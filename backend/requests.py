@@ -37,7 +37,13 @@ class RunRecipe(Request, frozen=True, tag="run-recipe"):
 
 
 class CancelJob(Request, frozen=True, tag="cancel-job"):
-    """Stop a job that is queued or running."""
+    """Stop a job that has not ended."""
+
+    job_id: str
+
+
+class ResumeJob(Request, frozen=True, tag="resume-job"):
+    """Try a parked job again, or one that failed or was cancelled as a new attempt."""
 
     job_id: str
 
@@ -46,7 +52,7 @@ class Shutdown(Request, frozen=True, tag="shutdown"):
     """End the backend in good order."""
 
 
-AnyRequest = Ping | GetStatus | SelectRing | AcknowledgeMessage | RunRecipe | CancelJob | Shutdown
+AnyRequest = Ping | GetStatus | SelectRing | AcknowledgeMessage | RunRecipe | CancelJob | ResumeJob | Shutdown
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,38 +9,30 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
+from backend.cluster_settings import ClusterSettings
 from backend.errors import SettingsError
+from backend.settings_section import SettingsSection, setting
 
 
-def _field(default: Any, effect: str, *, unit: str = "", **limits: Any) -> Any:
-    return Field(
-        default, description=effect, json_schema_extra={"unit": unit}, validate_default=True, **limits
-    )
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
-
-
-class WatchSettings(_Section):
+class WatchSettings(SettingsSection):
     """How the acquisition is watched."""
 
-    newest_poll_s: float = _field(
+    newest_poll_s: float = setting(
         0.5, "How often the newest series folder is looked at.", unit="s", ge=0.05, le=10
     )
-    full_sweep_s: float = _field(
+    full_sweep_s: float = setting(
         60.0,
         "How often every series folder is looked at, to find late or returned files.",
         unit="s",
         ge=1,
         le=3600,
     )
-    settle_s: float = _field(
+    settle_s: float = setting(
         15.0,
         "A series whose end no file states counts as ended when nothing arrives for this long (or for twenty "
         "frame times, or three data files, if that is longer).",
@@ -48,92 +40,92 @@ class WatchSettings(_Section):
         ge=1,
         le=3600,
     )
-    retry_for_s: float = _field(
+    retry_for_s: float = setting(
         5.0,
         "A file that cannot be read yet is tried again for this long before it is reported.",
         unit="s",
         ge=0,
         le=600,
     )
-    frames_per_batch: int = _field(
+    frames_per_batch: int = setting(
         64,
         "Frames read from a file at once; fewer is fresher, more is faster.",
         unit="frames",
         ge=1,
         le=1024,
     )
-    history: Literal["newest", "all"] = _field(
+    history: Literal["newest", "all"] = setting(
         "newest",
         "Series that were complete before the start: show only the newest, or work through all of them.",
     )
 
 
-class GeometrySettings(_Section):
+class GeometrySettings(SettingsSection):
     """Used where the detector files do not state it; a stated value in the files wins, unless ``override`` is set."""
 
-    distance_m: float | None = _field(None, "Sample to detector.", unit="m", gt=0, le=100)
-    wavelength_m: float | None = _field(None, "X-ray wavelength.", unit="m", gt=1e-12, le=1e-7)
-    pixel_size_m: float | None = _field(None, "Edge of a detector pixel.", unit="m", gt=1e-7, le=1e-2)
-    beam_center_x_px: float | None = _field(
+    distance_m: float | None = setting(None, "Sample to detector.", unit="m", gt=0, le=100)
+    wavelength_m: float | None = setting(None, "X-ray wavelength.", unit="m", gt=1e-12, le=1e-7)
+    pixel_size_m: float | None = setting(None, "Edge of a detector pixel.", unit="m", gt=1e-7, le=1e-2)
+    beam_center_x_px: float | None = setting(
         None, "Column of the direct beam, from 0.", unit="px", ge=-1e5, le=1e5
     )
-    override: bool = _field(False, "Let the values of this section win over those in the files.")
-    beam_center_y_px: float | None = _field(
+    override: bool = setting(False, "Let the values of this section win over those in the files.")
+    beam_center_y_px: float | None = setting(
         None, "Row of the direct beam, from 0.", unit="px", ge=-1e5, le=1e5
     )
 
 
-class RingSettings(_Section):
+class RingSettings(SettingsSection):
     """How the detector is cut into q rings."""
 
-    count: int = _field(30, "Number of q rings for g2 and the damage verdict.", unit="rings", ge=2, le=64)
-    q_min_inv_nm: float | None = _field(
+    count: int = setting(30, "Number of q rings for g2 and the damage verdict.", unit="rings", ge=2, le=64)
+    q_min_inv_nm: float | None = setting(
         None, "Smallest q; left empty it follows from the beam stop and the mask.", unit="1/nm", gt=0, le=100
     )
-    q_max_inv_nm: float | None = _field(
+    q_max_inv_nm: float | None = setting(
         None, "Largest q; left empty it follows from the edge of the detector.", unit="1/nm", gt=0, le=100
     )
-    fine_per_ring: int = _field(
+    fine_per_ring: int = setting(
         6, "Narrow sub-rings per ring, for the I(q) curve.", unit="rings", ge=1, le=32
     )
-    sectors: int = _field(
+    sectors: int = setting(
         12, "Sectors per ring; error bars come from the scatter between them.", unit="sectors", ge=4, le=36
     )
 
 
-class MaskSettings(_Section):
+class MaskSettings(SettingsSection):
     """Pixels that are left out besides those the detector itself calls bad."""
 
-    file: Path | None = _field(
+    file: Path | None = setting(
         None,
         "Extra mask as .npy of the detector's shape, 1 or true = good pixel; or a result file with its mask.",
     )
-    hot_pixel_tail: float = _field(
+    hot_pixel_tail: float = setting(
         1e-9,
         "A pixel is hot when a count this improbable for its ring occurs in more than three frames.",
         ge=1e-30,
         le=1e-3,
     )
-    gap_margin_px: int = _field(1, "Pixels left out on each side of module gaps.", unit="px", ge=0, le=20)
+    gap_margin_px: int = setting(1, "Pixels left out on each side of module gaps.", unit="px", ge=0, le=20)
 
 
-class CorrelationSettings(_Section):
+class CorrelationSettings(SettingsSection):
     """Multi-tau g2 and its fit."""
 
-    lags_per_level: int = _field(
+    lags_per_level: int = setting(
         8,
         "Lags of the first multi-tau level; each further level adds half as many.",
         unit="lags",
         ge=4,
         le=32,
     )
-    fit_exponent: bool = _field(True, "Fit the stretching exponent; off means a simple exponential.")
-    shared_contrast: bool = _field(
+    fit_exponent: bool = setting(True, "Fit the stretching exponent; off means a simple exponential.")
+    shared_contrast: bool = setting(
         False,
         "Fit one contrast for all rings; helps slow rings, but is wrong where the contrast changes with q.",
     )
-    shared_baseline: bool = _field(False, "Fit one baseline for all rings.")
-    frame_times: Path | None = _field(
+    shared_baseline: bool = setting(False, "Fit one baseline for all rings.")
+    frame_times: Path | None = setting(
         None,
         "When each frame of a series begins, for bursts and the like: .npy, or text with one number per line. Used "
         "where the master has no times.",
@@ -141,13 +133,13 @@ class CorrelationSettings(_Section):
     )
 
 
-class TwoTimeSettings(_Section):
+class TwoTimeSettings(SettingsSection):
     """Two-time maps."""
 
-    max_bins: int = _field(
+    max_bins: int = setting(
         256, "Largest edge of a map; longer series are binned in time.", unit="bins", ge=32, le=512
     )
-    pixels_per_ring: int = _field(
+    pixels_per_ring: int = setting(
         20000,
         "Pixels used per ring, spread evenly; more is less noisy and slower.",
         unit="px",
@@ -156,46 +148,46 @@ class TwoTimeSettings(_Section):
     )
 
 
-class DamageSettings(_Section):
+class DamageSettings(SettingsSection):
     """The beam-damage verdict."""
 
-    false_alarms_per_100_h: float = _field(
+    false_alarms_per_100_h: float = setting(
         1.0, "Wanted rate of false alarms per 100 hours of exposure.", unit="1/100 h", gt=0, le=1000
     )
-    structure_tolerance_percent: float = _field(
+    structure_tolerance_percent: float = setting(
         5.0, "Change of the low-q to high-q ratio that counts as damage.", unit="%", gt=0, le=1000
     )
-    dynamics_tolerance_percent: float = _field(
+    dynamics_tolerance_percent: float = setting(
         20.0, "Change of the relaxation rate that counts as damage.", unit="%", gt=0, le=10000
     )
-    contrast_tolerance_percent: float = _field(
+    contrast_tolerance_percent: float = setting(
         10.0, "Change of the speckle contrast that counts as damage.", unit="%", gt=0, le=1000
     )
-    window_frames: int = _field(
+    window_frames: int = setting(
         10,
         "Fewest frames per decision window; windows of fast series are at least 0.1 s long.",
         unit="frames",
         ge=1,
         le=1000,
     )
-    reference_fraction: float = _field(
+    reference_fraction: float = setting(
         0.2, "Share of the planned series that sets the noise model before anything is said.", ge=0.02, le=0.5
     )
-    min_reference_windows: int = _field(
+    min_reference_windows: int = setting(
         10, "Fewest windows for the noise model.", unit="windows", ge=8, le=200
     )
-    max_reference_windows: int = _field(
+    max_reference_windows: int = setting(
         40, "Most windows for the noise model, however long the series.", unit="windows", ge=8, le=400
     )
-    systematic_rms_percent: float = _field(
+    systematic_rms_percent: float = setting(
         0.3,
         "Slow drift of the shape of I(q) that is not the sample: beam position, background.",
         unit="%",
         ge=0,
         le=20,
     )
-    systematic_time_s: float = _field(4.0, "Correlation time of that drift.", unit="s", gt=0, le=10000)
-    min_beam_fraction: float = _field(
+    systematic_time_s: float = setting(4.0, "Correlation time of that drift.", unit="s", gt=0, le=10000)
+    min_beam_fraction: float = setting(
         0.1,
         "Windows with less than this share of the usual counts are set aside as beam loss.",
         ge=0.0,
@@ -203,73 +195,73 @@ class DamageSettings(_Section):
     )
 
 
-class DoseSettings(_Section):
+class DoseSettings(SettingsSection):
     """Dose in gray; without flux and beam size the dose stays the exposure, weighted by the transmission."""
 
-    flux_photons_per_s: float | None = _field(
+    flux_photons_per_s: float | None = setting(
         None,
         "Photons per second at the sample: without absorbers where the files state their transmission, else as it is.",
         unit="1/s",
         gt=0,
         le=1e15,
     )
-    beam_width_um: float | None = _field(
+    beam_width_um: float | None = setting(
         None, "Full width of the beam at the sample, at half maximum.", unit="um", gt=0, le=10000
     )
-    beam_height_um: float | None = _field(
+    beam_height_um: float | None = setting(
         None, "Full height of the beam at the sample, at half maximum.", unit="um", gt=0, le=10000
     )
-    material: Literal["water", "silica", "polystyrene", "pmma", "polyethylene"] = _field(
+    material: Literal["water", "silica", "polystyrene", "pmma", "polyethylene"] = setting(
         "water", "What absorbs the beam; for a dilute sample its solvent."
     )
-    thickness_mm: float | None = _field(
+    thickness_mm: float | None = setting(
         None,
         "Thickness of the sample along the beam, for the mean dose over it; left empty it is the dose at the entrance.",
         unit="mm",
         gt=0,
         le=100,
     )
-    residence_time_s: float | None = _field(
+    residence_time_s: float | None = setting(
         None,
         "How long a flowing sample stays in the beam; its dose grows no further.",
         unit="s",
         gt=0,
         le=100000,
     )
-    horizontal_motors: tuple[str, ...] = _field(
+    horizontal_motors: tuple[str, ...] = setting(
         ("samx",),
         "Motors that may move the sample sideways; the first that run file or batch description names.",
     )
-    vertical_motors: tuple[str, ...] = _field(
+    vertical_motors: tuple[str, ...] = setting(
         ("samz",),
         "Motors that may move the sample up and down; the first that run file or batch description names.",
     )
-    motor_unit_um: float = _field(
+    motor_unit_um: float = setting(
         1000.0, "What these motors count in: 1000 for millimetres.", unit="um", gt=0, le=1e6
     )
-    spots_of_any_sample: bool = _field(
+    spots_of_any_sample: bool = setting(
         False, "Add up the dose of a place whatever the name of the sample; off where samples are exchanged."
     )
 
 
-class DispatchSettings(_Section):
+class DispatchSettings(SettingsSection):
     """Jobs."""
 
-    recipes_at_series_end: tuple[str, ...] = _field(
+    recipes_at_series_end: tuple[str, ...] = setting(
         ("xpcs",), "Recipes that run for every series when it ends."
     )
-    parallel_jobs: int = _field(1, "Local jobs that may run at once.", unit="jobs", ge=1, le=64)
-    time_limit_s: float = _field(3600.0, "A local job is stopped after this long.", unit="s", ge=1, le=86400)
-    nice: int = _field(10, "How far a local job steps back for the live display.", ge=0, le=19)
+    parallel_jobs: int = setting(1, "Local jobs that may run at once.", unit="jobs", ge=1, le=64)
+    time_limit_s: float = setting(3600.0, "A job is stopped after this long.", unit="s", ge=1, le=86400)
+    nice: int = setting(10, "How far a local job steps back for the live display.", ge=0, le=19)
 
 
-class PublishSettings(_Section):
+class PublishSettings(SettingsSection):
     """What the backend sends out."""
 
-    snapshots_per_s: float = _field(
+    snapshots_per_s: float = setting(
         5.0, "Snapshots sent per second while data come.", unit="1/s", ge=0.5, le=25
     )
-    image_max_pixels: int = _field(
+    image_max_pixels: int = setting(
         1_200_000,
         "Largest preview image; bigger detectors are summed 2x2, 3x3 ...",
         unit="px",
@@ -278,7 +270,7 @@ class PublishSettings(_Section):
     )
 
 
-class Settings(_Section):
+class Settings(SettingsSection):
     """Everything staff can tune."""
 
     watch: WatchSettings = WatchSettings()
@@ -290,6 +282,7 @@ class Settings(_Section):
     damage: DamageSettings = DamageSettings()
     dose: DoseSettings = DoseSettings()
     dispatch: DispatchSettings = DispatchSettings()
+    cluster: ClusterSettings = ClusterSettings()
     publish: PublishSettings = PublishSettings()
 
     @property

@@ -252,7 +252,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
 class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the job table.
 
-    ``state``: "queued", "running", "done", "failed", "cancelled" or "unknown"; ``reason`` explains it in words.
+    ``state``: "queued", "submitted", "running", "done", "failed", "cancelled", "unknown" or "parked"; ``reason``
+    explains it in words.
     """
 
     job_id: str

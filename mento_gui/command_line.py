@@ -21,6 +21,8 @@ _COMMANDS = {
     "tune": "mento_gui.commands.tune",
     "measure-systematics": "mento_gui.commands.measure_systematics",
     "status": "mento_gui.commands.status",
+    "jobs": "mento_gui.commands.jobs",
+    "trust": "mento_gui.commands.trust",
 }
 _SUMMARIES = {
     "demo": "Watch a simulated beamtime.",
@@ -30,6 +32,8 @@ _SUMMARIES = {
     "tune": "Try other settings on recorded series.",
     "measure-systematics": "Measure slow drifts of I(q) that are not the sample.",
     "status": "Ask the running backend.",
+    "jobs": "List, cancel or resume jobs of the running backend.",
+    "trust": "Approve the host key of a cluster.",
 }
 
 _EPILOG = """

@@ -10,7 +10,7 @@ from PyQt5.QtCore import QPoint, Qt, QUrl, pyqtSignal
 from PyQt5.QtGui import QDesktopServices, QIcon
 from PyQt5.QtWidgets import QMenu, QMessageBox, QWidget
 
-from backend.requests import CancelJob, RunRecipe
+from backend.requests import CancelJob, ResumeJob, RunRecipe
 from backend.snapshot import JobRow, Snapshot
 from widgets.qt_objects import add_entry, existing
 from widgets.quantity_words import clock_words, duration_words
@@ -19,10 +19,12 @@ from widgets.theme import DARK, Theme
 
 _ICONS = {
     "queued": "mdi6.timer-sand",
+    "submitted": "mdi6.server-network",
     "running": "mdi6.play",
     "done": "mdi6.check",
     "failed": "mdi6.alert-octagon",
     "cancelled": "mdi6.cancel",
+    "parked": "mdi6.parking",
 }
 _UNKNOWN_ICON = "mdi6.help-circle-outline"
 
@@ -65,7 +67,14 @@ class JobTable(RowTable[JobRow]):
             "Cancel this job",
             "Stops the job; results that are already written stay.",
             lambda: self.wish.emit(CancelJob(job_id=row.job_id)),
-            enabled=row.state in ("queued", "running", "unknown"),
+            enabled=row.state in ("queued", "submitted", "running", "unknown", "parked"),
+        )
+        add_entry(
+            menu,
+            "Resume",
+            "Hands a parked job over once more, after what it waits for was mended.",
+            lambda: self.wish.emit(ResumeJob(job_id=row.job_id)),
+            enabled=row.state == "parked",
         )
         add_entry(
             menu,
@@ -107,7 +116,7 @@ class JobTable(RowTable[JobRow]):
         box.show()
 
     def _icon(self, row: JobRow) -> QIcon:
-        colour = self._theme.alarm if row.state == "failed" else self._theme.quiet
+        colour = self._theme.alarm if row.state in ("failed", "parked") else self._theme.quiet
         return qtawesome.icon(_ICONS.get(row.state, _UNKNOWN_ICON), color=colour)
 
 

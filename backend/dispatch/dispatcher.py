@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,14 +12,16 @@ from backend.dispatch.executor import Executor
 from backend.dispatch.intake import CheckedResult, take_in
 from backend.dispatch.intent import make_intent, next_attempt
 from backend.dispatch.job import JobIntent, JobRecord, JobReport, JobState, JobStatus
+from backend.dispatch.job_board import JobBoard
 from backend.dispatch.recipe import Recipe
+from backend.dispatch.transport import TransportError
 from backend.errors import DispatchError
 from backend.frames import SeriesInfo
 from backend.ledger import Ledger
 from backend.settings import DispatchSettings
 from backend.snapshot import JobRow
 
-_ROWS_KEPT = 200
+_HANDED_OVER = (JobState.SUBMITTED, JobState.RUNNING, JobState.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +35,22 @@ class SeriesEndJobs:
 class Dispatcher:
     """Turns series ends and wishes of a person into jobs and follows them; may be called from several threads.
 
+    Only :meth:`poll` and :meth:`result_of` may wait for a network or a slow disk; they keep nobody else waiting.
+
     Parameters
     ----------
     ledger : Ledger
         Every intent is written here before anything is started; jobs of an earlier backend are taken up from here.
     recipes : mapping of str to Recipe
         By name.
-    executor : Executor
-        Runs the jobs.
+    executors : sequence of Executor
+        Run the jobs; a recipe names the one it is for.
     settings : DispatchSettings
         Which recipes run at series end, limits.
     results_of : callable
         Folder for the results of a series.
     beamtime : Path
         Beamtime folder, for the placeholder ``{beamtime}``.
-    settings_file : Path or None
-        Settings the live analysis runs with, for ``{settings}``.
     clock : callable
         Seconds since 1970.
     """
@@ -57,30 +59,30 @@ class Dispatcher:
         self,
         ledger: Ledger,
         recipes: Mapping[str, Recipe],
-        executor: Executor,
+        executors: Sequence[Executor],
         settings: DispatchSettings,
         *,
         results_of: Callable[[SeriesInfo], Path],
         beamtime: Path,
-        settings_file: Path | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._ledger = ledger
         self._recipes = recipes
-        self._executor = executor
+        self._executors = {executor.name: executor for executor in executors}
         self._settings = settings
         self._results_of = results_of
         self._beamtime = beamtime
-        self._settings_file = settings_file
         self._clock = clock
         self._lock = threading.RLock()
-        unfinished = {record.intent.job_id: record for record in ledger.unfinished_jobs()}
-        known = {record.intent.job_id: record for record in ledger.jobs(_ROWS_KEPT)} | unfinished
-        oldest_first = sorted(known.values(), key=lambda record: record.intent.submitted_at)
-        self._jobs = {record.intent.job_id: record for record in oldest_first}
-        self._progress: dict[str, float | None] = {}
+        self._one_poll = threading.Lock()
+        self._board = JobBoard(ledger)
         # An earlier backend may have died between starting a job and writing that down.
-        self._to_find = {job_id for job_id, job in unfinished.items() if job.status.state is JobState.QUEUED}
+        self._to_find = {job.intent.job_id for job in self._board.jobs(JobState.QUEUED)}
+        self._being_handed_over = ""
+        for job in self._board.jobs(JobState.QUEUED, *_HANDED_OVER):
+            if job.intent.executor not in self._executors:
+                reason = f"Waiting: the executor {job.intent.executor} is not set up here."
+                self._store(job, replace(job.status, reason=reason))
 
     def series_ended(self, info: SeriesInfo, frames: int) -> SeriesEndJobs:
         """Queue the recipes that run at series end and apply, each once per series and recipe text for ever.
@@ -121,7 +123,7 @@ class Dispatcher:
             )
 
     def cancel(self, job_id: str) -> JobRow:
-        """Stop a job; a queued one at once, a running one as soon as it obeys or is killed.
+        """Stop a job; a queued one at once, one that was handed over as soon as it obeys or is killed.
 
         Raises
         ------
@@ -129,30 +131,48 @@ class Dispatcher:
             There is no such job, it has ended, or it cannot be reached.
         """
         with self._lock:
-            job = self._jobs.get(job_id)
-            if job is None:
-                raise DispatchError(f"There is no job {job_id}.", try_this="Choose one from the job table.")
-            if job.status.state.is_final:
+            job = self._board[job_id]
+            status = job.status
+            if status.state.is_final:
                 raise DispatchError(
-                    f"The job {job_id} has already ended ({job.status.state}).",
+                    f"The job {job_id} has already ended ({status.state}).",
                     still_works="Nothing was changed.",
                 )
-            self._find_earlier_jobs({job_id} & self._to_find)
-            job = self._jobs[job_id]
-            if job.status.state is JobState.QUEUED:
-                status = replace(
-                    job.status,
-                    state=JobState.CANCELLED,
-                    reason="Cancelled before it started.",
-                    ended_at=self._clock(),
-                )
+            if status.state in (JobState.QUEUED, JobState.PARKED) and not self._may_be_elsewhere(job_id):
+                self._store(job, _cancelled_before(status, self._clock()))
             else:
                 # Stored first: after a crash the next backend asks the job again.
-                status = replace(job.status, reason="Stopping.", cancel_asked=True)
-            self._store(job.intent, status)
-            if status.cancel_asked:
-                self._executor.cancel(self._jobs[job_id])
-            return self._row(self._jobs[job_id])
+                self._store(job, replace(status, reason="Stopping.", cancel_asked=True))
+                if status.state in _HANDED_OVER:
+                    self._executor_of(job).cancel(self._board[job_id])
+            return self._board.row(job_id)
+
+    def resume(self, job_id: str) -> JobRow:
+        """Try a parked job again under its own key, or one that failed or was cancelled as a new attempt.
+
+        Raises
+        ------
+        DispatchError
+            There is no such job, or it is on its way or ended well.
+        LedgerError
+            It cannot be stored; nothing was started.
+        """
+        with self._lock:
+            job = self._board[job_id]
+            if job.status.state is JobState.PARKED:
+                self._executor_of(job).forget_refusals(job_id)
+                self._store(job, JobStatus(state=JobState.QUEUED))
+                return self._board.row(job_id)
+            if job.status.state not in (JobState.FAILED, JobState.CANCELLED):
+                raise DispatchError(
+                    f"The job {job_id} is {job.status.state}, so there is nothing to try again.",
+                    still_works="Nothing was changed.",
+                )
+            intent = job.intent
+            last = self._ledger.last_attempt(intent.series, intent.detector, intent.recipe_sha256)
+            follower = next_attempt(intent, self._clock(), attempt=last + 1)
+            self._board.add(follower)
+            return self._board.row(follower.job_id)
 
     def poll(self, now: float) -> list[JobRow]:
         """Follow all jobs one step and start what may start; the rows that changed, newest first.
@@ -162,25 +182,21 @@ class Dispatcher:
         LedgerError
             A change cannot be stored; it is found again at the next call.
         """
-        with self._lock:
-            before = {job_id: self._row(job) for job_id, job in self._jobs.items()}
-            try:
-                self._find_earlier_jobs(set(self._to_find))
-            except DispatchError as problem:
-                self._explain_wait(problem.what)
-            active = [
-                job for job in self._own_jobs() if job.status.state in (JobState.RUNNING, JobState.UNKNOWN)
-            ]
-            for report in self._executor.poll(active):
-                self._follow(report, now)
-            self._start_queued(now)
-            rows = [self._row(job) for job in reversed(self._jobs.values())]
-            return [row for row in rows if before.get(row.job_id) != row]
+        with self._one_poll:
+            before = {row.job_id: row for row in self.job_rows()}
+            for executor in self._executors.values():
+                self._find_earlier_jobs(executor)
+                with self._lock:
+                    active = self._board.jobs(*_HANDED_OVER, executor=executor.name)
+                for report in executor.poll(active):
+                    self._follow(report, now)
+                self._start_queued(executor, now)
+            return [row for row in self.job_rows() if before.get(row.job_id) != row]
 
     def job_rows(self) -> tuple[JobRow, ...]:
         """Job table, newest first."""
         with self._lock:
-            return tuple(self._row(job) for job in reversed(self._jobs.values()))
+            return self._board.rows()
 
     def result_of(self, job_id: str) -> CheckedResult:
         """Result of a job, checked anew against what the job said it wrote.
@@ -191,15 +207,13 @@ class Dispatcher:
             There is no such job.
         """
         with self._lock:
-            job = self._jobs.get(job_id)
-        if job is None:
-            raise DispatchError(f"There is no job {job_id}.", try_this="Choose one from the job table.")
-        return take_in(job.intent.folder)
+            folder = self._board[job_id].intent.folder
+        return take_in(folder)
 
     def close(self) -> None:
-        """Let go of all jobs; they run on and are taken up by the next backend."""
-        with self._lock:
-            self._executor.close()
+        """Let go of all jobs; they run on and are taken up by the next backend. Cuts a poll short."""
+        for executor in self._executors.values():
+            executor.close()
 
     def _recipe(self, name: str) -> Recipe:
         recipe = self._recipes.get(name)
@@ -209,129 +223,155 @@ class Dispatcher:
                 still_works="The live analysis and other recipes are not affected.",
                 try_this="Correct the name in the settings, or add the recipe file to shared/recipes of the beamtime.",
             )
+        if recipe.executor not in self._executors:
+            raise DispatchError(
+                f"The recipe {name} is for the executor {recipe.executor}, which is not set up here.",
+                still_works="The live analysis and other recipes are not affected.",
+                try_this='See the message about the cluster, or write executor = "local" in the recipe.',
+            )
         return recipe
 
     def _queue(self, recipe: Recipe, info: SeriesInfo, frames: int | None, *, attempt: int) -> JobRow:
+        executor = self._executors[recipe.executor]
         intent = make_intent(
             recipe,
             info,
             frames,
             attempt=attempt,
-            executor=self._executor.name,
+            python=executor.python,
             results=self._results_of(info),
             beamtime=self._beamtime,
             settings=self._settings,
-            settings_file=self._settings_file,
+            settings_file=executor.settings_file,
             at=self._clock(),
         )
-        self._remember_intent(intent)
-        return self._row(self._jobs[intent.job_id])
+        self._board.add(intent)
+        return self._board.row(intent.job_id)
 
-    def _remember_intent(self, intent: JobIntent) -> None:
-        if self._ledger.write_intent(intent):
-            self._jobs[intent.job_id] = JobRecord(intent, JobStatus(state=JobState.QUEUED))
-            self._forget_oldest()
+    def _may_be_elsewhere(self, job_id: str) -> bool:
+        return job_id in self._to_find or job_id == self._being_handed_over
 
-    def _own_jobs(self) -> list[JobRecord]:
-        """Newest first."""
-        return [job for job in reversed(self._jobs.values()) if job.intent.executor == self._executor.name]
+    def _executor_of(self, job: JobRecord) -> Executor:
+        executor = self._executors.get(job.intent.executor)
+        if executor is None:
+            raise DispatchError(
+                f"The job {job.intent.job_id} is in the hands of {job.intent.executor}, which is not set up here.",
+                still_works="It ends by itself at its time limit.",
+                try_this="Set the cluster up again (section [cluster] of the settings) and start anew.",
+            )
+        return executor
 
-    def _find_earlier_jobs(self, job_ids: set[str]) -> None:
-        intents = [job.intent for job in self._own_jobs() if job.intent.job_id in job_ids]
-        if intents:
-            for report in self._executor.find(intents):
+    def _find_earlier_jobs(self, executor: Executor) -> None:
+        with self._lock:
+            queued = self._board.jobs(JobState.QUEUED, executor=executor.name)
+            intents = [job.intent for job in queued if job.intent.job_id in self._to_find]
+        if not intents:
+            return
+        reports = executor.find(intents)
+        with self._lock:
+            for report in reports:
                 self._follow(report, self._clock())
-            self._to_find -= job_ids
-
-    def _explain_wait(self, cause: str) -> None:
-        for job in self._own_jobs():
-            if job.intent.job_id in self._to_find:
-                self._store(job.intent, replace(job.status, reason=f"Waiting: {cause}"))
+            for intent in intents:
+                self._to_find.discard(intent.job_id)
+                job = self._board[intent.job_id]
+                if job.status.state is JobState.QUEUED and job.status.cancel_asked:
+                    self._store(job, _cancelled_before(job.status, self._clock()))
 
     def _follow(self, report: JobReport, now: float) -> None:
-        job = self._jobs[report.job_id]
-        self._progress[report.job_id] = report.progress
-        status = replace(
-            job.status,
-            state=report.state,
-            reason=report.reason,
-            try_this=report.try_this,
-            identity=report.identity or job.status.identity,
-            started_at=report.started_at or job.status.started_at,
-            ended_at=report.ended_at,
-            exit_code=report.exit_code,
-            last_line=report.last_line,
-        )
-        if status.state is JobState.DONE:
-            status = _judged_by_result(status, take_in(job.intent.folder))
-        if status.state is JobState.FAILED and status.cancel_asked:
-            status = replace(status, state=JobState.CANCELLED, reason="Cancelled while it ran.", try_this="")
-        elif status.state is JobState.FAILED and job.intent.retries_left > 0:
-            status = self._try_again(job.intent, status, now)
-        if not status.state.is_final and replace(status, last_line=job.status.last_line) == job.status:
-            # A new line in the log alone is not worth a write to the disk.
-            self._jobs[report.job_id] = JobRecord(job.intent, status)
-        else:
-            self._store(job.intent, status)
+        # Checking a result may take long: nobody waits for it.
+        intake = take_in(self._board[report.job_id].intent.folder) if report.state is JobState.DONE else None
+        with self._lock:
+            job = self._board[report.job_id]
+            self._board.show_progress(report.job_id, report.progress)
+            status = _with_report(job.status, report)
+            if intake is not None:
+                status = _judged_by_result(status, intake)
+            if status.cancel_asked and status.state is JobState.FAILED:
+                status = replace(
+                    status, state=JobState.CANCELLED, reason="Cancelled while it ran.", try_this=""
+                )
+            elif status.cancel_asked and status.state in (JobState.QUEUED, JobState.PARKED):
+                status = _cancelled_before(status, now)
+            elif status.state is JobState.FAILED and job.intent.retries_left > 0:
+                status = self._try_again(job.intent, status, now)
+            self._store(job, status)
 
     def _try_again(self, intent: JobIntent, status: JobStatus, now: float) -> JobStatus:
         # Stored before the failure is: a crash in between repeats this step under the same key.
         follower = next_attempt(intent, now)
-        self._remember_intent(follower)
+        self._board.add(follower)
         return replace(status, reason=f"{status.reason} It is tried again as attempt {follower.attempt}.")
 
-    def _start_queued(self, now: float) -> None:
-        jobs = self._own_jobs()
-        room = self._executor.parallel_jobs - sum(
-            job.status.state in (JobState.RUNNING, JobState.UNKNOWN) for job in jobs
-        )
-        queued = [
-            job
-            for job in jobs
-            if job.status.state is JobState.QUEUED and job.intent.job_id not in self._to_find
-        ]
-        for job in queued[: max(0, room)]:
+    def _start_queued(self, executor: Executor, now: float) -> None:
+        with self._lock:
+            room = executor.parallel_jobs - len(self._board.jobs(*_HANDED_OVER, executor=executor.name))
+            queued = self._board.jobs(JobState.QUEUED, executor=executor.name)
+        for job in queued:
+            if room <= 0:
+                return
+            intent = job.intent
+            with self._lock:
+                if self._board[intent.job_id].status.state is not JobState.QUEUED:
+                    continue
+                self._being_handed_over = intent.job_id
             try:
-                report = self._executor.submit(job.intent)
-            except DispatchError as error:
-                report = JobReport(
-                    job_id=job.intent.job_id,
-                    state=JobState.FAILED,
-                    reason=error.what,
-                    try_this=error.try_this,
-                    ended_at=now,
-                )
-            self._follow(report, now)
+                report = self._hand_over(executor, intent, now)
+            except TransportError as problem:
+                self._explain_wait(executor, problem)
+                return
+            finally:
+                self._being_handed_over = ""
+            room -= report.state in _HANDED_OVER
 
-    def _store(self, intent: JobIntent, status: JobStatus) -> None:
-        self._ledger.update_job(intent.job_id, status, self._clock())
-        self._jobs[intent.job_id] = JobRecord(intent, status)
+    def _hand_over(self, executor: Executor, intent: JobIntent, now: float) -> JobReport:
+        try:
+            report = executor.submit(intent)
+        except TransportError:
+            raise
+        except DispatchError as error:
+            report = JobReport(
+                job_id=intent.job_id,
+                state=JobState.FAILED,
+                reason=error.what,
+                try_this=error.try_this,
+                ended_at=now,
+            )
+        self._follow(report, now)
+        return report
 
-    def _forget_oldest(self) -> None:
-        surplus = len(self._jobs) - _ROWS_KEPT
-        finished = [job_id for job_id, job in self._jobs.items() if job.status.state.is_final]
-        for job_id in finished[: max(0, surplus)]:
-            del self._jobs[job_id]
-            self._progress.pop(job_id, None)
+    def _explain_wait(self, executor: Executor, problem: TransportError) -> None:
+        with self._lock:
+            for job in self._board.jobs(JobState.QUEUED, executor=executor.name):
+                if job.status.cancel_asked:
+                    status = _cancelled_before(job.status, self._clock())
+                else:
+                    status = replace(job.status, reason=f"Waiting: {problem.what}", try_this=problem.try_this)
+                self._store(job, status)
 
-    def _row(self, job: JobRecord) -> JobRow:
-        intent, status = job.intent, job.status
-        done = status.state is JobState.DONE
-        return JobRow(
-            job_id=intent.job_id,
-            series=intent.series,
-            recipe=intent.recipe,
-            executor=intent.executor,
-            state=str(status.state),
-            reason=status.reason,
-            submitted_at=intent.submitted_at,
-            started_at=status.started_at,
-            ended_at=status.ended_at,
-            progress=1.0 if done else self._progress.get(intent.job_id),
-            last_line=status.last_line,
-            result_path=str(intent.result_path) if done else "",
-            try_this=status.try_this,
-        )
+    def _store(self, job: JobRecord, status: JobStatus) -> None:
+        self._board.store(job.intent, status, self._clock())
+
+
+def _cancelled_before(status: JobStatus, at: float) -> JobStatus:
+    return replace(
+        status, state=JobState.CANCELLED, reason="Cancelled before it started.", try_this="", ended_at=at
+    )
+
+
+def _with_report(status: JobStatus, report: JobReport) -> JobStatus:
+    # A job that is to be handed over again has no identity any more.
+    queued = report.state in (JobState.QUEUED, JobState.PARKED)
+    return replace(
+        status,
+        state=report.state,
+        reason=report.reason,
+        try_this=report.try_this,
+        identity="" if queued else report.identity or status.identity,
+        started_at=report.started_at or status.started_at,
+        ended_at=report.ended_at,
+        exit_code=report.exit_code,
+        last_line=report.last_line,
+    )
 
 
 def _judged_by_result(status: JobStatus, result: CheckedResult) -> JobStatus:

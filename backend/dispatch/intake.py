@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +42,10 @@ def take_in(folder: Path) -> CheckedResult:
         return CheckedResult(folder.name, None, (problem,))
     if done.outcome != "done":
         return CheckedResult(intent.job_id, None, (_refused(f"The job gave no result: {done.reason}"),))
-    faults = _differences(intent, done) or _file_faults(done)
-    return CheckedResult(intent.job_id, done.result_path, tuple(_refused(fault) for fault in faults))
+    # Where the job ran, the same folders may have other names; from the job's folder the way is the same.
+    path = Path(os.path.normpath(folder / os.path.relpath(intent.result_path, intent.folder)))
+    faults = _differences(intent, done) or _file_faults(path, done)
+    return CheckedResult(intent.job_id, path, tuple(_refused(fault) for fault in faults))
 
 
 def _differences(intent: JobIntent, done: DoneRecord) -> list[str]:
@@ -59,8 +62,7 @@ def _differences(intent: JobIntent, done: DoneRecord) -> list[str]:
     ]
 
 
-def _file_faults(done: DoneRecord) -> list[str]:
-    path = done.result_path
+def _file_faults(path: Path, done: DoneRecord) -> list[str]:
     try:
         size_bytes, sha256 = measure_file(path)
     except OSError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +22,7 @@ def make_intent(
     frames: int | None,
     *,
     attempt: int,
-    executor: str,
+    python: str,
     results: Path,
     beamtime: Path,
     settings: DispatchSettings,
@@ -31,6 +30,8 @@ def make_intent(
     at: float,
 ) -> JobIntent:
     """Intent to run a recipe on a series, its result going to the folder ``results``.
+
+    ``python`` is the interpreter that has this program where the job will run.
 
     Raises
     ------
@@ -46,7 +47,7 @@ def make_intent(
         "beamtime": _text(beamtime),
         "frames": None if frames is None else str(frames),
         "series": info.name,
-        "python": sys.executable,
+        "python": python,
         "settings": _text(settings_file),
     }
     limits = [limit for limit in (settings.time_limit_s, recipe.time_limit_s) if limit is not None]
@@ -58,7 +59,7 @@ def make_intent(
         recipe_sha256=recipe.text_sha256,
         attempt=attempt,
         retries_left=recipe.retries,
-        executor=executor,
+        executor=recipe.executor,
         command=recipe.fill(values),
         folder=job_folder(results, job_id),
         part_path=part_path,
@@ -69,9 +70,9 @@ def make_intent(
     )
 
 
-def next_attempt(failed: JobIntent, at: float) -> JobIntent:
-    """The same wish once more under its own key, one retry less left."""
-    attempt = failed.attempt + 1
+def next_attempt(failed: JobIntent, at: float, attempt: int | None = None) -> JobIntent:
+    """The same wish once more under its own key, one retry less left; ``attempt`` is the next number if not given."""
+    attempt = failed.attempt + 1 if attempt is None else attempt
     job_id = f"{failed.job_id.rpartition('-')[0]}-{attempt}"
     results = failed.part_path.parent
     part_path = results / f".part-{job_id}.h5"
@@ -79,7 +80,7 @@ def next_attempt(failed: JobIntent, at: float) -> JobIntent:
         failed,
         job_id=job_id,
         attempt=attempt,
-        retries_left=failed.retries_left - 1,
+        retries_left=max(0, failed.retries_left - 1),
         command=tuple(argument.replace(str(failed.part_path), str(part_path)) for argument in failed.command),
         folder=job_folder(results, job_id),
         part_path=part_path,

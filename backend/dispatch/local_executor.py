@@ -15,12 +15,10 @@ import backend
 from backend.dispatch.folders import make_folder
 from backend.dispatch.job import (
     CLAIM_FILE,
-    DONE_FILE,
     INTENT_FILE,
     LOG_FILE,
     STOP_GRACE_S,
     ClaimRecord,
-    DoneRecord,
     JobIntent,
     JobRecord,
     JobReport,
@@ -30,17 +28,11 @@ from backend.dispatch.job import (
     read_record,
     write_record,
 )
-from backend.dispatch.log_tail import read_log_tail
+from backend.dispatch.job_report import report, report_of_done
 from backend.dispatch.process_identity import JOB_MARK, ProcessIdentity, processes_of_job
 from backend.errors import DispatchError
 
 _SOURCE_FOLDER = Path(backend.__file__).parent.parent
-_STATE_OF_OUTCOME = {
-    "done": JobState.DONE,
-    "failed": JobState.FAILED,
-    "time-limit": JobState.FAILED,
-    "stopped": JobState.FAILED,
-}
 
 
 class LocalExecutor:
@@ -50,12 +42,16 @@ class LocalExecutor:
     ----------
     parallel_jobs : int
         Jobs that may run at once.
+    settings_file : Path or None
+        Settings the live analysis runs with.
     """
 
     name = "local"
+    python = sys.executable
 
-    def __init__(self, parallel_jobs: int = 1) -> None:
+    def __init__(self, parallel_jobs: int = 1, settings_file: Path | None = None) -> None:
         self.parallel_jobs = parallel_jobs
+        self.settings_file = settings_file
         self._kill_at: dict[str, float] = {}
 
     def find(self, intents: Sequence[JobIntent]) -> list[JobReport]:
@@ -124,15 +120,18 @@ class LocalExecutor:
         if identity is not None and identity.is_alive():
             _signal_process(identity.pid, signal.SIGTERM)
 
+    def forget_refusals(self, job_id: str) -> None:
+        """Nothing is ever refused here."""
+
     def close(self) -> None:
         """Let go of all jobs; they run on and are found again by their claims."""
         self._kill_at.clear()
 
     def _judge(self, job: JobRecord) -> JobReport:
         try:
-            report = self._report_of_done(job)
-            if report is not None:
-                return report
+            ended = self._report_of_done(job)
+            if ended is not None:
+                return ended
             claim = _claim(job.intent)
             identity = self._identity_of(job, claim)
             if identity is not None and not identity.is_on_this_host:
@@ -143,30 +142,13 @@ class LocalExecutor:
             # It may have ended well between the first look and the second.
             return self._report_of_done(job) or self._vanished(job, identity, claim)
         except DispatchError as error:
-            return self._report(
-                job, JobState.FAILED, error.what, try_this=error.try_this, ended_at=time.time()
-            )
+            return report(job, JobState.FAILED, error.what, try_this=error.try_this, ended_at=time.time())
 
     def _report_of_done(self, job: JobRecord) -> JobReport | None:
-        done = read_record(job.intent.folder / DONE_FILE, DoneRecord)
-        if done is None:
-            return None
-        self._kill_at.pop(job.intent.job_id, None)
-        try_this = (
-            ""
-            if done.outcome == "done"
-            else f"Read {job.intent.folder / LOG_FILE}, then run the recipe again."
-        )
-        return self._report(
-            job,
-            _STATE_OF_OUTCOME[done.outcome],
-            done.reason,
-            try_this=try_this,
-            identity=done.identity,
-            started_at=done.started_at,
-            ended_at=done.ended_at,
-            exit_code=done.exit_code,
-        )
+        ended = report_of_done(job)
+        if ended is not None:
+            self._kill_at.pop(job.intent.job_id, None)
+        return ended
 
     def _running(
         self, job: JobRecord, identity: ProcessIdentity | None, claim: ClaimRecord | None
@@ -177,7 +159,7 @@ class LocalExecutor:
         kill_at = self._kill_at.get(job_id)
         if kill_at is not None and time.monotonic() >= kill_at:
             _kill_all(job_id)
-        return self._report(
+        return report(
             job,
             JobState.RUNNING,
             "Stopping." if kill_at is not None else "Running on this computer.",
@@ -190,7 +172,7 @@ class LocalExecutor:
     ) -> JobReport:
         _kill_all(job.intent.job_id)
         self._kill_at.pop(job.intent.job_id, None)
-        return self._report(
+        return report(
             job,
             JobState.FAILED,
             "Its process vanished before it was done: killed, out of memory, or the computer was restarted."
@@ -205,7 +187,7 @@ class LocalExecutor:
     def _elsewhere(self, job: JobRecord, identity: ProcessIdentity, claim: ClaimRecord | None) -> JobReport:
         started_at = claim.started_at if claim else job.status.started_at or job.intent.submitted_at
         overdue = time.time() > started_at + job.intent.time_limit_s + 2 * STOP_GRACE_S
-        return self._report(
+        return report(
             job,
             JobState.FAILED if overdue else JobState.UNKNOWN,
             f"It was started on {identity.host} and left no result within its time limit."
@@ -215,32 +197,6 @@ class LocalExecutor:
             identity=str(identity),
             started_at=started_at,
             ended_at=time.time() if overdue else None,
-        )
-
-    def _report(
-        self,
-        job: JobRecord,
-        state: JobState,
-        reason: str,
-        *,
-        try_this: str = "",
-        identity: str = "",
-        started_at: float | None = None,
-        ended_at: float | None = None,
-        exit_code: int | None = None,
-    ) -> JobReport:
-        tail = read_log_tail(job.intent.folder / LOG_FILE)
-        return JobReport(
-            job_id=job.intent.job_id,
-            state=state,
-            reason=reason,
-            try_this=try_this,
-            identity=identity or job.status.identity,
-            started_at=started_at,
-            ended_at=ended_at,
-            exit_code=exit_code,
-            progress=1.0 if state is JobState.DONE else tail.progress,
-            last_line=tail.last_line,
         )
 
     @staticmethod

@@ -1,0 +1,330 @@
+"""Runs jobs through a scheduler of a cluster that sees the beamtime folder, exactly once in effect.
+
+A job is handed over on hold under its key, found again by that key whatever was lost on the way, and released once its
+number is written down. What the scheduler says is only news: a claim file lets one process work, and only ``done.json``
+proves a result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.beamtime.path_map import PathMap
+from backend.dispatch.backoff import Backoff
+from backend.dispatch.cluster_watch import ClusterWatch, is_known
+from backend.dispatch.folders import make_folder
+from backend.dispatch.job import (
+    CLAIM_FILE,
+    INTENT_FILE,
+    LOG_FILE,
+    STOP_GRACE_S,
+    ClaimRecord,
+    JobIntent,
+    JobRecord,
+    JobReport,
+    JobState,
+    JobStatus,
+    read_record,
+    write_record,
+)
+from backend.dispatch.job_report import report, report_of_done
+from backend.dispatch.job_script import batch_request, intent_on_node
+from backend.dispatch.scheduler import BatchJob, BatchState, Scheduler
+from backend.errors import BeamtimeError, DispatchError
+
+_FIRST_PAUSE_S = 5.0
+_LONGEST_PAUSE_S = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterRules:
+    """How jobs of this cluster are started and how patient one is with them.
+
+    Attributes
+    ----------
+    python : str
+        Interpreter on the nodes.
+    settings_file : Path or None
+        Settings of the live analysis with the paths in it as the nodes call them; it lies in the beamtime folder.
+    setup : tuple of str
+        Lines of shell before each job.
+    parallel_jobs : int
+        Jobs that may wait and run there at once.
+    poll_s : float
+        Seconds between two looks at the queue.
+    unseen_s : float
+        A job that the scheduler does not show for this long was not taken, or is forgotten.
+    settle_s : float
+        Seconds for the files of an ended job to appear here.
+    submit_attempts : int
+        A job that was refused so often is parked.
+    """
+
+    python: str
+    settings_file: Path | None = None
+    setup: tuple[str, ...] = ()
+    parallel_jobs: int = 50
+    poll_s: float = 5.0
+    unseen_s: float = 60.0
+    settle_s: float = 15.0
+    submit_attempts: int = 5
+
+
+@dataclass(slots=True)
+class _Patience:
+    """What is remembered of one job between two looks; all of it may be forgotten without harm."""
+
+    pause: Backoff
+    refusals: int = 0
+    refusal: str = ""
+    unseen_since: float | None = None
+    over_since: float | None = None
+    cancelled_at_look: int = -1
+
+
+class ClusterExecutor:
+    """Executor whose jobs are batch jobs of a cluster.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        Of the cluster.
+    paths : PathMap
+        From the beamtime folder here to the same folder on the nodes.
+    rules : ClusterRules
+        How jobs are started.
+    """
+
+    name = "slurm"
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        paths: PathMap,
+        rules: ClusterRules,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._scheduler = scheduler
+        self._paths = paths
+        self._rules = rules
+        self._clock = clock
+        self._watch = ClusterWatch(scheduler, rules.poll_s, clock)
+        self._memory: dict[str, _Patience] = {}
+        self.parallel_jobs = rules.parallel_jobs
+        self.python = rules.python
+        self.settings_file = rules.settings_file
+
+    def find(self, intents: Sequence[JobIntent]) -> list[JobReport]:
+        """Intents that may have been handed over: those with a job file. The next poll looks for them by their key."""
+        return [
+            JobReport(
+                job_id=intent.job_id,
+                state=JobState.UNKNOWN,
+                reason=f"It may have been handed over before; it is looked for on {self._scheduler.place}.",
+            )
+            for intent in intents
+            if (intent.folder / INTENT_FILE).exists()
+        ]
+
+    def submit(self, intent: JobIntent) -> JobReport:
+        """Hand over a job on hold; the next poll releases it, when its number stands in the ledger."""
+        job = JobRecord(intent, JobStatus(state=JobState.QUEUED))
+        known = self._by_its_files(job)
+        if known is not None:
+            return known
+        patience = self._patience(intent)
+        if patience.pause.wait_s > 0:
+            return report(job, JobState.QUEUED, patience.refusal)
+        self._watch.hurry()
+        answer = self._scheduler.submit(batch_request(self._prepare(intent), self.python, self._rules.setup))
+        if answer.number:
+            return report(
+                job, JobState.SUBMITTED, "Handed over, on hold until it is written down here.",
+                identity=f"{answer.number} ",
+            )  # fmt: skip
+        if answer.refused:
+            return self._refused(job, f"{self._scheduler.place} refused it: {answer.message}.")
+        return report(
+            job,
+            JobState.UNKNOWN,
+            f"No answer whether {self._scheduler.place} took it ({answer.message}); it is looked for by its key.",
+        )
+
+    def poll(self, jobs: Sequence[JobRecord]) -> list[JobReport]:
+        """One report per job; releases what waits on hold, cancels what is asked for and what is surplus."""
+        ended = {job.intent.job_id: self._by_its_end(job) for job in jobs}
+        open_jobs = [job for job in jobs if ended[job.intent.job_id] is None]
+        if open_jobs:
+            self._watch.look(open_jobs)
+        return [ended[job.intent.job_id] or self._judge(job) for job in jobs]
+
+    def cancel(self, job: JobRecord) -> None:
+        """Let the next poll look at once; it cancels every job whose status asks for it."""
+        self._watch.hurry()
+
+    def forget_refusals(self, job_id: str) -> None:
+        """The next hand-over is a first one again."""
+        self._memory.pop(job_id, None)
+
+    def close(self) -> None:
+        """End the connection to the cluster; its jobs go on."""
+        self._scheduler.close()
+
+    def _patience(self, intent: JobIntent) -> _Patience:
+        pause = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, self._clock)
+        return self._memory.setdefault(intent.job_id, _Patience(pause))
+
+    def _prepare(self, intent: JobIntent) -> JobIntent:
+        """The job as the nodes see it, its folders made and its file written."""
+        try:
+            on_node = intent_on_node(intent, self._paths)
+            for folder in (intent.result_path.parent, intent.folder):
+                make_folder(folder)
+            write_record(intent.folder / INTENT_FILE, on_node)
+        except BeamtimeError as error:
+            raise DispatchError(error.what, still_works=error.still_works, try_this=error.try_this) from error
+        except OSError as error:
+            raise DispatchError(
+                f"The job {intent.job_id} cannot be prepared: {error.strerror or error} ({error.filename}).",
+                still_works="The live analysis is not affected.",
+                try_this="Check that the processed folder exists, may be written and has room.",
+            ) from error
+        return on_node
+
+    def _refused(self, job: JobRecord, why: str) -> JobReport:
+        patience = self._patience(job.intent)
+        patience.refusals += 1
+        patience.pause.failed()
+        patience.unseen_since = None
+        attempts = self._rules.submit_attempts
+        if patience.refusals >= attempts:
+            return report(
+                job, JobState.PARKED, f"Parked after {attempts} attempts. {why}",
+                try_this="Mend the cause (section [cluster] of the settings), then choose Resume.",
+            )  # fmt: skip
+        patience.refusal = f"{why} Attempt {patience.refusals} of {attempts}; it is tried again."
+        return report(job, JobState.QUEUED, patience.refusal)
+
+    def _by_its_end(self, job: JobRecord) -> JobReport | None:
+        try:
+            ended = report_of_done(job)
+        except DispatchError as error:
+            ended = _failed(job, error.what, error.try_this)
+        if ended is not None:
+            self._memory.pop(job.intent.job_id, None)
+        return ended
+
+    def _by_its_files(self, job: JobRecord) -> JobReport | None:
+        """What the job itself has said, if it ever began; a job that has begun is never handed over again."""
+        ended = self._by_its_end(job)
+        if ended is not None:
+            return ended
+        claim = _claim(job)
+        if claim is None:
+            return None
+        return report(job, JobState.UNKNOWN, "It has begun on the cluster.", started_at=claim.started_at)
+
+    def _judge(self, job: JobRecord) -> JobReport:
+        try:
+            claim = _claim(job)
+        except DispatchError as error:
+            return _failed(job, error.what, error.try_this)
+        try:
+            batch, surplus = self._watch.of(job)
+            if self._watch.problem is not None:
+                return report(job, JobState.UNKNOWN, f"{self._watch.problem.what} Jobs on the cluster go on.")
+            if not self._watch.looks:
+                return report(job, job.status.state, job.status.reason)
+            for extra in surplus:
+                self._scheduler.cancel(extra)
+            return self._judge_absent(job, claim) if batch is None else self._judge_shown(job, batch, claim)
+        except DispatchError as problem:
+            return report(job, JobState.UNKNOWN, problem.what, try_this=problem.try_this)
+
+    def _judge_shown(self, job: JobRecord, batch: BatchJob, claim: ClaimRecord | None) -> JobReport:
+        patience = self._patience(job.intent)
+        patience.unseen_since = None
+        if batch.state.is_over:
+            return self._judge_over(job, batch, claim)
+        patience.over_since = None
+        if job.status.cancel_asked:
+            return self._stop(job, batch, patience)
+        if batch.state is BatchState.WAITING and (claim is None or batch.held):
+            if batch.held and is_known(batch, job.status.identity):
+                self._scheduler.release(batch)
+                self._watch.hurry()
+            reason = batch.reason
+            if batch.starts:
+                reason = f"{reason.rstrip('.')}; Slurm expects to start it at {batch.starts}."
+            return report(job, JobState.SUBMITTED, reason, identity=batch.identity)
+        # The job's own claim is newer than the last look at the queue.
+        running = claim is not None or batch.state is BatchState.RUNNING
+        return report(
+            job,
+            JobState.RUNNING if running else JobState.UNKNOWN,
+            "Running on the cluster." if running else batch.reason,
+            identity=batch.identity,
+            started_at=claim.started_at if claim else None,
+        )
+
+    def _stop(self, job: JobRecord, batch: BatchJob, patience: _Patience) -> JobReport:
+        if patience.cancelled_at_look != self._watch.looks:
+            if patience.cancelled_at_look < 0:
+                self._watch.hurry()
+            self._scheduler.cancel(batch)
+            patience.cancelled_at_look = self._watch.looks
+        state = JobState.SUBMITTED if batch.state is BatchState.WAITING else JobState.RUNNING
+        return report(job, state, "Stopping.", identity=batch.identity)
+
+    def _judge_over(self, job: JobRecord, batch: BatchJob, claim: ClaimRecord | None) -> JobReport:
+        """The scheduler has finished with it, and it has not said itself how it ended."""
+        # One that began and ended well would have said so: that was a second start, which found the first at work.
+        if claim is not None and batch.state in (BatchState.NODE_LOST, BatchState.ENDED_WELL):
+            return self._out_of_sight(job, claim, batch.reason)
+        patience = self._patience(job.intent)
+        if patience.over_since is None:
+            patience.over_since = self._clock()
+        if self._clock() - patience.over_since < self._rules.settle_s:
+            reason = f"{batch.reason.rstrip('.')}; waiting for its files to appear here."
+            return report(job, JobState.RUNNING, reason, identity=batch.identity)
+        if batch.state is BatchState.NODE_LOST:
+            # Should it begin there after all, its claim keeps the next one from doing the work again.
+            return self._refused(job, "Its node was lost before it began.")
+        self._memory.pop(job.intent.job_id, None)
+        reason = f"{batch.reason.rstrip('.')}, and left no word of its own ({self._scheduler.place}, {batch.number})."
+        return _failed(job, reason, f"Read {job.intent.folder / LOG_FILE}; run the recipe again.")
+
+    def _judge_absent(self, job: JobRecord, claim: ClaimRecord | None) -> JobReport:
+        """The scheduler shows no job of this key: it was not taken, is forgotten, or ended long ago."""
+        if claim is not None:
+            return self._out_of_sight(job, claim, "The scheduler no longer shows it.")
+        patience = self._patience(job.intent)
+        if patience.unseen_since is None:
+            patience.unseen_since = self._clock()
+        if self._clock() - patience.unseen_since < self._rules.unseen_s:
+            reason = "The scheduler does not show it"
+            return report(job, JobState.UNKNOWN, f"{reason}; if that lasts, it is handed over again.")
+        was_taken = bool(job.status.identity)
+        why = f"{self._scheduler.place} {'has forgotten it' if was_taken else 'did not take it'}."
+        return self._refused(job, why)
+
+    def _out_of_sight(self, job: JobRecord, claim: ClaimRecord, why: str) -> JobReport:
+        """It has begun and may still run: given up only when its own time limit is over."""
+        overdue = time.time() > claim.started_at + job.intent.time_limit_s + 4 * STOP_GRACE_S
+        if overdue:
+            self._memory.pop(job.intent.job_id, None)
+            reason = f"{why} It left no result within its time limit."
+            return _failed(job, reason, f"Read {job.intent.folder / LOG_FILE}; run the recipe again.")
+        reason = f"{why} Its result is waited for until its time limit is over."
+        return report(job, JobState.UNKNOWN, reason, started_at=claim.started_at)
+
+
+def _failed(job: JobRecord, reason: str, try_this: str) -> JobReport:
+    return report(job, JobState.FAILED, reason, try_this=try_this, ended_at=time.time())
+
+
+def _claim(job: JobRecord) -> ClaimRecord | None:
+    return read_record(job.intent.folder / CLAIM_FILE, ClaimRecord)

@@ -1,0 +1,149 @@
+"""Slurm through its command-line programs, whichever way these are reached."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import PurePosixPath
+
+from backend.dispatch.scheduler import BatchJob, BatchRequest, Submission
+from backend.dispatch.slurm_text import (
+    SACCT_FORMAT,
+    SQUEUE_FORMAT,
+    parse_sacct,
+    parse_sbatch,
+    parse_squeue,
+)
+from backend.dispatch.transport import CommandResult, Transport
+from backend.errors import DispatchError
+
+_SUBMIT_S = 60.0
+_ASK_S = 30.0
+_UNCERTAIN = re.compile(
+    r"timed out|unable to contact|connect failure|communication|connection|transport|zero bytes|try again",
+    re.IGNORECASE,
+)
+_NO_ACCOUNTS = re.compile(r"accounting storage is disabled|accounting_storage/none", re.IGNORECASE)
+_CLOCK_DIFFERENCE = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmOptions:
+    """Where Slurm's programs are and what every job asks for; "" leaves the choice to the cluster."""
+
+    programs: PurePosixPath = PurePosixPath("/usr/bin")
+    partition: str = ""
+    reservation: str = ""
+    further: tuple[str, ...] = ()
+
+
+class SlurmScheduler:
+    """Scheduler on ``sbatch``, ``squeue``, ``sacct``, ``scontrol`` and ``scancel``."""
+
+    def __init__(self, transport: Transport, options: SlurmOptions) -> None:
+        self._transport = transport
+        self._options = options
+        self._has_accounts = True
+
+    @property
+    def place(self) -> str:
+        """Where the programs run."""
+        return self._transport.place
+
+    def submit(self, request: BatchRequest) -> Submission:
+        """Hand over a job on hold, its script on the standard input of ``sbatch``.
+
+        A number counts whatever else was said, as warnings also come with an accepted job.
+        """
+        answer = self._transport.run(self._sbatch(request), stdin=request.script, timeout_s=_SUBMIT_S)
+        number = parse_sbatch(answer.output)
+        if number and answer.exit_code == 0:
+            return Submission(number=number)
+        message = _words(answer)
+        certain = answer.exit_code not in (None, 0) and not _UNCERTAIN.search(message)
+        return Submission(refused=certain, message=message)
+
+    def jobs(self) -> tuple[BatchJob, ...]:
+        """All jobs of this account, in one question."""
+        answer = self._ask("squeue", "--me", "--noheader", "--states=all", f"--format={SQUEUE_FORMAT}")
+        return parse_squeue(answer.output)
+
+    def past_jobs(self, keys: Sequence[str], since: float) -> tuple[BatchJob, ...] | None:
+        """Jobs from the accounts; a cluster without accounts is asked once only."""
+        if not self._has_accounts or not keys:
+            return () if self._has_accounts else None
+        # The cluster's clock and time zone may be others.
+        start = (datetime.fromtimestamp(since) - _CLOCK_DIFFERENCE).strftime("%Y-%m-%dT%H:%M:%S")
+        answer = self._run(
+            "sacct", "--allocations", "--noheader", "--parsable2", f"--starttime={start}",
+            f"--name={','.join(keys)}", f"--format={SACCT_FORMAT}",
+        )  # fmt: skip
+        if answer.exit_code == 0:
+            return parse_sacct(answer.output)
+        if _NO_ACCOUNTS.search(answer.error) or answer.exit_code == 127:
+            self._has_accounts = False
+            return None
+        raise self._no_answer("sacct", answer)
+
+    def release(self, job: BatchJob) -> None:
+        """``scontrol release``; a job that is not held any more is left as it is."""
+        self._ask("scontrol", "release", job.number)
+
+    def cancel(self, job: BatchJob) -> None:
+        """``scancel`` by number and name together, so that a number that was given again is never hit."""
+        self._ask("scancel", f"--name={job.key}", job.number)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._transport.close()
+
+    def _sbatch(self, request: BatchRequest) -> list[str]:
+        options = self._options
+        # Slurm counts in minutes; the job's own wrapper keeps the limit to the second and says so.
+        minutes = math.ceil(request.time_limit_s / 60) + 1
+        return [
+            str(options.programs / "sbatch"),
+            "--parsable",
+            "--hold",
+            "--no-requeue",
+            "--export=NONE",
+            f"--job-name={request.key}",
+            f"--comment={request.key}",
+            f"--time={minutes}",
+            f"--chdir={request.log.parent}",
+            f"--output={_literal(request.log)}",
+            "--open-mode=append",
+            *([f"--partition={options.partition}"] if options.partition else []),
+            *([f"--reservation={options.reservation}"] if options.reservation else []),
+            *options.further,
+        ]
+
+    def _run(self, program: str, *arguments: str) -> CommandResult:
+        return self._transport.run([str(self._options.programs / program), *arguments], timeout_s=_ASK_S)
+
+    def _ask(self, program: str, *arguments: str) -> CommandResult:
+        answer = self._run(program, *arguments)
+        if answer.exit_code != 0:
+            raise self._no_answer(program, answer)
+        return answer
+
+    def _no_answer(self, program: str, answer: CommandResult) -> DispatchError:
+        return DispatchError(
+            f"Slurm's {program} on {self.place} gave no answer: {_words(answer)}.",
+            still_works="Jobs on the cluster go on; live pictures, the verdict and local jobs too.",
+            try_this="It is asked again; if this lasts, ask the cluster's operators whether Slurm is up.",
+        )
+
+
+def _words(answer: CommandResult) -> str:
+    lines = [line.strip() for line in f"{answer.error}\n{answer.output}".splitlines() if line.strip()]
+    text = "; ".join(line.removeprefix("sbatch: ").removeprefix("error: ") for line in lines)
+    return text[:500].rstrip(".") or f"exit code {answer.exit_code}"
+
+
+def _literal(path: PurePosixPath) -> str:
+    # In the name of a log a percent sign and what follows would be replaced, and a backslash would keep all of them.
+    return str(path).replace("%", "%%")
