@@ -70,7 +70,7 @@ class Backend:
         self.dispatcher = Dispatcher(
             self.ledger,
             {entry.name: entry for entry in recipes},
-            LocalExecutor(parallel_jobs),
+            [LocalExecutor(parallel_jobs)],
             chosen,
             results_of=lambda info: result_folder(beamtime / "raw", beamtime / "processed", info),
             beamtime=beamtime,

@@ -1,0 +1,246 @@
+"""A real Slurm cluster of two nodes and a real SSH server on this computer, as an ordinary user or as root."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import paramiko
+import pytest
+from program import wait_until
+
+from backend.dispatch.host_keys import approve_host
+from backend.dispatch.ssh_transport import SshAddress
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "sshd")
+_SYSTEM_FOLDERS = "/usr/sbin:/sbin:/usr/bin:/bin"
+_NODES = ("n1", "n2")
+_SLURM_CONF = """
+ClusterName=loop
+SlurmctldHost=localhost(127.0.0.1)
+SlurmctldPort={controller_port}
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/munge
+CredType=cred/munge
+AuthInfo=socket={folder}/munge/sock
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool/%n
+SlurmctldPidFile={folder}/pids/slurmctld.pid
+SlurmdPidFile={folder}/pids/slurmd-%n.pid
+SlurmctldLogFile={folder}/log/slurmctld.log
+SlurmdLogFile={folder}/log/slurmd-%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+DefMemPerCPU=100
+SlurmdParameters=config_overrides
+SchedulerParameters=batch_sched_delay=0,bf_interval=1,sched_interval=1,sched_min_interval=100000
+PriorityType=priority/basic
+MpiDefault=none
+SwitchType=switch/none
+ReturnToService=2
+SlurmdTimeout=10
+KillWait=5
+MinJobAge=300
+MessageTimeout=10
+TCPTimeout=2
+PropagateResourceLimits=NONE
+MailProg=/bin/true
+AccountingStorageType=accounting_storage/none
+JobCompType=jobcomp/none
+{nodes}
+PartitionName=short Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=5 State=UP
+"""
+_SSHD_CONFIG = """
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {folder}/ssh/host
+PidFile {folder}/pids/sshd.pid
+AuthorizedKeysFile {folder}/ssh/client.pub
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+PermitUserRC no
+SetEnv SLURM_CONF={folder}/slurm.conf
+UseDNS no
+"""
+
+
+def missing_programs() -> list[str]:
+    """Which of the programs are not installed."""
+    return [name for name in PROGRAMS if shutil.which(name, path=_SYSTEM_FOLDERS) is None]
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class SlurmOverSsh:
+    """munged, slurmctld, two slurmd and sshd with ports and folders of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.user = getpass.getuser()
+        self.port = free_port()
+        self.known_hosts = folder / "ssh" / "known_hosts"
+        self.key_file = folder / "ssh" / "client"
+        for name in ("pids", "log", "state", "munge", "ssh", *(f"spool/{node}" for node in _NODES)):
+            (folder / name).mkdir(parents=True)
+        # The socket of munge must be reachable for everybody, its key for nobody else.
+        folder.chmod(0o755)
+        (folder / "munge").chmod(0o711)
+
+    def start(self) -> None:
+        """Start everything and wait until both nodes are idle and the SSH server answers."""
+        self._start_munge()
+        self._write_slurm_configuration()
+        self.start_controller(forget=True)
+        for node in _NODES:
+            self._run("slurmd", "-N", node)
+        wait_until(lambda: self.slurm("sinfo", "-h", "-N", "-t", "idle", "-o", "%N").split() == list(_NODES),
+                   60.0, "both nodes are idle")  # fmt: skip
+        self._start_sshd()
+
+    @property
+    def address(self) -> SshAddress:
+        """How it is logged in at."""
+        return SshAddress("127.0.0.1", self.port, self.user, self.key_file, self.known_hosts)
+
+    def slurm(self, *command: str) -> str:
+        """Output of one of Slurm's own programs; empty when it fails."""
+        ended = subprocess.run(
+            ["timeout", "15", *command], capture_output=True, text=True, env=self._environment(), check=False
+        )
+        return ended.stdout if ended.returncode == 0 else ""
+
+    def jobs_named(self, name: str) -> list[str]:
+        """States of all jobs of this name that Slurm knows, ended ones too."""
+        return self.slurm("squeue", "-h", "-t", "all", f"--name={name}", "-o", "%T").split()
+
+    def start_controller(self, *, forget: bool = False) -> None:
+        """Start slurmctld and wait until it answers."""
+        self._run("slurmctld", *(["-c"] if forget else []))
+        wait_until(lambda: "UP" in self.slurm("scontrol", "ping"), 30.0, "slurmctld answers")
+
+    def kill_controller(self) -> None:
+        """End slurmctld as a power failure would."""
+        self._kill("slurmctld")
+
+    def stop(self) -> None:
+        """End all of it and whatever jobs still run; nothing of it is needed any more."""
+        self.slurm("scancel", f"--user={self.user}")
+        wait_until(lambda: self.slurm("squeue", "-h", "-o", "%i") == "", 30.0, "no job runs any more")
+        for name in ("sshd", "slurmctld", *(f"slurmd-{node}" for node in _NODES), "munged"):
+            self._kill(name)
+        shutil.rmtree(self.folder)
+
+    def _start_munge(self) -> None:
+        key = self.folder / "munge" / "key"
+        key.write_bytes(os.urandom(128))
+        key.chmod(0o600)
+        munge = self.folder / "munge"
+        self._run(
+            "munged", f"--key-file={key}", f"--socket={munge}/sock", f"--pid-file={self.folder}/pids/munged.pid",
+            f"--log-file={self.folder}/log/munged.log", f"--seed-file={munge}/seed", "--num-threads=2", "--force",
+        )  # fmt: skip
+
+    def _write_slurm_configuration(self) -> None:
+        nodes = "\n".join(
+            f"NodeName={node} NodeHostname=localhost NodeAddr=127.0.0.1 Port={free_port()} CPUs=2 RealMemory=2000"
+            for node in _NODES
+        )
+        text = _SLURM_CONF.format(
+            folder=self.folder, user=self.user, controller_port=free_port(), nodes=nodes
+        )
+        (self.folder / "slurm.conf").write_text(text, encoding="ascii")
+
+    def _start_sshd(self) -> None:
+        host_key = self.folder / "ssh" / "host"
+        make_key(host_key)
+        make_key(self.key_file)
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        configuration = self.folder / "ssh" / "sshd_config"
+        configuration.write_text(_SSHD_CONFIG.format(folder=self.folder, port=self.port), encoding="ascii")
+        self._run("sshd", "-f", str(configuration), "-E", f"{self.folder}/log/sshd.log")
+        wait_until(self._ssh_answers, 20.0, "the SSH server answers")
+        approve_host(self.known_hosts, "127.0.0.1", self.port, paramiko.PKey.from_path(host_key))
+
+    def _ssh_answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def _run(self, program: str, *arguments: str) -> None:
+        path = shutil.which(program, path=_SYSTEM_FOLDERS)
+        assert path is not None, f"{program} is not installed"
+        with (self.folder / "log" / f"{program}.out").open("ab") as output:
+            subprocess.run(
+                [path, *arguments], env=self._environment(), stdin=subprocess.DEVNULL, stdout=output,
+                stderr=output, check=True, timeout=30,
+            )  # fmt: skip
+
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": _SYSTEM_FOLDERS, "LC_ALL": "C", "SLURM_CONF": str(self.folder / "slurm.conf")}
+
+    def _pid(self, name: str) -> int:
+        return int((self.folder / "pids" / f"{name}.pid").read_text(encoding="ascii"))
+
+    def _kill(self, name: str) -> None:
+        try:
+            pid = self._pid(name)
+            os.kill(pid, signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            # It was never started or has been killed by a test.
+            return
+        wait_until(lambda: _has_ended(pid), 30.0, f"{name} has ended")
+
+
+@contextmanager
+def running_cluster() -> Iterator[SlurmOverSsh]:
+    """A cluster for as long as the block lasts."""
+    missing = missing_programs()
+    if missing:
+        words = f"not installed: {', '.join(missing)}; Debian: slurm-wlm munge openssh-server. ./test installs them."
+        if os.environ.get("CI"):
+            pytest.fail(f"The cluster tests cannot run, {words}")
+        pytest.skip(f"NO CLUSTER WAS TESTED, {words}")
+    # The path of munge's socket must stay short.
+    cluster = SlurmOverSsh(Path(tempfile.mkdtemp(prefix="slurm-")))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def make_key(path: Path) -> None:
+    """A new pair of keys."""
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True, timeout=30,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def _has_ended(pid: int) -> bool:
+    """True when the process is gone, or only waits to be collected by whoever adopted it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].startswith("Z")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
