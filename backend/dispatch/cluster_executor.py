@@ -235,7 +235,13 @@ class ClusterExecutor:
         try:
             batch, surplus = self._watch.of(job)
             if self._watch.problem is not None:
-                return report(job, JobState.UNKNOWN, f"{self._watch.problem.what} Jobs on the cluster go on.")
+                problem = self._watch.problem
+                return report(
+                    job,
+                    JobState.UNKNOWN,
+                    f"{problem.what} Jobs on the cluster go on.",
+                    try_this=problem.try_this,
+                )
             if not self._watch.looks:
                 return report(job, job.status.state, job.status.reason)
             for extra in surplus:

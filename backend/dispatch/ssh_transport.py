@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
+from paramiko.pkey import UnknownKeyType
 
 from backend.dispatch.backoff import Backoff
 from backend.dispatch.host_keys import check_private_key, fingerprint, host_entry, read_known_hosts
@@ -155,6 +157,7 @@ def _log_in(address: SshAddress) -> paramiko.SSHClient:
         Says what stood in the way and what to do.
     """
     check_private_key(address.key_file)
+    key = _read_key(address.key_file)
     client = paramiko.SSHClient()
     client.get_host_keys().update(read_known_hosts(address.known_hosts))
     client.set_missing_host_key_policy(paramiko.RejectPolicy())
@@ -164,7 +167,7 @@ def _log_in(address: SshAddress) -> paramiko.SSHClient:
             address.host,
             address.port,
             address.user,
-            pkey=paramiko.PKey.from_path(address.key_file),
+            pkey=key,
             allow_agent=False,
             look_for_keys=False,
             timeout=CONNECT_S,
@@ -182,6 +185,26 @@ def _log_in(address: SshAddress) -> paramiko.SSHClient:
         client.close()
         raise _explain(address, error) from error
     return client
+
+
+def _read_key(path: Path) -> paramiko.PKey:
+    try:
+        return paramiko.PKey.from_path(path)
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        paramiko.SSHException,
+        UnknownKeyType,
+        UnsupportedAlgorithm,
+    ) as error:
+        # What the libraries say of a key is not passed on, lest a part of it should get into a log.
+        raise DispatchError(
+            f"The private key {path} cannot be used ({type(error).__name__}): it is not a key without passphrase of a "
+            "type that is known here (Ed25519, ECDSA, RSA).",
+            still_works=_STILL_WORKS,
+            try_this="Ask the beamline staff for a new key.",
+        ) from None
 
 
 def _check_is_known(client: paramiko.SSHClient, address: SshAddress) -> None:

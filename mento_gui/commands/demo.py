@@ -112,7 +112,7 @@ def _headless(root: Path, simulate: list[str], say: _Printer, series: int) -> No
 
 def _all_done(snapshot: Snapshot, detector: subprocess.Popen[bytes], series: int) -> bool:
     finished = [row for row in snapshot.runs if row.status != "running"]
-    jobs_over = all(job.state in ("done", "failed", "cancelled") for job in snapshot.jobs)
+    jobs_over = all(job.state in ("done", "failed", "cancelled", "parked") for job in snapshot.jobs)
     over = len(finished) == series and len(snapshot.jobs) >= series and jobs_over
     if detector.poll() is None:
         return False

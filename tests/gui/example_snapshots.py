@@ -262,6 +262,8 @@ def job_rows() -> tuple[JobRow, ...]:
                 ("done", "result read back, g2 confirmed"),
                 ("cancelled", "cancelled in the window"),
                 ("unknown", "the scheduler does not answer"),
+                ("submitted", "Waiting for free nodes."),
+                ("parked", "Parked after 5 attempts. The cluster refused it."),
             )
         )
     )

@@ -12,7 +12,7 @@ from PyQt5.QtCore import QObject, Qt, QTimer, pyqtSignal
 from PyQt5.QtWidgets import QAbstractButton, QAction
 from quiet_wire import QuietWire, SetClock
 
-from backend.requests import AcknowledgeMessage, CancelJob, Reply, RunRecipe, SelectRing
+from backend.requests import AcknowledgeMessage, CancelJob, Reply, ResumeJob, RunRecipe, SelectRing
 from backend.snapshot import Snapshot, VerdictState
 from mento_gui.backend_link import BackendLink
 from mento_gui.close_question import CloseChoice
@@ -284,7 +284,13 @@ def test_job_menu_sends_wishes(window: MainWindow, link, wire) -> None:
     assert not menus["failed"]["Open the result's folder"].isEnabled()
     menus["running"]["Cancel this job"].trigger()
     menus["failed"]["Run it again"].trigger()
-    assert wire.sent == [CancelJob(job_id="j-0001"), RunRecipe(series="latex_00039", recipe="xpcs")]
+    assert menus["submitted"]["Cancel this job"].isEnabled() and not menus["submitted"]["Resume"].isEnabled()
+    menus["parked"]["Resume"].trigger()
+    assert wire.sent == [
+        CancelJob(job_id="j-0001"),
+        RunRecipe(series="latex_00039", recipe="xpcs"),
+        ResumeJob(job_id="j-0007"),
+    ]
 
 
 def test_run_menu_sends_a_wish(window: MainWindow, link, wire) -> None:
@@ -304,6 +310,8 @@ def test_tables_say_states_in_words(window: MainWindow, link, wire) -> None:
         "done in 38 s",
         "cancelled",
         "unknown",
+        "submitted",
+        "parked",
     ]
     assert "mask has shape" in jobs[2][3]
     runs = table_words(window.page.runs)

@@ -76,6 +76,12 @@ class BatchModel:
             del self.known[number]
             self._next_number = int(number)
 
+    def start_again(self) -> None:
+        """The controller dies and comes back with an older picture: jobs that have begun wait for their turn again."""
+        for number, job in self.known.items():
+            if job.state.is_over:
+                self.known[number] = replace(job, state=BatchState.WAITING, held=False)
+
     def run_all(self) -> None:
         """Run every job that was released."""
         for number, job in list(self.known.items()):

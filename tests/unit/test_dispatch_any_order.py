@@ -104,9 +104,15 @@ class OneWish(RuleBasedStateMachine):
         file = self.beamtime / "starts"
         return len(file.read_text().split()) if file.exists() else 0
 
+    @rule(times=st.integers(1, 5))
+    def polls(self, times: int) -> None:
+        for _ in range(times):
+            self.dispatcher.poll(time.time())
+
     @rule()
-    def poll(self) -> None:
-        self.dispatcher.poll(time.time())
+    def all_goes_well_for_a_while(self) -> None:
+        self.polls(3)
+        self.cluster_works()
 
     @rule(seconds=st.sampled_from([1.0, 20.0, 400.0]))
     def time_passes(self, seconds: float) -> None:
@@ -134,6 +140,10 @@ class OneWish(RuleBasedStateMachine):
     @rule()
     def controller_forgets(self) -> None:
         self.cluster.forget_newest()
+
+    @rule()
+    def controller_starts_again_what_has_begun(self) -> None:
+        self.cluster.start_again()
 
     @rule()
     def backend_restarts(self) -> None:
@@ -176,7 +186,7 @@ class OneWish(RuleBasedStateMachine):
             if self.row.state in ENDS:
                 break
             self.clock[0] += 400.0
-            self.poll()
+            self.polls(3)
             self.cluster.run_all()
         row = self.row
         assert row.state in ENDS, row
@@ -190,7 +200,7 @@ class OneWish(RuleBasedStateMachine):
 
 TestOneWish = OneWish.TestCase
 TestOneWish.settings = settings(
-    max_examples=40, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 

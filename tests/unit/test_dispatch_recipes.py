@@ -38,7 +38,7 @@ def intent_of(recipe: Recipe, info: SeriesInfo, settings_file: Path | None):
         info,
         100,
         attempt=1,
-        executor="local",
+        python=sys.executable,
         results=Path("/p/r"),
         beamtime=Path("/gpfs/current"),
         settings=DispatchSettings(),

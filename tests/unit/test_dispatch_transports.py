@@ -53,6 +53,16 @@ def test_a_key_that_others_may_read_is_not_used(tmp_path: Path, mode: int) -> No
     check_private_key(file)
 
 
+def test_a_file_that_is_no_key_is_told_without_its_contents(tmp_path: Path) -> None:
+    private = tmp_path / "id"
+    private.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----\n")
+    private.chmod(0o600)
+    transport = SshTransport(SshAddress("192.0.2.1", 22, "u", private, tmp_path / "known_hosts"))
+    with pytest.raises(TransportError, match="cannot be used") as caught:
+        transport.run(["/bin/true"])
+    assert "c2VjcmV0" not in str(caught.value) and "secret" not in str(caught.value)
+
+
 def test_a_host_that_nobody_approved_is_not_spoken_to(tmp_path: Path) -> None:
     private = tmp_path / "id"
     key().write_private_key_file(str(private))
