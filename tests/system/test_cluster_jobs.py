@@ -294,7 +294,10 @@ def test_a_cancelled_job_is_gone(start: Callable[..., Backend], cluster: SlurmOv
     backend.dispatcher.cancel(row.job_id)
     backend.poll_until("cancelled")
     wait_until(lambda: processes_of_job(row.job_id) == [], 20.0, "its processes are gone")
-    assert cluster.jobs_named(backend.batch_name) == ["CANCELLED"]
+    # The job says that it has stopped a moment before Slurm has cleared up.
+    wait_until(
+        lambda: cluster.jobs_named(backend.batch_name) == ["CANCELLED"], 20.0, "Slurm has finished with it"
+    )
 
 
 def test_a_refused_job_is_parked_and_can_be_resumed(start: Callable[..., Backend]) -> None:
