@@ -31,6 +31,7 @@ from backend.snapshot import (
     Verdict,
     VerdictState,
 )
+from backend.snapshot_across import PowerOfDoseRate, SamplePart, SampleSeries, SpotPart
 from backend.snapshot_bytes import decode_snapshot, encode_snapshot
 
 LAG_S = np.array([0.01, 0.02, 0.04])
@@ -98,6 +99,20 @@ SNAPSHOT = Snapshot(
     ),
     messages=(Message(key="k", level="warning", what="µ"),),
     missing={"trend": "too early"},
+    spot=SpotPart(
+        words="1 kGy on this spot.", position_um=(1.5, -2.0), beam_um=(30.0, 20.0), dose=1e3, dose_before=0.0,
+        dose_unit="Gy", onset_dose=None, frames_left=12,
+    ),
+    sample=SamplePart(
+        sample="gel", detector="e4m", words="Too few.", beam_driven=False, dose_rate_unit="Gy/s", q_inv_nm=0.1,
+        series=(
+            SampleSeries(
+                series="gel_00001", verdict="GOOD", dose_rate=1e2, dose_words="1 kGy", relaxation_rate_per_s=3.0,
+                relaxation_rate_err=0.1, low_to_high_q=None, low_to_high_q_err=float("nan"), is_used=True,
+            ),
+        ),
+        motion=PowerOfDoseRate(power=0.5, power_err=0.1, scatter=0.0, chance=1e-4, limit=1e-3, series=5),
+    ),
 )  # fmt: skip
 
 
