@@ -18,6 +18,7 @@ from backend.snapshot import RateLaw, RingFit
 
 _SECONDS_BETWEEN_FITS = 1.0
 _SHARE_OF_TIME = 0.05
+_LONGEST_PAUSE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,9 @@ class FinishedFits:
 class RingFits:
     """Fits g2 of a series again and again while it grows, each time from the last fit on.
 
-    At most one fit a second is begun, and at most a twentieth of the time is spent on them. What comes before waits,
-    and something newer takes its place. The fits of the final data are made by :meth:`final`, which starts afresh:
-    they depend on the frames alone, not on when earlier ones were made.
+    At most one fit a second is begun, and a twentieth of the time is spent on them, more only where one takes longer
+    than half a second. What comes before waits, and something newer takes its place. The fits of the final data are
+    made by :meth:`final`, which starts afresh: they depend on the frames alone, not on when earlier ones were made.
 
     Parameters
     ----------
@@ -113,9 +114,9 @@ class RingFits:
             with self._lock:
                 self._newest = finished
             # Fits hold the interpreter's lock, and the frames need it.
-            now = time.monotonic()
-            next_at = begun + max(_SECONDS_BETWEEN_FITS, (now - begun) / _SHARE_OF_TIME)
-            self._closing.wait(max(0.0, next_at - now))
+            took_s = max(time.monotonic() - begun, 0.0)
+            pause_s = max(_SECONDS_BETWEEN_FITS, took_s / _SHARE_OF_TIME) - took_s
+            self._closing.wait(min(max(pause_s, 0.0), _LONGEST_PAUSE_S))
 
     def _next(self) -> tuple[MultiTauResult, RingStatistics] | None:
         with self._lock:
