@@ -77,9 +77,8 @@ def test_window_and_backend_outlive_each_other(program: Program, window_environm
     assert [row["series"] for row in restarted["runs"]] == [SERIES]
 
     # The window has started this backend itself, so it asks; the offered answer keeps the backend watching.
-    window.press_until(
-        "ctrl+q", lambda: window.dialog_is_open(second.pid), START_S, "the question about the backend"
-    )
+    window.press("ctrl+q")
+    wait_until(lambda: window.dialog_is_open(second.pid), START_S, "the question about the backend")
     window.answer_dialog(second.pid)
     assert second.wait(20.0) == 0
     assert program.status()["backend"]["pid"] == restarted["backend"]["pid"]

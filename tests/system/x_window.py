@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +11,6 @@ from program import wait_until
 SIZE_PX = (1366, 768)
 """Width and height that the window is given, so that places in it are known."""
 _ANSWER_S = 20.0
-_PRESS_AGAIN_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -125,20 +122,6 @@ class XWindow:
         """Type a key or a combination such as ``ctrl+s``."""
         _ask("xdotool", "windowfocus", "--sync", self.number)
         _ask("xdotool", "key", "--clearmodifiers", keys)
-
-    def press_until(self, keys: str, condition: Callable[[], bool], within_s: float, what: str) -> None:
-        """Press until ``condition`` holds: without a window manager a window that is busy may miss a key."""
-        self.press(keys)
-        pressed = time.monotonic()
-
-        def holds() -> bool:
-            nonlocal pressed
-            if not condition() and time.monotonic() - pressed > _PRESS_AGAIN_S:
-                pressed = time.monotonic()
-                self.press(keys)
-            return condition()
-
-        wait_until(holds, within_s, what)
 
     def click(self, x: float, y: float) -> None:
         """Click at a place given in parts of width and height."""
