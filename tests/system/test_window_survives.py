@@ -76,6 +76,10 @@ def test_window_and_backend_outlive_each_other(program: Program, window_environm
     assert _backends(program) == [restarted["backend"]["pid"]]
     assert [row["series"] for row in restarted["runs"]] == [SERIES]
 
+    # Until the new backend has found the series again there is none to be asked about.
+    with program.listen() as listener:
+        listener.until(lambda seen: seen.series is not None, START_S, "the series is followed again")
+    window.until_title(f"{SERIES}: TOO EARLY", START_S)
     # The window has started this backend itself, so it asks; the offered answer keeps the backend watching.
     window.press("ctrl+q")
     wait_until(lambda: window.dialog_is_open(second.pid), START_S, "the question about the backend")
