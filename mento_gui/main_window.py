@@ -55,6 +55,7 @@ class MainWindow(QMainWindow):
         self._ask_close = ask_close
         self.owns_backend = False
         self.newest: Snapshot | None = None
+        self._series_runs = False
         self.selected_ring: int | None = None
         self._window_messages = WindowMessages()
         self.page = WatchPage(clock=clock)
@@ -75,6 +76,9 @@ class MainWindow(QMainWindow):
         """Show ``snapshot``, which arrived at ``arrived_at``; paused pictures stay unless there is a new alarm."""
         before = self.newest
         self.newest = snapshot
+        # A backend that is getting ready has not looked for series yet: one that ran before may still run.
+        if snapshot.series is not None or snapshot.backend.phase != "preparing":
+            self._series_runs = snapshot.series is not None and snapshot.series.status == "running"
         for panel in (self.page, self.big_verdict):
             show = panel.show_verdict if isinstance(panel, WatchPage) else panel.show_snapshot
             show(snapshot, arrived_at)
@@ -202,9 +206,8 @@ class MainWindow(QMainWindow):
     def _close_choice(self) -> CloseChoice:
         if not self.owns_backend:
             return CloseChoice.KEEP
-        series = None if self.newest is None else self.newest.series
-        running = series is not None and series.status == "running"
-        return self._ask_close(self) if running and not self._demo_title else CloseChoice.STOP
+        ask = self._series_runs and not self._demo_title
+        return self._ask_close(self) if ask else CloseChoice.STOP
 
     def _build(self) -> None:
         self.pages = QStackedWidget()

@@ -274,6 +274,19 @@ def test_closing(make_window, link, wire, owned, running, title, answer, expecte
     assert window.isVisible() == (expected is None)
 
 
+def test_a_backend_that_comes_back_may_have_a_series_to_follow(make_window, link, wire) -> None:
+    window = make_window(choice=CloseChoice.CANCEL)
+    window.owns_backend = True
+    preparing = msgspec.structs.replace(empty().backend, phase="preparing")
+    deliver(window, link, wire, example())
+    deliver(window, link, wire, msgspec.structs.replace(empty(), backend=preparing))
+    window.close()
+    assert window.isVisible()
+    deliver(window, link, wire, empty())
+    window.close()
+    assert not window.isVisible()
+
+
 def test_job_menu_sends_wishes(window: MainWindow, link, wire) -> None:
     deliver(window, link, wire, example())
     jobs = {window.page.jobs.rows.row_at(row).state: row for row in range(window.page.jobs.rows.rowCount())}
