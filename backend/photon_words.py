@@ -11,10 +11,12 @@ import numpy as np
 
 from backend.photon_word_kernels import clear_higher_planes, forget, put
 from backend.pixel_order import PixelOrder
+from backend.sparse_memory import zeros_when_touched
 
 WORD_FRAMES = 64
 PLANES = 16
 HIGHEST_COUNT = (1 << PLANES) - 1
+_FULL_PLANES = 1
 
 
 class PhotonWords:
@@ -40,7 +42,8 @@ class PhotonWords:
     def __init__(self, order: PixelOrder) -> None:
         self.order = order
         # The system gives memory when it is first touched: planes above the first are rarely used.
-        self.now, self.before = (np.zeros((PLANES, order.positions), np.uint64) for _ in range(2))
+        shape = (PLANES, order.positions)
+        self.now, self.before = (zeros_when_touched(shape, np.uint64, full=_FULL_PLANES) for _ in range(2))
         self.now[0] = self.before[0] = 0
         self.many_now, self.many_before = (np.zeros(order.positions, np.uint8) for _ in range(2))
         self._planes_now = self._planes_before = 1

@@ -22,6 +22,7 @@ from backend.correlation.count_kernels import (
 from backend.photon_word_kernels import BLOCK_POSITIONS
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
+from backend.sparse_memory import zeros_when_touched
 
 _FIRST_PLANES = 16
 
@@ -72,7 +73,7 @@ class CountLevel:
         self._slots = int(lags[-1]) + most_new
         blocks = order.positions // BLOCK_POSITIONS
         # The system gives memory when it is first touched: planes that nobody needs cost nothing.
-        bits = np.zeros((_FIRST_PLANES, self._slots, blocks, BLOCK_WORDS), np.uint64)
+        bits = zeros_when_touched((_FIRST_PLANES, self._slots, blocks, BLOCK_WORDS), np.uint64)
         self.samples = Samples(bits, np.zeros((self._slots, blocks), np.uint8))
         self.products = np.zeros((lags.size, order.cells), np.int64)
         self.filled = 0
@@ -96,7 +97,7 @@ class CountLevel:
             )
         if planes > self.room:
             old = self.samples.bits
-            wider = np.zeros((planes, *old.shape[1:]), np.uint64)
+            wider = zeros_when_touched((planes, *old.shape[1:]), np.uint64)
             wider[: self.room] = old
             self.samples = Samples(wider, self.samples.planes)
 

@@ -27,6 +27,7 @@ from backend.correlation.two_time_products import ROW_BINS, multiply_bins, new_c
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
+from backend.sparse_memory import zeros_when_touched
 
 _FIRST_PLANES = 16
 """Room for the binary digits of a bin at first; it doubles when needed."""
@@ -84,7 +85,7 @@ class TwoTime:
         self._pixels = np.array([pixels.size for pixels in chosen])
         self.pixel_fraction = self._pixels / partition.ring_pixels
         blocks = -(-self._max_bins // BLOCK_BINS)
-        self._bits = np.zeros((_FIRST_PLANES, blocks, self._position.size), np.uint64)
+        self._bits = zeros_when_touched((_FIRST_PLANES, blocks, self._position.size), np.uint64, full=1)
         self._pixel_planes = np.ones(self._position.size, np.uint8)
         self._planes = 0
         self._words: PhotonWords | None = None
@@ -119,7 +120,8 @@ class TwoTime:
     def _make_room(self, planes: int) -> None:
         """Have at least this many planes; the system gives their memory when it is first touched."""
         if planes > len(self._bits):
-            wider = np.zeros((max(planes, 2 * len(self._bits)), *self._bits.shape[1:]), np.uint64)
+            most = max(planes, 2 * len(self._bits))
+            wider = zeros_when_touched((most, *self._bits.shape[1:]), np.uint64, full=1)
             wider[: self._planes] = self._bits[: self._planes]
             self._bits = wider
 
