@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
-from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from pathlib import Path
 
 from backend.beamtime.folder import BeamtimeFolder
-from backend.beamtime.metadata import Beamtime, OnlineAnalysis, read_beamtime
-from backend.beamtime.path_map import PathMap, map_to_node
-from backend.cluster_settings import ClusterSettings
+from backend.beamtime.path_map import PathMap
+from backend.cluster_plan import ClusterPlan, plan_cluster
 from backend.dispatch.cluster_executor import ClusterExecutor, ClusterRules
-from backend.dispatch.host_keys import default_known_hosts
 from backend.dispatch.local_transport import LocalTransport
-from backend.dispatch.slurm import SlurmOptions, SlurmScheduler
-from backend.dispatch.ssh_transport import SshAddress, SshTransport
+from backend.dispatch.slurm import SlurmScheduler
+from backend.dispatch.ssh_transport import SshTransport
 from backend.dispatch.transport import Transport
-from backend.errors import BeamtimeError, DispatchError
+from backend.errors import DispatchError
 from backend.settings import Settings, settings_to_toml
-
-_Value = TypeVar("_Value", str, Path)
-_NO_CLUSTER = OnlineAnalysis((), None, None, None, None, None)
 
 
 def open_cluster(folder: BeamtimeFolder, all_settings: Settings, state_folder: Path) -> ClusterExecutor:
@@ -38,34 +31,22 @@ def open_cluster(folder: BeamtimeFolder, all_settings: Settings, state_folder: P
         The settings name a file that the nodes cannot see.
     """
     settings = all_settings.cluster
-    try:
-        beamtime = read_beamtime(folder.path)
-    except BeamtimeError as error:
-        # All that is needed may stand in the settings.
-        beamtime, unread = None, f" ({error.what})"
-    else:
-        unread = ""
-    reserved = (beamtime.online_analysis if beamtime else None) or _NO_CLUSTER
-    scheduler = SlurmScheduler(
-        _transport(settings, reserved, unread),
-        SlurmOptions(
-            programs=PurePosixPath(settings.slurm_folder),
-            partition=settings.partition or reserved.partition or "",
-            reservation=settings.reservation or reserved.reservation or "",
-            further=settings.sbatch_options,
-        ),
-    )
-    paths = _paths(folder, settings, beamtime, unread)
+    plan = plan_cluster(folder, settings)
     rules = ClusterRules(
-        python=str(settings.python) if settings.python else paths.argument_to_there(sys.executable),
-        settings_file=_settings_for_nodes(all_settings, paths, state_folder),
-        setup=settings.setup,
+        python=plan.python,
+        settings_file=_settings_for_nodes(all_settings, plan.paths, state_folder),
+        setup=plan.setup,
         parallel_jobs=settings.parallel_jobs,
         poll_s=settings.poll_s,
         unseen_s=settings.unseen_s,
         submit_attempts=settings.submit_attempts,
     )
-    return ClusterExecutor(scheduler, paths, rules)
+    return ClusterExecutor(SlurmScheduler(open_transport(plan), plan.options), plan.paths, rules)
+
+
+def open_transport(plan: ClusterPlan) -> Transport:
+    """What runs Slurm's programs; nothing is connected yet."""
+    return LocalTransport() if plan.address is None else SshTransport(plan.address)
 
 
 def _settings_for_nodes(settings: Settings, paths: PathMap, state_folder: Path) -> Path:
@@ -88,41 +69,3 @@ def _settings_for_nodes(settings: Settings, paths: PathMap, state_folder: Path) 
             try_this="Check that the processed folder may be written and has room.",
         ) from error
     return file
-
-
-def _transport(settings: ClusterSettings, reserved: OnlineAnalysis, unread: str) -> Transport:
-    if settings.transport == "local":
-        return LocalTransport()
-    nodes = reserved.reserved_nodes
-    return SshTransport(
-        SshAddress(
-            host=_needed(settings.host or (nodes[0] if nodes else None), "host", unread),
-            port=settings.port,
-            user=_needed(settings.user or reserved.user_account, "user", unread),
-            key_file=_needed(settings.key_file or reserved.private_key, "key_file", unread),
-            known_hosts=settings.known_hosts or default_known_hosts(),
-        )
-    )
-
-
-def _paths(
-    folder: BeamtimeFolder, settings: ClusterSettings, beamtime: Beamtime | None, unread: str
-) -> PathMap:
-    here = folder.path.absolute()
-    if settings.beamtime_folder is not None:
-        return PathMap(PurePosixPath(here), PurePosixPath(settings.beamtime_folder))
-    if settings.transport == "local":
-        return PathMap(PurePosixPath(here), PurePosixPath(here))
-    beamline = beamtime.beamline if beamtime else None
-    return map_to_node(here, _needed(beamline, "beamtime_folder", unread))
-
-
-def _needed(value: _Value | None, name: str, unread: str) -> _Value:
-    if value is None:
-        raise DispatchError(
-            f"Recipes for the cluster cannot run: neither the metadata of the beamtime{unread} nor {name} in section "
-            "[cluster] of the settings says where.",
-            still_works="Live pictures, the verdict and local jobs go on.",
-            try_this="Ask the beamline staff to start the beamtime with online analysis, or fill in the section.",
-        )
-    return value

@@ -27,6 +27,18 @@ class ClusterSettings(SettingsSection):
     known_hosts: Path | None = setting(
         None, "File of approved host keys (mento-gui trust); left empty it is that of the own account."
     )
+    jump_host: str | None = setting(
+        None,
+        "Host to go through where the other cannot be reached directly; left empty there is none.",
+        min_length=1,
+    )
+    jump_port: int = setting(22, "Its port for SSH.", ge=1, le=65535)
+    jump_user: str | None = setting(
+        None, "Account to log in with there; left empty it is the same as at the host.", min_length=1
+    )
+    jump_key_file: Path | None = setting(
+        None, "Private key for the jump host; left empty it is the same as for the host."
+    )
     partition: str | None = setting(
         None, "Slurm partition; left empty it is that of the beamtime.", min_length=1
     )

@@ -32,8 +32,10 @@ def fingerprint(key: paramiko.PKey) -> str:
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
-def fetch_host_key(host: str, port: int) -> paramiko.PKey:
+def fetch_host_key(host: str, port: int, connection: paramiko.Channel | None = None) -> paramiko.PKey:
     """The key a host shows now; nothing but the key exchange takes place.
+
+    ``connection`` is a channel to it through a jump host, where it cannot be reached directly; it is closed at the end.
 
     Raises
     ------
@@ -41,8 +43,8 @@ def fetch_host_key(host: str, port: int) -> paramiko.PKey:
         The host does not answer, or not as an SSH server.
     """
     try:
-        with socket.create_connection((host, port), timeout=_ANSWER_S) as connection:
-            transport = paramiko.Transport(connection)
+        with connection or socket.create_connection((host, port), timeout=_ANSWER_S) as stream:
+            transport = paramiko.Transport(stream)
             try:
                 transport.banner_timeout = _ANSWER_S
                 transport.start_client(timeout=_ANSWER_S)

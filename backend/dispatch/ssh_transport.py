@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 import select
-import socket
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import paramiko
-from cryptography.exceptions import UnsupportedAlgorithm
-from paramiko.pkey import UnknownKeyType
 
 from backend.dispatch.backoff import Backoff
-from backend.dispatch.host_keys import check_private_key, fingerprint, host_entry, read_known_hosts
+from backend.dispatch.ssh_login import CONNECT_S, STILL_WORKS, SshAddress, SshLogin, log_in
 from backend.dispatch.transport import CommandResult, TransportError, shell_line
 from backend.errors import DispatchError
 
-CONNECT_S = 10.0
-"""Longest wait for each of: the network connection, the banner, the log-in, a new channel."""
-_KEEPALIVE_S = 15
 _STEP_S = 0.2
 _READ_BYTES = 65536
 _LARGEST_OUTPUT_BYTES = 16 * 1024 * 1024
-_STILL_WORKS = "Live pictures, the verdict and local jobs go on; jobs for the cluster wait."
-
-
-@dataclass(frozen=True, slots=True)
-class SshAddress:
-    """Whom to log in as where, with which key; the key is read at each log-in and never kept or logged."""
-
-    host: str
-    port: int
-    user: str
-    key_file: Path
-    known_hosts: Path
 
 
 class SshTransport:
@@ -50,14 +30,14 @@ class SshTransport:
         self._address = address
         self._backoff = backoff or Backoff()
         self._lock = threading.Lock()
-        self._client: paramiko.SSHClient | None = None
+        self._login: SshLogin | None = None
         self._failure = ""
         self._closed = False
 
     @property
     def place(self) -> str:
         """User and host."""
-        return f"{self._address.user}@{host_entry(self._address.host, self._address.port)}"
+        return self._address.place
 
     def run(self, command: Sequence[str], *, stdin: str = "", timeout_s: float = 30.0) -> CommandResult:
         """Run a command; when the connection breaks or the time is over its fate is unknown."""
@@ -79,9 +59,9 @@ class SshTransport:
         """End the connection for good; a command under way ends with an unknown fate."""
         with self._lock:
             self._closed = True
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
+            login, self._login = self._login, None
+        if login is not None:
+            login.close()
 
     def _open_channel(self) -> paramiko.Channel:
         transport = self._connected()
@@ -100,14 +80,14 @@ class SshTransport:
 
     def _connected(self) -> paramiko.Transport:
         with self._lock:
-            client = self._client
-        if client is not None and (transport := client.get_transport()) is not None and transport.is_active():
+            login = self._login
+        if login is not None and (transport := login.transport) is not None:
             return transport
         self._drop()
         if self._backoff.wait_s > 0:
             raise self._unreachable()
         try:
-            client = _log_in(self._address)
+            login = log_in(self._address)
         except DispatchError as problem:
             self._remember_failure(problem.what.rstrip("."))
             raise TransportError(
@@ -115,11 +95,11 @@ class SshTransport:
             ) from problem
         with self._lock:
             if self._closed:
-                client.close()
+                login.close()
                 raise TransportError(f"The connection to {self.place} was closed.")
-            self._client = client
+            self._login = login
         self._backoff.succeeded()
-        transport = client.get_transport()
+        transport = login.transport
         if transport is None:
             raise self._unreachable()
         return transport
@@ -131,122 +111,20 @@ class SshTransport:
     def _unreachable(self) -> TransportError:
         return TransportError(
             f"{self._failure or f'{self.place} cannot be reached'}; it is tried again.",
-            still_works=_STILL_WORKS,
+            still_works=STILL_WORKS,
         )
 
     def _drop_if_broken(self) -> None:
         with self._lock:
-            client = self._client
-        transport = None if client is None else client.get_transport()
-        if transport is None or not transport.is_active():
+            login = self._login
+        if login is None or login.transport is None:
             self._drop()
 
     def _drop(self) -> None:
         with self._lock:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
-
-
-def _log_in(address: SshAddress) -> paramiko.SSHClient:
-    """A connection to the host whose key was approved; nothing of ours is sent to any other.
-
-    Raises
-    ------
-    DispatchError
-        Says what stood in the way and what to do.
-    """
-    check_private_key(address.key_file)
-    key = _read_key(address.key_file)
-    client = paramiko.SSHClient()
-    client.get_host_keys().update(read_known_hosts(address.known_hosts))
-    client.set_missing_host_key_policy(paramiko.RejectPolicy())
-    try:
-        _check_is_known(client, address)
-        client.connect(
-            address.host,
-            address.port,
-            address.user,
-            pkey=key,
-            allow_agent=False,
-            look_for_keys=False,
-            timeout=CONNECT_S,
-            banner_timeout=CONNECT_S,
-            auth_timeout=CONNECT_S,
-            channel_timeout=CONNECT_S,
-        )
-        transport = client.get_transport()
-        if transport is not None:
-            transport.set_keepalive(_KEEPALIVE_S)
-    except DispatchError:
-        client.close()
-        raise
-    except (OSError, EOFError, ValueError, paramiko.SSHException) as error:
-        client.close()
-        raise _explain(address, error) from error
-    return client
-
-
-def _read_key(path: Path) -> paramiko.PKey:
-    try:
-        return paramiko.PKey.from_path(path)
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        paramiko.SSHException,
-        UnknownKeyType,
-        UnsupportedAlgorithm,
-    ) as error:
-        # What the libraries say of a key is not passed on, lest a part of it should get into a log.
-        raise DispatchError(
-            f"The private key {path} cannot be used ({type(error).__name__}): it is not a key without passphrase of a "
-            "type that is known here (Ed25519, ECDSA, RSA).",
-            still_works=_STILL_WORKS,
-            try_this="Ask the beamline staff for a new key.",
-        ) from None
-
-
-def _check_is_known(client: paramiko.SSHClient, address: SshAddress) -> None:
-    name = host_entry(address.host, address.port)
-    if client.get_host_keys().lookup(name) is None:
-        port = "" if address.port == 22 else f" --port {address.port}"
-        raise DispatchError(
-            f"The host key of {name} was never approved, so nothing was sent to it.",
-            still_works=_STILL_WORKS,
-            try_this=f"Staff compare its fingerprint once: mento-gui trust {address.host}{port}",
-        )
-
-
-def _explain(address: SshAddress, error: Exception) -> DispatchError:
-    name = host_entry(address.host, address.port)
-    if isinstance(error, paramiko.BadHostKeyException):
-        port = "" if address.port == 22 else f" --port {address.port}"
-        return DispatchError(
-            f"{name} shows another host key than the approved one, so nothing was sent to it. It shows "
-            f"{fingerprint(error.key)}, approved is {fingerprint(error.expected_key)}.",
-            still_works=_STILL_WORKS,
-            try_this="Ask the people who run it whether its key was changed. If so, approve the new one: "
-            f"mento-gui trust {address.host}{port}",
-        )
-    if isinstance(error, paramiko.AuthenticationException):
-        return DispatchError(
-            f"{name} does not let {address.user} in with the key {address.key_file}.",
-            still_works=_STILL_WORKS,
-            try_this="Check user and key_file in section [cluster] of the settings; the account may have ended with "
-            "the beamtime or the reservation.",
-        )
-    if isinstance(error, (socket.gaierror, TimeoutError)) or not isinstance(error, paramiko.SSHException):
-        return DispatchError(
-            f"{name} cannot be reached: {error or type(error).__name__}.",
-            still_works=_STILL_WORKS,
-            try_this="Check the network and that the reservation is still there.",
-        )
-    return DispatchError(
-        f"The log-in at {name} failed: {error}.",
-        still_works=_STILL_WORKS,
-        try_this="Try by hand: ssh " + f"-p {address.port} {address.user}@{address.host}",
-    )
+            login, self._login = self._login, None
+        if login is not None:
+            login.close()
 
 
 def _collect(channel: paramiko.Channel, deadline: float, timeout_s: float) -> CommandResult:

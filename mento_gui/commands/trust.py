@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    import paramiko
+
+    from backend.dispatch.ssh_login import SshAddress
 
 _EPILOG = """
 \b
 Examples:
   mento-gui trust max-p3a001.desy.de
   mento-gui trust max-p3a001.desy.de --fingerprint SHA256:kbuTkL1pGGNCzoPYyNiCo5nLqI2xTpWfRvXd3y7vS0k
+  mento-gui trust max-p3a001.desy.de --via p10user@gateway.desy.de --key /gpfs/current/shared/id_rsa
 """
 
 
@@ -27,7 +35,22 @@ Examples:
     "--known-hosts", type=click.Path(dir_okay=False, path_type=Path), default=None, metavar="FILE",
     help="Where approved keys are kept, if the settings name such a file.",
 )  # fmt: skip
-def trust(host: str, port: int, expected: str | None, known_hosts: Path | None) -> None:
+@click.option(
+    "--via", "jump", default=None, metavar="USER@HOST[:PORT]",
+    help="Jump host to go through; it must have been approved before.",
+)  # fmt: skip
+@click.option(
+    "--key", "key_file", type=click.Path(dir_okay=False, path_type=Path), default=None, metavar="FILE",
+    help="Private key for the jump host.",
+)  # fmt: skip
+def trust(
+    host: str,
+    port: int,
+    expected: str | None,
+    known_hosts: Path | None,
+    jump: str | None,
+    key_file: Path | None,
+) -> None:
     """Show the fingerprint of HOST's key and store it once it is approved.
 
     Compare it with the one that the people who run HOST tell you, not with one that came the same way. Jobs are sent to
@@ -36,7 +59,6 @@ def trust(host: str, port: int, expected: str | None, known_hosts: Path | None) 
     from backend.dispatch.host_keys import (
         approve_host,
         default_known_hosts,
-        fetch_host_key,
         fingerprint,
         host_entry,
         read_known_hosts,
@@ -45,8 +67,9 @@ def trust(host: str, port: int, expected: str | None, known_hosts: Path | None) 
 
     file = known_hosts or default_known_hosts()
     name = host_entry(host, port)
+    address = None if jump is None else _jump_host(jump, key_file, file)
     try:
-        key = fetch_host_key(host, port)
+        key = _key_of(host, port, address)
         shown = fingerprint(key)
         if read_known_hosts(file).check(name, key):
             click.echo(f"{name} is approved already, with this key: {shown}")
@@ -63,3 +86,25 @@ def trust(host: str, port: int, expected: str | None, known_hosts: Path | None) 
     except FeedbackError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"Approved, and stored in {file}")
+
+
+def _jump_host(text: str, key_file: Path | None, known_hosts: Path) -> SshAddress:
+    from backend.dispatch.ssh_login import SshAddress
+
+    user, at, place = text.rpartition("@")
+    host, colon, port = place.partition(":")
+    if not (user and at and host) or (colon and not port.isdigit()):
+        raise click.BadParameter("write it as USER@HOST or USER@HOST:PORT", param_hint="--via")
+    if key_file is None:
+        raise click.UsageError("--via needs --key FILE, the private key for the jump host.")
+    return SshAddress(host, int(port or 22), user, key_file, known_hosts)
+
+
+def _key_of(host: str, port: int, jump: SshAddress | None) -> paramiko.PKey:
+    from backend.dispatch.host_keys import fetch_host_key
+    from backend.dispatch.ssh_login import log_in
+
+    if jump is None:
+        return fetch_host_key(host, port)
+    with closing(log_in(jump)) as login:
+        return fetch_host_key(host, port, login.channel_to(host, port))

@@ -5,23 +5,22 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import paramiko
 import pytest
+from daemons import SYSTEM_FOLDERS, free_port, kill_daemon, missing_programs, start_daemon
 from program import wait_until
+from ssh_server import SshServer, make_key
 
-from backend.dispatch.host_keys import approve_host
-from backend.dispatch.ssh_transport import SshAddress
+from backend.dispatch.ssh_login import SshAddress
+
+__all__ = ["SlurmOverSsh", "make_key", "running_cluster"]
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "sshd")
-_SYSTEM_FOLDERS = "/usr/sbin:/sbin:/usr/bin:/bin"
 _NODES = ("n1", "n2")
 _SLURM_CONF = """
 ClusterName=loop
@@ -62,34 +61,6 @@ JobCompType=jobcomp/none
 {nodes}
 PartitionName=short Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=5 State=UP
 """
-_SSHD_CONFIG = """
-Port {port}
-ListenAddress 127.0.0.1
-HostKey {folder}/ssh/host
-PidFile {folder}/pids/sshd.pid
-AuthorizedKeysFile {folder}/ssh/client.pub
-StrictModes no
-UsePAM no
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PermitRootLogin prohibit-password
-PermitUserRC no
-SetEnv SLURM_CONF={folder}/slurm.conf
-UseDNS no
-"""
-
-
-def missing_programs() -> list[str]:
-    """Which of the programs are not installed."""
-    return [name for name in PROGRAMS if shutil.which(name, path=_SYSTEM_FOLDERS) is None]
-
-
-def free_port() -> int:
-    """A port of the loopback address that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class SlurmOverSsh:
@@ -98,10 +69,11 @@ class SlurmOverSsh:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.user = getpass.getuser()
-        self.port = free_port()
-        self.known_hosts = folder / "ssh" / "known_hosts"
-        self.key_file = folder / "ssh" / "client"
-        for name in ("pids", "log", "state", "munge", "ssh", *(f"spool/{node}" for node in _NODES)):
+        self.ssh = SshServer(folder, [f"SetEnv SLURM_CONF={folder}/slurm.conf"])
+        self.port = self.ssh.port
+        self.known_hosts = self.ssh.known_hosts
+        self.key_file = self.ssh.key_file
+        for name in ("state", "munge", *(f"spool/{node}" for node in _NODES)):
             (folder / name).mkdir(parents=True)
         # The socket of munge must be reachable for everybody, its key for nobody else.
         folder.chmod(0o755)
@@ -116,12 +88,13 @@ class SlurmOverSsh:
             self._run("slurmd", "-N", node)
         wait_until(lambda: self.slurm("sinfo", "-h", "-N", "-t", "idle", "-o", "%N").split() == list(_NODES),
                    60.0, "both nodes are idle")  # fmt: skip
-        self._start_sshd()
+        self.ssh.prepare()
+        self.ssh.start()
 
     @property
     def address(self) -> SshAddress:
         """How it is logged in at."""
-        return SshAddress("127.0.0.1", self.port, self.user, self.key_file, self.known_hosts)
+        return self.ssh.address
 
     def slurm(self, *command: str) -> str:
         """Output of one of Slurm's own programs; empty when it fails."""
@@ -171,51 +144,20 @@ class SlurmOverSsh:
         )
         (self.folder / "slurm.conf").write_text(text, encoding="ascii")
 
-    def _start_sshd(self) -> None:
-        host_key = self.folder / "ssh" / "host"
-        make_key(host_key)
-        make_key(self.key_file)
-        if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        configuration = self.folder / "ssh" / "sshd_config"
-        configuration.write_text(_SSHD_CONFIG.format(folder=self.folder, port=self.port), encoding="ascii")
-        self._run("sshd", "-f", str(configuration), "-E", f"{self.folder}/log/sshd.log")
-        wait_until(self._ssh_answers, 20.0, "the SSH server answers")
-        approve_host(self.known_hosts, "127.0.0.1", self.port, paramiko.PKey.from_path(host_key))
-
-    def _ssh_answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
     def _run(self, program: str, *arguments: str) -> None:
-        path = shutil.which(program, path=_SYSTEM_FOLDERS)
-        assert path is not None, f"{program} is not installed"
-        with (self.folder / "log" / f"{program}.out").open("ab") as output:
-            subprocess.run(
-                [path, *arguments], env=self._environment(), stdin=subprocess.DEVNULL, stdout=output,
-                stderr=output, check=True, timeout=30,
-            )  # fmt: skip
+        start_daemon(self.folder, self._environment(), program, *arguments)
 
     def _environment(self) -> dict[str, str]:
-        return {"PATH": _SYSTEM_FOLDERS, "LC_ALL": "C", "SLURM_CONF": str(self.folder / "slurm.conf")}
-
-    def _pid(self, name: str) -> int:
-        return int((self.folder / "pids" / f"{name}.pid").read_text(encoding="ascii"))
+        return {"PATH": SYSTEM_FOLDERS, "LC_ALL": "C", "SLURM_CONF": str(self.folder / "slurm.conf")}
 
     def _kill(self, name: str) -> None:
-        try:
-            pid = self._pid(name)
-            os.kill(pid, signal.SIGKILL)
-        except (FileNotFoundError, ProcessLookupError):
-            # It was never started or has been killed by a test.
-            return
-        wait_until(lambda: _has_ended(pid), 30.0, f"{name} has ended")
+        kill_daemon(self.folder, name)
 
 
 @contextmanager
 def running_cluster() -> Iterator[SlurmOverSsh]:
     """A cluster for as long as the block lasts."""
-    missing = missing_programs()
+    missing = missing_programs(PROGRAMS)
     if missing:
         words = f"not installed: {', '.join(missing)}; Debian: slurm-wlm munge openssh-server. ./test installs them."
         if os.environ.get("CI"):
@@ -228,19 +170,3 @@ def running_cluster() -> Iterator[SlurmOverSsh]:
         yield cluster
     finally:
         cluster.stop()
-
-
-def make_key(path: Path) -> None:
-    """A new pair of keys."""
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True, timeout=30,
-        stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-
-
-def _has_ended(pid: int) -> bool:
-    """True when the process is gone, or only waits to be collected by whoever adopted it."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].startswith("Z")
-    except (FileNotFoundError, ProcessLookupError):
-        return True

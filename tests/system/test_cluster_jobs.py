@@ -24,7 +24,8 @@ from backend.dispatch.job_script import batch_name
 from backend.dispatch.process_identity import processes_of_job
 from backend.dispatch.recipe import Recipe
 from backend.dispatch.slurm import SlurmOptions, SlurmScheduler
-from backend.dispatch.ssh_transport import SshAddress, SshTransport
+from backend.dispatch.ssh_login import SshAddress
+from backend.dispatch.ssh_transport import SshTransport
 from backend.frames import DetectorInfo, SeriesInfo
 from backend.ledger import Ledger
 from backend.settings import DispatchSettings

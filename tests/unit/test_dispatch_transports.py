@@ -16,7 +16,8 @@ from backend.cluster_access import open_cluster
 from backend.dispatch.backoff import Backoff
 from backend.dispatch.host_keys import approve_host, check_private_key, fingerprint, read_known_hosts
 from backend.dispatch.local_transport import LocalTransport
-from backend.dispatch.ssh_transport import SshAddress, SshTransport
+from backend.dispatch.ssh_login import SshAddress
+from backend.dispatch.ssh_transport import SshTransport
 from backend.dispatch.transport import TransportError
 from backend.errors import BeamtimeError, DispatchError
 from backend.settings import Settings, load_settings
