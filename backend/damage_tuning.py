@@ -111,6 +111,14 @@ class TuningSum:
     alarms_later: int
 
 
+@dataclass(frozen=True, slots=True)
+class TuningProgress:
+    """How far the replay is: what is done, and the share of it from 0 to 1."""
+
+    doing: str
+    share: float
+
+
 def tuning_sum(comparisons: Iterable[SeriesComparison]) -> TuningSum:
     """Count what changes."""
     compared = list(comparisons)
@@ -145,6 +153,7 @@ def tune(
     *,
     with_undamaged: bool = False,
     most_pixels_per_ring: int | None = None,
+    progress: Callable[[TuningProgress], None] = lambda _: None,
 ) -> Iterator[TunedSeries]:
     """Replay all series in ``paths`` with both settings; series that cannot be read with both are left out.
 
@@ -160,6 +169,8 @@ def tune(
         True to find out from g2 what each series would be without damage.
     most_pixels_per_ring : int or None
         As for :func:`undamaged_like`.
+    progress : callable
+        Is told after each batch of frames how far it is.
 
     Raises
     ------
@@ -167,10 +178,12 @@ def tune(
         There is no series in ``paths``.
     """
     same = before == after
-    earlier = (
-        {} if same else {_identity(run): _judged(run, said) for run, said in _runs(paths, before, notice)}
-    )
-    for run, said in _runs(paths, after, notice, keep_frames=with_undamaged):
+    earlier: dict[tuple[Path, str], JudgedSeries] = {}
+    if not same:
+        for run, said in _runs(paths, before, notice, _named(progress, "with the present settings")):
+            earlier[_identity(run)] = _judged(run, said)
+    which = "" if same else "with the changed settings"
+    for run, said in _runs(paths, after, notice, _named(progress, which), keep_frames=with_undamaged):
         now = _judged(run, said)
         then = now if same else earlier.get(_identity(run))
         if then is None:
@@ -184,10 +197,23 @@ def tune(
         yield TunedSeries(SeriesComparison(then, now), undamaged, reason)
 
 
+def _named(progress: Callable[[TuningProgress], None], which: str) -> Callable[[SeriesRun, int, int], None]:
+    """Tells how far a replay is: the series on the way, those that were read before it, and all of them."""
+
+    def tell(run: SeriesRun, read: int, series: int) -> None:
+        expected = run.info.expected_frames
+        of_this = min(run.analysis.frames / expected, 1.0) if expected else 0.0
+        doing = f"Replaying {run.info.name} {which}".rstrip()
+        progress(TuningProgress(f"{doing}, {read + 1} of {series}", (read + of_this) / series))
+
+    return tell
+
+
 def _runs(
     paths: list[Path],
     settings: Settings,
     notice: Callable[[SourceNotice], None],
+    tell: Callable[[SeriesRun, int, int], None],
     *,
     keep_frames: bool = False,
 ) -> Iterator[tuple[SeriesRun, list[Verdict]]]:
@@ -195,16 +221,20 @@ def _runs(
     source = RecordedSeries(paths, settings)
     run: SeriesRun | None = None
     said: list[Verdict] = []
+    read = 0
     while not source.finished:
         for event in source.poll():
             if isinstance(event, SourceNotice):
                 notice(event)
             elif isinstance(event, SeriesStarted):
                 run, said = SeriesRun(event.info, settings, keep_frames), []
+                tell(run, read, source.series)
             elif run is not None and isinstance(event, FrameBatch):
                 said += run.add(event)
+                tell(run, read, source.series)
             elif run is not None and isinstance(event, SeriesEnded):
                 said += run.end(event)
+                read += 1
                 yield run, said
 
 

@@ -30,6 +30,7 @@ from backend.series_book import SeriesBook
 from backend.series_notices import series_notices
 from backend.series_run import SeriesRun
 from backend.settings import Settings
+from backend.settings_in_use import SettingsInUse
 from backend.snapshot import JobRow, Snapshot, Verdict
 from backend.snapshot_composer import SnapshotComposer
 
@@ -63,8 +64,7 @@ class Engine:
     """
 
     def __init__(self, root: Path, settings: Settings, settings_file: Path | None = None) -> None:
-        self._settings = settings
-        self._settings_file = settings_file
+        self._in_use = in_use = SettingsInUse(settings, settings_file)
         self._watch = FolderWatch(root, settings)
         self._acquisition = SourceThread(self._watch)
         endpoint = endpoint_of(root)
@@ -76,15 +76,15 @@ class Engine:
             self._lease.release()
             raise
         self._board = MessageBoard()
-        self._composer = SnapshotComposer(root, settings, settings_file)
+        self._composer = SnapshotComposer(root, in_use)
         self._finished_jobs = FinishedJobs()
-        self._book = SeriesBook(settings, self._guard)
+        self._book = SeriesBook(self._guard)
         self._session_due_at = 0.0
         self._run: SeriesRun | None = None
         self._without_jobs: deque[tuple[SeriesInfo, int]] = deque(maxlen=_MOST_WITHOUT_JOBS)
         self._told: tuple[SourceNotice, ...] = ()
         self._stop = threading.Event()
-        self._desk = RequestDesk(self._composer, self._board, self._stop.set)
+        self._desk = RequestDesk(self._composer, self._board, in_use, self._stop.set)
         self._ready = threading.Event()
         self._published_at = 0.0
         self._status_written_at = 0.0
@@ -213,7 +213,7 @@ class Engine:
         if self._run is not None and self._run.status == "running":
             self._run.break_off()
             self._store_run()
-        self._run = SeriesRun(info, self._settings)
+        self._run = SeriesRun(info, self._in_use.settings)
         self._composer.new_series(self._run.info, time.time())
         self._finished_jobs.forget_shown()
         self._desk.remember(info, 0)
@@ -297,7 +297,7 @@ class Engine:
         if time.monotonic() < self._session_due_at:
             return
         self._session_due_at = time.monotonic() + _SESSION_RETRY_S
-        self._desk.session = BeamtimeSession(folder, self._settings, self._settings_file)
+        self._desk.session = BeamtimeSession(folder, self._in_use.settings, self._in_use.file)
         self._session_due_at = 0.0
         self._board.solve(_key_of(_BEAMTIME))
         for row in self._desk.session.ledger.series_rows(100)[::-1]:
@@ -340,7 +340,7 @@ class Engine:
 
     def _publish(self, worked: bool) -> None:
         now = time.monotonic()
-        pause_s = 1 / self._settings.publish.snapshots_per_s if worked else _IDLE_PUBLISH_S
+        pause_s = 1 / self._in_use.settings.publish.snapshots_per_s if worked else _IDLE_PUBLISH_S
         if now - self._published_at < pause_s and not self._desk.something_new:
             return
         self._published_at = now

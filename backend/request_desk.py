@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from backend.beamtime_session import BeamtimeSession
 from backend.errors import DispatchError
@@ -21,7 +22,9 @@ from backend.requests import (
     RunRecipe,
     SelectRing,
     Shutdown,
+    TakeSettings,
 )
+from backend.settings_in_use import SettingsInUse
 from backend.snapshot import Snapshot
 from backend.snapshot_composer import SnapshotComposer
 
@@ -35,6 +38,8 @@ class RequestDesk:
     ----------
     composer, board
         What is shown.
+    settings
+        What series are analysed with.
     stop : callable
         Ends the backend.
 
@@ -48,9 +53,16 @@ class RequestDesk:
         True once a reply changed what is shown; whoever publishes sets it back.
     """
 
-    def __init__(self, composer: SnapshotComposer, board: MessageBoard, stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        composer: SnapshotComposer,
+        board: MessageBoard,
+        settings: SettingsInUse,
+        stop: Callable[[], None],
+    ) -> None:
         self._composer = composer
         self._board = board
+        self._settings = settings
         self._stop = stop
         self._series: dict[str, tuple[SeriesInfo, int]] = {}
         self.session: BeamtimeSession | None = None
@@ -91,6 +103,8 @@ class RequestDesk:
             case ResumeJob(job_id=job_id):
                 self._stored().dispatcher.resume(job_id)
                 return Reply(ok=True)
+            case TakeSettings(file=file, author=author):
+                return self._take_settings(Path(file), author)
             case Shutdown():
                 self._stop()
                 return Reply(ok=True)
@@ -113,6 +127,18 @@ class RequestDesk:
         info, frames = known
         self._stored().dispatcher.run(info, recipe, frames)
         return Reply(ok=True)
+
+    def _take_settings(self, file: Path, author: str) -> Reply:
+        change = self._settings.look_at(file)
+        now = time.time()
+        if change.changed or change.at_next_start:
+            # Before they are used: no verdict is made with settings that nobody has changed.
+            if self.session is not None:
+                self.session.ledger.record_settings_change(author, now, f"{file}: {change.words}")
+            self._board.post("settings", "info", f"{author} has changed the settings. {change.words}", at=now)
+        self._settings.take(change)
+        self.something_new = True
+        return Reply(ok=True, message=change.words)
 
     def _stored(self) -> BeamtimeSession:
         if self.session is None:

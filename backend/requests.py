@@ -48,11 +48,28 @@ class ResumeJob(Request, frozen=True, tag="resume-job"):
     job_id: str
 
 
+class TakeSettings(Request, frozen=True, tag="take-settings"):
+    """Read the settings from this file for the series that come; ``author`` is who has changed them."""
+
+    file: str
+    author: str
+
+
 class Shutdown(Request, frozen=True, tag="shutdown"):
     """End the backend in good order."""
 
 
-AnyRequest = Ping | GetStatus | SelectRing | AcknowledgeMessage | RunRecipe | CancelJob | ResumeJob | Shutdown
+AnyRequest = (
+    Ping
+    | GetStatus
+    | SelectRing
+    | AcknowledgeMessage
+    | RunRecipe
+    | CancelJob
+    | ResumeJob
+    | TakeSettings
+    | Shutdown
+)
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

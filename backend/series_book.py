@@ -13,7 +13,6 @@ from backend.ledger import Ledger
 from backend.series_numbers import record_of
 from backend.series_record import SeriesRecord
 from backend.series_run import SeriesRun
-from backend.settings import Settings
 from backend.snapshot import Verdict
 from backend.snapshot_across import SamplePart
 
@@ -28,7 +27,6 @@ class SeriesBook:
 
     Parameters
     ----------
-    settings : Settings
     guard : callable
         Runs a step by its name: what cannot be stored must not hold up what is shown.
 
@@ -42,8 +40,7 @@ class SeriesBook:
         All series of the sample on display.
     """
 
-    def __init__(self, settings: Settings, guard: Guard) -> None:
-        self._settings = settings
+    def __init__(self, guard: Guard) -> None:
         self._guard = guard
         self._kept_at = 0.0
         self.ledger: Ledger | None = None
@@ -74,7 +71,8 @@ class SeriesBook:
         for verdict in changes:
             _log.info("%s: %s at frame %d. %s", run.info.name, verdict.state, verdict.frame, verdict.why)
             if self.ledger is not None:
-                record = partial(self.ledger.record_verdict, run.info.name, verdict, self._settings.sha256)
+                settings_sha256 = run.analysis.settings.sha256
+                record = partial(self.ledger.record_verdict, run.info.name, verdict, settings_sha256)
                 self._guard("storing a verdict", partial(record, time.time()))
 
     def store(self, run: SeriesRun) -> None:
@@ -99,5 +97,5 @@ class SeriesBook:
         ours = [place for place, one in enumerate(records) if (one.series, one.detector) == (name, detector)]
         # It is not there when it could not be stored.
         self.earlier = records[: ours[0]] if ours else records
-        any_sample = self._settings.dose.spots_of_any_sample
+        any_sample = run.analysis.settings.dose.spots_of_any_sample
         self.sample = sample_part(records, run.info.sample, detector, any_sample)

@@ -163,6 +163,19 @@ class DamageSettings(SettingsSection):
     contrast_tolerance_percent: float = setting(
         10.0, "Change of the speckle contrast that counts as damage.", unit="%", gt=0, le=1000
     )
+    watch_evidence: float = setting(
+        20.0, "WATCH is said from this evidence for a change on.", unit="to 1", ge=2, le=1e6
+    )
+    clear_percent: float = setting(
+        80.0,
+        "What was said is taken back only below this share of its limit, so that no word flickers.",
+        unit="%",
+        ge=10,
+        le=100,
+    )
+    quiet_windows: int = setting(
+        5, "And only after so many windows in a row below it.", unit="windows", ge=1, le=100
+    )
     window_frames: int = setting(
         10,
         "Fewest frames per decision window; windows of fast series are at least 0.1 s long.",

@@ -15,6 +15,7 @@ from tomlkit.items import Table
 
 from backend.errors import SettingsError
 from backend.settings import Settings
+from backend.settings_section import may_be_empty
 
 _NOTHING_CHANGED = "Nothing was changed."
 
@@ -30,7 +31,7 @@ def with_changes(settings: Settings, changes: Iterable[str]) -> Settings:
     """The settings with each ``KEY=VALUE`` of ``changes``; later ones win.
 
     KEY is section and name with a dot between them, VALUE is written as in the settings file; text may go without
-    quotes.
+    quotes, and what may be left empty is emptied without a VALUE.
 
     Raises
     ------
@@ -44,7 +45,8 @@ def with_changes(settings: Settings, changes: Iterable[str]) -> Settings:
         if not equals:
             raise _refused(f"'{change}' is not KEY=VALUE", "Write for instance rings.count=20.")
         _check_key(section, name)
-        values[section][name] = _value_of(text.strip())
+        field = type(getattr(settings, section)).model_fields[name]
+        values[section][name] = None if not text.strip() and may_be_empty(field) else _value_of(text.strip())
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -55,27 +57,29 @@ def with_changes(settings: Settings, changes: Iterable[str]) -> Settings:
         raise _refused(f"A value cannot be used: {faults}", "Take a value within the limit.") from error
 
 
-def write_into_file(path: Path, section: str, values: Mapping[str, float], comment: str) -> None:
+def write_into_file(path: Path, changes: Mapping[str, Mapping[str, Any]], comment: str) -> None:
     """Set values in a settings file, each with a comment behind it; everything else in it stays as it is.
 
-    The file is replaced as a whole, and made if there is none.
+    ``None`` takes a line away. The file is replaced as a whole, and made if there is none.
+
+    Parameters
+    ----------
+    changes : mapping
+        Values by their name, in a mapping by their section.
 
     Raises
     ------
     SettingsError
         The file cannot be read or written, is not TOML, or would hold values that cannot be used.
     """
-    for name in values:
-        _check_key(section, name)
+    for section, values in changes.items():
+        for name in values:
+            _check_key(section, name)
     try:
         document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.document()
-        table = document.setdefault(section, tomlkit.table())
-        if not isinstance(table, Table):
-            raise _refused(f"'{section}' in {path} is no section", f"Write [{section}] on a line of its own.")
-        for name, value in values.items():
-            item = tomlkit.item(value)
-            item.comment(comment)
-            table[name] = item
+        for section, values in changes.items():
+            if values:
+                _write_section(path, document, section, values, comment)
         text = tomlkit.dumps(document)
         Settings.model_validate(tomllib.loads(text))
         part = path.with_name(f".{path.name}.part")
@@ -94,6 +98,21 @@ def write_into_file(path: Path, section: str, values: Mapping[str, float], comme
             f"The settings file {path} cannot be written: {error.strerror or error}",
             "Check the path and its rights.",
         ) from error
+
+
+def _write_section(
+    path: Path, document: tomlkit.TOMLDocument, section: str, values: Mapping[str, Any], comment: str
+) -> None:
+    table = document.setdefault(section, tomlkit.table())
+    if not isinstance(table, Table):
+        raise _refused(f"'{section}' in {path} is no section", f"Write [{section}] on a line of its own.")
+    for name, value in values.items():
+        if value is None:
+            table.pop(name, None)
+            continue
+        item = tomlkit.item(list(value) if isinstance(value, tuple) else value)
+        item.comment(comment)
+        table[name] = item
 
 
 def _check_key(section: str, name: str) -> None:

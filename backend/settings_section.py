@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 
 def setting(default: Any, effect: str, *, unit: str = "", **limits: Any) -> Any:
@@ -12,6 +13,11 @@ def setting(default: Any, effect: str, *, unit: str = "", **limits: Any) -> Any:
     return Field(
         default, description=effect, json_schema_extra={"unit": unit}, validate_default=True, **limits
     )
+
+
+def may_be_empty(field: FieldInfo) -> bool:
+    """True where the setting may be left empty, which is ``None``."""
+    return type(None) in get_args(field.annotation)
 
 
 class SettingsSection(BaseModel):

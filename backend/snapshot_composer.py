@@ -23,7 +23,7 @@ from backend.program_version import PROGRAM_VERSION
 from backend.series_analysis import SeriesAnalysis
 from backend.series_record import SeriesRecord
 from backend.series_run import SeriesRun
-from backend.settings import Settings
+from backend.settings_in_use import SettingsInUse
 from backend.snapshot import (
     BackendPart,
     ConfirmedG2Part,
@@ -54,10 +54,9 @@ _PARTS = ("image", "g2", "intensity", "trend", "two_time")
 class SnapshotComposer:
     """Holds what the snapshots of one backend have in common."""
 
-    def __init__(self, root: Path, settings: Settings, settings_file: Path | None) -> None:
+    def __init__(self, root: Path, settings: SettingsInUse) -> None:
         self._root = root
         self._settings = settings
-        self._settings_file = settings_file
         self._started_at = time.time()
         self._sequence = 0
         self._selected_ring: int | None = None
@@ -148,7 +147,7 @@ class SnapshotComposer:
         return Snapshot(
             sequence=self._sequence,
             produced_at=now,
-            backend=self._backend(phase, waiting_for, beamtime, backlog_frames),
+            backend=self._backend(run, phase, waiting_for, beamtime, backlog_frames),
             verdict=with_motion(self._verdict(run, phase, waiting_for, now), sample),
             series=None if run is None else self._series(run),
             confirmed_g2=confirmed,
@@ -167,7 +166,12 @@ class SnapshotComposer:
         return msgspec.structs.replace(snapshot, sequence=self._sequence, produced_at=time.time())
 
     def _backend(
-        self, phase: str, waiting_for: str, beamtime: Beamtime | None, backlog_frames: int
+        self,
+        run: SeriesRun | None,
+        phase: str,
+        waiting_for: str,
+        beamtime: Beamtime | None,
+        backlog_frames: int,
     ) -> BackendPart:
         return BackendPart(
             version=PROGRAM_VERSION,
@@ -181,8 +185,8 @@ class SnapshotComposer:
             phase=phase,
             started_at=self._started_at,
             backlog_frames=backlog_frames,
-            settings_file="" if self._settings_file is None else str(self._settings_file),
-            settings_sha256=self._settings.sha256,
+            settings_file="" if self._settings.file is None else str(self._settings.file),
+            settings_sha256=(self._settings.settings if run is None else run.analysis.settings).sha256,
         )
 
     def _series(self, run: SeriesRun) -> SeriesPart:
@@ -255,7 +259,7 @@ class SnapshotComposer:
 
     def _image(self, analysis: SeriesAnalysis, plan: SeriesPlan, image: MeanImage) -> ImagePart:
         if self._preview is None:
-            self._preview = PreviewImage(plan, self._settings.publish.image_max_pixels)
+            self._preview = PreviewImage(plan, self._settings.settings.publish.image_max_pixels)
         saturated = np.flatnonzero(analysis.saturated)
         return self._preview.part(image, saturated)
 

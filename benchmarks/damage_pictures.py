@@ -21,6 +21,7 @@ from backend.batch_pieces import pieces_within
 from backend.frames import FrameBatch, SeriesEnded, SeriesStarted
 from backend.series_run import SeriesRun
 from backend.settings import Settings
+from backend.settings_in_use import SettingsInUse
 from backend.simulation.beamtime_tree import write_series
 from backend.simulation.scenario import SCENARIOS
 from backend.simulation.series_plan import SeriesPlan
@@ -39,7 +40,7 @@ def measured(plan: SeriesPlan) -> Snapshot:
     with tempfile.TemporaryDirectory(prefix="damage-pictures-") as folder:
         written = write_series(Path(folder), plan)
         settings = Settings()
-        composer = SnapshotComposer(Path(folder), settings, None)
+        composer = SnapshotComposer(Path(folder), SettingsInUse(settings, None))
         run = None
         for run in _progress(written.master, settings):
             if run.verdict.state is VerdictState.DAMAGING and _alarm_is_past(run):

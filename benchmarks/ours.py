@@ -19,6 +19,7 @@ from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import TILE_PIXELS, PixelOrder, order_pixels
 from backend.series_run import SeriesRun
 from backend.settings import DamageSettings
+from backend.settings_in_use import SettingsInUse
 from backend.snapshot import Snapshot
 from backend.snapshot_composer import SnapshotComposer
 from benchmarks.movies import SETTINGS, Movie
@@ -177,7 +178,7 @@ class Preview:
     def __init__(self, movie: Movie, frames: int, *, verdicts: bool) -> None:
         settings = SETTINGS if verdicts else _NO_VERDICTS
         self._run = SeriesRun(replace(movie.info, expected_frames=frames), settings)
-        self._composer = SnapshotComposer(movie.folder, SETTINGS, None)
+        self._composer = SnapshotComposer(movie.folder, SettingsInUse(SETTINGS, None))
         self._composer.new_series(self._run.info, time.time())
         self._composed_at = 0.0
 

@@ -45,6 +45,7 @@ def run_window(root: Path, settings_file: Path | None, *, demo_title: str = "") 
         link,
         preferences=QSettings("mento-gui", "window"),
         save_folder=platformdirs.user_documents_path() / "mento-gui",
+        settings_file=settings_file,
         demo_title=demo_title,
     )
     report.reported.connect(window.show_message)

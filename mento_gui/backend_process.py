@@ -105,6 +105,10 @@ class BackendProcess(QObject):
             else:
                 self._spawn()
 
+    def use_settings(self, settings_file: Path) -> None:
+        """Start the backend with this settings file from now on; the one that runs is left alone."""
+        self._command = backend_command(self._root, settings_file)
+
     def leave_running(self) -> None:
         """Stop keeping watch; the backend goes on without this window."""
         self._timer.stop()

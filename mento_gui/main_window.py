@@ -12,12 +12,13 @@ from PyQt5.QtGui import QCloseEvent, QCursor
 from PyQt5.QtWidgets import QApplication, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from backend.errors import FeedbackError
-from backend.requests import AcknowledgeMessage, AnyRequest, Reply, SelectRing
+from backend.requests import AcknowledgeMessage, AnyRequest, Reply, SelectRing, TakeSettings
 from backend.snapshot import Message, Snapshot, VerdictState
 from mento_gui.backend_link import BackendLink
 from mento_gui.close_question import CloseChoice, ask_about_backend
 from mento_gui.exception_report import message_of
 from mento_gui.saved_view import save_view
+from mento_gui.settings_window import SettingsWindow
 from mento_gui.view_pause import PauseBand
 from mento_gui.watch_page import WatchPage
 from mento_gui.window_actions import ActionPlan, add_actions
@@ -43,6 +44,7 @@ class MainWindow(QMainWindow):
         *,
         preferences: QSettings,
         save_folder: Path,
+        settings_file: Path | None = None,
         demo_title: str = "",
         ask_close: Callable[[QWidget], CloseChoice] = ask_about_backend,
         clock: Callable[[], float] = time.monotonic,
@@ -63,6 +65,7 @@ class MainWindow(QMainWindow):
         self.message_bar = MessageBar()
         self.pause_band = PauseBand(clock=clock)
         self._help = HelpPanel(self)
+        self.settings = SettingsWindow(self, settings_file, self.show_help)
         self._state_before: Qt.WindowStates = self.windowState()
         self._build()
         self._connect()
@@ -157,8 +160,8 @@ class MainWindow(QMainWindow):
         application = QApplication.instance()
         assert isinstance(application, QApplication)
         apply_theme(application, theme)
-        self.page.set_theme(theme)
-        self.big_verdict.set_theme(theme)
+        for part in (self.page, self.big_verdict, self.settings):
+            part.set_theme(theme)
 
     def acknowledge(self) -> None:
         """The person has seen it: stop the pulse and take the banner away."""
@@ -169,6 +172,10 @@ class MainWindow(QMainWindow):
     def show_help(self, page: str = "") -> None:
         """Open the help page of the panel under the mouse, or of the focus, or the page named."""
         self._help.show_page(page or self._help_page_at_hand())
+
+    def show_settings(self) -> None:
+        """Open the settings of the damage verdict and of the dose."""
+        self.settings.open(self.newest)
 
     def save_what_i_see(self) -> None:
         """Save picture (light, for print) and numbers, and say where."""
@@ -200,6 +207,7 @@ class MainWindow(QMainWindow):
             return
         self._preferences.setValue("geometry", self.saveGeometry())
         self._help.close()
+        self.settings.close()
         self.closing.emit(choice)
         event.accept()
 
@@ -239,6 +247,13 @@ class MainWindow(QMainWindow):
             ActionPlan("&File", "Close", "Ctrl+Q", self.close, "Close the window."),
             *self._view_plans(),
             ActionPlan(
+                "&Settings",
+                "Damage verdict and dose…",
+                "Ctrl+,",
+                self.show_settings,
+                "Tune limits, and see on stored series what they would change.",
+            ),
+            ActionPlan(
                 "&Messages", "Acknowledge", "A", self.acknowledge, "I have seen the alarm and the message."
             ),
             ActionPlan(
@@ -269,6 +284,9 @@ class MainWindow(QMainWindow):
         self._link.replied.connect(self._show_reply)
         self.page.ring_selected.connect(self.select_ring)
         self.page.wish.connect(self._link.send)
+        self.settings.saved.connect(
+            lambda file, author: self._link.send(TakeSettings(file=str(file), author=author))
+        )
         self.pause_band.resumed.connect(self._catch_up)
         self.message_bar.acknowledged.connect(self._acknowledge_message)
 

@@ -32,4 +32,5 @@ def wire_up(window: MainWindow, link: BackendLink, process: BackendProcess) -> N
     process.running.connect(show_running)
     process.died.connect(window.show_error)
     link.lost.connect(lambda _age_s: process.ensure())
+    window.settings.saved.connect(lambda file, _author: process.use_settings(file))
     window.closing.connect(close_down)

@@ -33,12 +33,18 @@ class RecordedSeries:
     ------
     SeriesError
         A path does not exist, cannot be listed or holds no series.
+
+    Attributes
+    ----------
+    series : int
+        How many there are.
     """
 
     def __init__(self, paths: Sequence[Path], settings: Settings) -> None:
         self._settings = settings.watch
         self._paths = tuple(paths)
         self._places = deque(place for path in paths for place in _places_of(path))
+        self.series = len(self._places)
         self._reader: SeriesReader | None = None
 
     def poll(self) -> list[SourceEvent]:

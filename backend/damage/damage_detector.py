@@ -84,7 +84,7 @@ class DamageDetector:
         self._tolerance = tolerances_of(settings)
         self._damaging_since: int | None = None
         self._onset_of_damage: tuple[int, tuple[int, int]] | None = None
-        self._deadbands = deadbands_of_verdict(settings.min_beam_fraction)
+        self._deadbands = deadbands_of_verdict(settings)
         self._windows_without_beam = 0
         compile_kernels()  # before the first frame, not in the middle of a series
         self.alpha = alpha_of(settings, (expected_frames or 0) * frame_time_s)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-_WATCH_EVIDENCE = 20.0
-_CLEAR_SHARE = 0.8
-_QUIET_WINDOWS = 5
+from backend.settings import DamageSettings
 
 
 class Deadband:
@@ -53,11 +51,13 @@ class VerdictDeadbands:
     dark: Deadband
 
 
-def deadbands_of_verdict(min_beam_fraction: float) -> VerdictDeadbands:
+def deadbands_of_verdict(settings: DamageSettings) -> VerdictDeadbands:
     """With nothing said so far."""
+    watch, share, quiet = settings.watch_evidence, settings.clear_percent / 100, settings.quiet_windows
+    dark = settings.min_beam_fraction
     return VerdictDeadbands(
-        Deadband(math.log10(_WATCH_EVIDENCE), math.log10(_CLEAR_SHARE * _WATCH_EVIDENCE), _QUIET_WINDOWS),
-        Deadband(1.0, _CLEAR_SHARE, _QUIET_WINDOWS),
+        Deadband(math.log10(watch), math.log10(share * watch), quiet),
+        Deadband(1.0, share, quiet),
         # Dark windows are left out at once, and those until the beam is surely back.
-        Deadband(-min_beam_fraction, -min_beam_fraction / _CLEAR_SHARE, 1),
+        Deadband(-dark, -dark / share, 1),
     )

@@ -68,9 +68,8 @@ def measure_systematics(
         changes = measured.changes(settings.damage)
         click.echo(_as_json(measured, changes) if as_json else _words(measured))
         if write and changes and settings_file is not None:
-            write_into_file(
-                settings_file, "damage", changes, _provenance(measured, author or getpass.getuser())
-            )
+            provenance = _provenance(measured, author or getpass.getuser())
+            write_into_file(settings_file, {"damage": changes}, provenance)
             click.echo(f"Written into {settings_file}: {_assignments(changes)}.", err=as_json)
     except FeedbackError as error:
         raise click.ClickException(str(error)) from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from backend.damage_tuning import SeriesComparison, Shift, TuningSum
+    from backend.damage_tuning import SeriesComparison, Shift, TuningProgress, TuningSum
     from backend.false_alarm_rate import FalseAlarms, UndamagedSeries
     from backend.frames import SourceNotice
     from backend.settings import Settings
@@ -46,6 +46,9 @@ Examples:
     help="Simulate at most N pixels per ring, which is faster but noisier than the series was. Default: all.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+@click.option(
+    "--progress", "with_progress", is_flag=True, help="With --json: further lines say how far it is."
+)
 def tune(
     paths: tuple[Path, ...],
     more_paths: tuple[Path, ...],
@@ -54,6 +57,7 @@ def tune(
     nulls: int,
     pixels: int | None,
     as_json: bool,
+    with_progress: bool,
 ) -> None:
     """Replay stored series with the present and with changed settings; print what would change.
 
@@ -65,21 +69,21 @@ def tune(
     from backend.settings import load_settings
     from backend.settings_changes import with_changes
 
-    say = _Printer(as_json)
+    say = _Printer(as_json, with_progress)
     comparisons = []
     try:
         before = load_settings(settings_file)
         after = with_changes(before, changes)
         for one in tuned_series(
             [*paths, *more_paths], before, after, say.notice,
-            with_undamaged=nulls > 0, most_pixels_per_ring=pixels,
+            with_undamaged=nulls > 0, most_pixels_per_ring=pixels, progress=say.progress,
         ):  # fmt: skip
             comparisons.append(one.comparison)
             say.comparison(one.comparison)
             if one.not_simulated:
                 click.echo(one.not_simulated, err=True)
             if one.undamaged is not None:
-                say.false_alarms(one.undamaged.name, _simulated(one.undamaged, after, nulls))
+                say.false_alarms(one.undamaged.name, _simulated(one.undamaged, after, nulls, say))
     except FeedbackError as error:
         raise click.ClickException(str(error)) from error
     if not comparisons:
@@ -87,20 +91,33 @@ def tune(
     say.in_sum(tuning_sum(comparisons))
 
 
-def _simulated(undamaged: UndamagedSeries, settings: Settings, nulls: int) -> FalseAlarms:
+def _simulated(undamaged: UndamagedSeries, settings: Settings, nulls: int, say: _Printer) -> FalseAlarms:
+    from backend.damage_tuning import TuningProgress
     from backend.false_alarm_rate import false_alarms, judge_many_undamaged
 
+    outcomes = []
     simulated = judge_many_undamaged(undamaged, settings.damage, nulls)
-    with click.progressbar(simulated, length=nulls, label="undamaged series", file=sys.stderr) as outcomes:
-        return false_alarms(undamaged, list(outcomes))
+    with click.progressbar(
+        simulated, length=nulls, label="undamaged series", file=sys.stderr, hidden=say.with_progress
+    ) as bar:
+        for outcome in bar:
+            outcomes.append(outcome)
+            doing = f"Simulating {nulls} undamaged series like {undamaged.name}"
+            say.progress(TuningProgress(doing, len(outcomes) / nulls))
+    return false_alarms(undamaged, outcomes)
 
 
 class _Printer:
     """Words or JSON lines on standard output, notices on standard error."""
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool, with_progress: bool) -> None:
         self._as_json = as_json
+        self.with_progress = as_json and with_progress
         self._told: set[str] = set()
+
+    def progress(self, found: TuningProgress) -> None:
+        if self.with_progress:
+            self._object("progress", doing=found.doing, share=found.share)
 
     def comparison(self, compared: SeriesComparison) -> None:
         before, after = compared.before, compared.after

@@ -17,6 +17,7 @@ from backend.full_correlation import result_of
 from backend.kernel_warm_up import warm_up
 from backend.series_run import SeriesRun
 from backend.settings import Settings
+from backend.settings_in_use import SettingsInUse
 from backend.snapshot_composer import SnapshotComposer
 
 # Not a multiple of eight pixels: the last ones stand behind the compressed blocks.
@@ -61,7 +62,7 @@ def analyse(frames: np.ndarray, codec: str, frame_start_s: np.ndarray | None = N
     chunks = filter_chunks(frames) if codec == "bslz4" else [frame.tobytes() for frame in frames]
     chunks[70] = b"broken"
     run = SeriesRun(info, SETTINGS, keep_frames=True)
-    composer = SnapshotComposer(Path("."), SETTINGS, None)
+    composer = SnapshotComposer(Path("."), SettingsInUse(SETTINGS, None))
     composer.new_series(info, 0.0)
     first = 0
     for size in BATCHES:

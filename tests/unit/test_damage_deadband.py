@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from backend.damage.deadband import Deadband
+from backend.damage.deadband import Deadband, deadbands_of_verdict
+from backend.settings import DamageSettings
 
 
 @pytest.mark.parametrize(
@@ -23,3 +26,11 @@ from backend.damage.deadband import Deadband
 def test_it_holds_until_it_was_clearly_below_for_a_while(values: list[float], held: list[bool]) -> None:
     deadband = Deadband(limit=1.0, clear_limit=0.8, quiet=3)
     assert [deadband.holds(value) for value in values] == held
+
+
+def test_the_words_of_the_verdict_follow_the_settings() -> None:
+    bands = deadbands_of_verdict(DamageSettings(watch_evidence=100, clear_percent=50, quiet_windows=2))
+    said = [bands.watching.holds(math.log10(evidence)) for evidence in (99, 100, 51, 49, 49, 99)]
+    assert said == [False, True, True, True, False, False]
+    dark = [bands.dark.holds(-share) for share in (0.11, 0.1, 0.19, 0.21)]
+    assert dark == [False, True, True, False]

@@ -156,13 +156,13 @@ def test_the_settings_file_keeps_everything_else(tmp_path: Path) -> None:
         "# ours\n[rings]\ncount = 7 # seven\n\n[damage]\nwindow_frames = 20\nsystematic_time_s = 9 # old\n"
     )
     values = {"systematic_rms_percent": 0.25, "systematic_time_s": 3.5}
-    write_into_file(path, "damage", values, "measured by me")
+    write_into_file(path, {"damage": values}, "measured by me")
     assert path.read_text() == (
         "# ours\n[rings]\ncount = 7 # seven\n\n[damage]\nwindow_frames = 20\n"
         "systematic_time_s = 3.5 # measured by me\nsystematic_rms_percent = 0.25 # measured by me\n"
     )
     new = tmp_path / "new.toml"
-    write_into_file(new, "damage", values, "measured by me")
+    write_into_file(new, {"damage": values}, "measured by me")
     assert load_settings(new).damage.systematic_rms_percent == 0.25
     assert sorted(file.name for file in tmp_path.iterdir()) == ["new.toml", "p10.toml"]
 
@@ -182,7 +182,7 @@ def test_a_file_that_cannot_be_used_is_left_alone(
     path = tmp_path / "p10.toml"
     path.write_text(text)
     with pytest.raises(SettingsError, match=words):
-        write_into_file(path, "damage", {name: value}, "measured")
+        write_into_file(path, {"damage": {name: value}}, "measured")
     assert path.read_text() == text
 
 

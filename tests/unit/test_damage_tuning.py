@@ -231,6 +231,26 @@ def test_the_command_says_it_in_json_with_false_alarms(raw: Path, settings_file:
     assert total["sum"]["series"] == 1
 
 
+def test_the_command_says_how_far_it_is(raw: Path, settings_file: Path) -> None:
+    result = _run(
+        "--on", raw / "gel_00001", "--settings", settings_file, "--set", "damage.window_frames=16",
+        "--nulls", "2", "--pixels", "300", "--json", "--progress",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    progress = [line for line in lines if line["event"] == "progress"]
+    phases = list(dict.fromkeys(line["doing"] for line in progress))
+    assert phases == [
+        "Replaying gel_00001 with the present settings, 1 of 1",
+        "Replaying gel_00001 with the changed settings, 1 of 1",
+        "Simulating 2 undamaged series like gel_00001",
+    ]
+    for phase in phases:
+        shares = [line["share"] for line in progress if line["doing"] == phase]
+        assert shares == sorted(shares) and shares[-1] == 1.0
+    assert [line["event"] for line in lines if line not in progress] == ["series", "false_alarms", "sum"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

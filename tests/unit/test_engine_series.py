@@ -16,8 +16,17 @@ from speckle_series import speckle_frames, write_speckle_series
 from backend.engine import Engine
 from backend.lease import LeaseError
 from backend.ledger import Ledger
-from backend.requests import AcknowledgeMessage, CancelJob, GetStatus, Ping, RunRecipe, SelectRing, Shutdown
-from backend.settings import settings_to_toml
+from backend.requests import (
+    AcknowledgeMessage,
+    CancelJob,
+    GetStatus,
+    Ping,
+    RunRecipe,
+    SelectRing,
+    Shutdown,
+    TakeSettings,
+)
+from backend.settings import DamageSettings, settings_to_toml
 from backend.snapshot import RunRow, Snapshot, VerdictState
 
 FRAMES = speckle_frames(150, seed=6)
@@ -223,3 +232,46 @@ def test_shutdown_leaves_nothing_behind(engine: RunningEngine) -> None:
     assert not endpoint.exists
     with RunningEngine(engine.root) as again:
         assert again.ask(Ping()).ok
+
+
+def test_new_settings_hold_from_the_next_series_on_and_are_remembered(
+    engine: RunningEngine, tmp_path: Path
+) -> None:
+    raw = engine.root / "current" / "raw"
+    write_speckle_series(raw, FRAMES)
+    first = engine.until(_ended("silica_00001"))
+    assert (first.backend.settings_sha256, first.backend.settings_file) == (quick_settings().sha256, "")
+    file = tmp_path / "p10.toml"
+    changed = quick_settings().model_copy(update={"damage": DamageSettings(window_frames=15)})
+    file.write_text(settings_to_toml(changed).replace("newest_poll_s = 0.05", "newest_poll_s = 0.1"))
+    reply = engine.ask(TakeSettings(file=str(file), author="anna"))
+    words = (
+        "From the next series on: damage.window_frames 10 -> 15. "
+        "When the backend is started again: watch.newest_poll_s 0.05 -> 0.1."
+    )
+    assert (reply.ok, reply.message) == (True, words)
+    told = engine.until(lambda snapshot: snapshot.messages)
+    assert told.messages[0].what == f"anna has changed the settings. {words}"
+    # What was judged with the settings before keeps their hash.
+    assert (told.backend.settings_sha256, told.backend.settings_file) == (quick_settings().sha256, str(file))
+    write_speckle_series(raw, FRAMES, "silica_00002")
+    second = engine.until(_ended("silica_00002"))
+    assert second.backend.settings_sha256 == changed.sha256
+    engine.ask(Shutdown())
+    engine.join()
+    ledger = Ledger(engine.root / "current" / "processed" / "mento-gui" / "ledger.sqlite")
+    (change,) = ledger.settings_changes(5)
+    assert (change.author, change.what) == ("anna", f"{file}: {words}")
+    hashes = [ledger.verdicts(name)[-1].settings_sha256 for name in ("silica_00001", "silica_00002")]
+    assert hashes == [quick_settings().sha256, changed.sha256]
+    ledger.close()
+
+
+def test_a_settings_file_that_cannot_be_used_changes_nothing(engine: RunningEngine, tmp_path: Path) -> None:
+    file = tmp_path / "p10.toml"
+    file.write_text("[damage]\nwindow_frames = 0\n")
+    reply = engine.ask(TakeSettings(file=str(file), author="anna"))
+    assert not reply.ok
+    assert "damage.window_frames: Input should be greater than or equal to 1" in reply.message
+    snapshot = engine.until(lambda snapshot: snapshot.backend.phase == "waiting")
+    assert (snapshot.backend.settings_file, snapshot.messages) == ("", ())

@@ -39,7 +39,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def book(tmp_path: Path) -> Iterator[SeriesBook]:
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    book = SeriesBook(SETTINGS, lambda _doing, step: step())
+    book = SeriesBook(lambda _doing, step: step())
     book.open(ledger)
     yield book
     ledger.close()
@@ -205,7 +205,7 @@ def test_a_series_that_has_just_begun_leaves_the_doses_of_others_in_gray(
 
 
 def test_without_a_ledger_the_dose_of_the_spot_is_not_known(tmp_path: Path) -> None:
-    book = SeriesBook(SETTINGS, lambda _doing, step: step())
+    book = SeriesBook(lambda _doing, step: step())
     run = read_into(book, write_sample_series(tmp_path, 1, frames=60).folder)
     part = spot_part(run, book.earlier)
     assert (part.dose, book.sample) == (None, None)

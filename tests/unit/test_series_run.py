@@ -15,6 +15,7 @@ from speckle_series import SETTINGS, SHAPE_YX, batch_of, fed, poisson_frames, se
 from backend.frames import SeriesEnded
 from backend.series_analysis import SeriesAnalysis
 from backend.series_run import SeriesRun
+from backend.settings_in_use import SettingsInUse
 from backend.snapshot import Verdict, VerdictState
 from backend.snapshot_composer import SnapshotComposer
 
@@ -31,7 +32,7 @@ def _finished(run: SeriesRun, changes: list[Verdict]) -> tuple[SeriesRun, list[V
 
 
 def _snapshot(run: SeriesRun, tmp_path: Any) -> Any:
-    composer = SnapshotComposer(tmp_path, SETTINGS, None)
+    composer = SnapshotComposer(tmp_path, SettingsInUse(SETTINGS, None))
     composer.new_series(run.info, 0.0)
     return composer.compose(
         run,

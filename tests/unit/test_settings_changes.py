@@ -8,7 +8,7 @@ import pytest
 
 from backend.errors import SettingsError
 from backend.settings import Settings
-from backend.settings_changes import known_keys, with_changes
+from backend.settings_changes import known_keys, with_changes, write_into_file
 
 
 def test_values_are_those_of_the_settings_file() -> None:
@@ -30,6 +30,21 @@ def test_values_are_those_of_the_settings_file() -> None:
     assert changed.watch.history == "all"
     assert changed.dispatch.recipes_at_series_end == ("a", "b")
     assert changed.geometry.override is True
+
+
+def test_what_may_be_left_empty_is_emptied() -> None:
+    settings = Settings.model_validate({"dose": {"thickness_mm": 1.5}})
+    assert with_changes(settings, ["dose.thickness_mm="]).dose.thickness_mm is None
+
+
+def test_a_line_of_the_file_is_taken_away_and_a_list_written(tmp_path: Path) -> None:
+    path = tmp_path / "p10.toml"
+    path.write_text("[dose]\nthickness_mm = 1.5 # a capillary\n# the beam\nbeam_width_um = 30.0\n")
+    changes = {"thickness_mm": None, "horizontal_motors": ("samx", "hexx")}
+    write_into_file(path, {"dose": changes, "damage": {}}, "by me")
+    assert path.read_text() == (
+        '[dose]\n# the beam\nbeam_width_um = 30.0\nhorizontal_motors = ["samx", "hexx"] # by me\n'
+    )
 
 
 def test_what_is_not_named_stays() -> None:

@@ -13,6 +13,7 @@ from speckle_series import SETTINGS, batch_of, series_info, speckle_frames
 
 from backend.frames import SeriesEnded
 from backend.series_run import SeriesRun
+from backend.settings_in_use import SettingsInUse
 from backend.snapshot import RunRow, Snapshot, VerdictState
 from backend.snapshot_composer import SnapshotComposer
 
@@ -35,7 +36,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
 
 @pytest.fixture
 def composer(clock: _Clock) -> SnapshotComposer:
-    return SnapshotComposer(Path("/gpfs"), SETTINGS, None)
+    return SnapshotComposer(Path("/gpfs"), SettingsInUse(SETTINGS, None))
 
 
 def _compose(composer: SnapshotComposer, run: SeriesRun | None, **changes: Any) -> Snapshot:

@@ -15,6 +15,7 @@ from backend.correlation.kww_fit import FittedRings, fit_all_rings
 from backend.frames import SeriesEnded
 from backend.publish.status import status_of
 from backend.series_run import SeriesRun
+from backend.settings_in_use import SettingsInUse
 from backend.snapshot import G2Part, Snapshot
 from backend.snapshot_bytes import decode_snapshot, encode_snapshot
 from backend.snapshot_composer import SnapshotComposer
@@ -36,7 +37,7 @@ def g2_in(snapshot: Snapshot) -> G2Part:
 
 def begun() -> tuple[SnapshotComposer, SeriesRun]:
     run = SeriesRun(series_info(len(FRAMES)), SETTINGS)
-    composer = SnapshotComposer(Path("/gpfs"), SETTINGS, None)
+    composer = SnapshotComposer(Path("/gpfs"), SettingsInUse(SETTINGS, None))
     composer.new_series(run.info, time.time())
     run.add(batch_of(FRAMES[:100]))
     return composer, run

@@ -10,6 +10,7 @@ import pytest
 from speckle_series import SETTINGS, batch_of, series_info, speckle_frames
 
 from backend.series_run import SeriesRun
+from backend.settings_in_use import SettingsInUse
 from backend.snapshot import VerdictState
 from backend.snapshot_composer import SnapshotComposer
 
@@ -27,7 +28,7 @@ class _Watched:
         patch.setattr(time, "monotonic", lambda: self.now_s)
         info = replace(series_info(len(FRAMES)), frame_time_s=FRAME_TIME_S)
         self.run = SeriesRun(info, SETTINGS)
-        self.composer = SnapshotComposer(Path("/gpfs"), SETTINGS, None)
+        self.composer = SnapshotComposer(Path("/gpfs"), SettingsInUse(SETTINGS, None))
         self.composer.new_series(info, self.now_s)
 
     def bring_file(self, number: int) -> None:
