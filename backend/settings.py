@@ -166,7 +166,7 @@ class DamageSettings(SettingsSection):
     watch_evidence: float = setting(
         20.0, "WATCH is said from this evidence for a change on.", unit="to 1", ge=2, le=1e6
     )
-    clear_percent: float = setting(
+    clear_share_percent: float = setting(
         80.0,
         "What was said is taken back only below this share of its limit, so that no word flickers.",
         unit="%",
@@ -174,7 +174,7 @@ class DamageSettings(SettingsSection):
         le=100,
     )
     quiet_windows: int = setting(
-        5, "And only after so many windows in a row below it.", unit="windows", ge=1, le=100
+        5, "WATCH is taken back after so many windows in a row below that.", unit="windows", ge=1, le=100
     )
     window_frames: int = setting(
         10,

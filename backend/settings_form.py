@@ -169,9 +169,9 @@ def _sentence(field: FieldInfo, text: str, kind: str, message: str) -> str:
 
 def _limits(field: FieldInfo) -> str:
     if _is_rare(field):
-        return f"for instance {_RARE_EXAMPLE}; from 1 in {100 / _largest(field):g} h on"
+        return f"at most 1 in {100 / _largest(field):g} h"
     bounds = [
-        f"{words} {value:g}"
+        f"{words} {value:.12g}"
         for constraint in field.metadata
         for name, words in _LIMITS.items()
         if (value := getattr(constraint, name, None)) is not None

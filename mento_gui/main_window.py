@@ -90,6 +90,7 @@ class MainWindow(QMainWindow):
         if not self.pause_band.is_paused:
             self.page.show_pictures(snapshot)
         self.page.set_stale(_stale_words(snapshot))
+        self.settings.follow(snapshot)
         self._window_messages.solve("window:silence")
         self._show_messages()
         self._name_window()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -111,6 +111,12 @@ class SettingsDialog(QDialog):
         """Use the colours of ``theme``."""
         self.consequences.set_theme(theme)
 
+    def set_series(self, series: tuple[Path, ...]) -> None:
+        """Other series are stored now."""
+        if series != self._place.series:
+            self._place = replace(self._place, series=series)
+            self._look()
+
     def try_out(self, trial: Trial) -> None:
         """Replay stored series with what stands in the form, in the background."""
         self._tried = self.changes
@@ -141,7 +147,7 @@ class SettingsDialog(QDialog):
         except FeedbackError as error:
             self.status.setText(str(error))
             return
-        self._place = SettingsPlace(file, self._place.new_file, self._place.series)
+        self._place = replace(self._place, file=file)
         self._load(file)
         self.status.setText(f"Saved to {file}. It holds from the next series on.")
         self.saved.emit(file, author)
@@ -204,8 +210,7 @@ class SettingsDialog(QDialog):
         self.save.setEnabled(possible and bool(self.file.text().strip()) and bool(self.author.text().strip()))
         self.revert.setEnabled(bool(changes or faults))
         self.consequences.start.setEnabled(not faults and bool(self._place.series) and not running)
-        if not self._place.series:
-            self.consequences.show_words("There is no stored series of this beamtime to try settings on.")
+        self.consequences.set_possible(bool(self._place.series))
         for place, section in enumerate(_TABS):
             bad = sum(key.startswith(f"{section}.") for key in faults)
             self.tabs.setTabText(place, f"{_TABS[section]} ▲ {bad}" if bad else _TABS[section])

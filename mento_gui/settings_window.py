@@ -41,6 +41,11 @@ class SettingsWindow(QObject):
         self.dialog.raise_()
         self.dialog.activateWindow()
 
+    def follow(self, snapshot: Snapshot) -> None:
+        """Series that have ended since the dialog was opened can be tried on as well."""
+        if self.dialog is not None and self.dialog.isVisible():
+            self.dialog.set_series(_stored(snapshot))
+
     def close(self) -> None:
         """Close the dialog, and end a trial that runs."""
         if self.dialog is not None:
@@ -61,7 +66,12 @@ class SettingsWindow(QObject):
             return SettingsPlace(self._file, None, ())
         # The backend may run with another file than this window was started with: the verdicts are its own.
         file = Path(newest.backend.settings_file) if newest.backend.settings_file else self._file
-        raw = Path(newest.backend.watching)
-        rows = sorted(newest.runs, key=lambda row: row.started_at or 0.0, reverse=True)
-        ended = dict.fromkeys(row.series for row in rows if row.status != "running")
-        return SettingsPlace(file, raw.parent / "shared" / _NAME, tuple(raw / name for name in ended))
+        new_file = Path(newest.backend.watching).parent / "shared" / _NAME
+        return SettingsPlace(file, new_file, _stored(newest))
+
+
+def _stored(snapshot: Snapshot) -> tuple[Path, ...]:
+    """Folders of the series that have ended, newest first."""
+    rows = sorted(snapshot.runs, key=lambda row: row.started_at or 0.0, reverse=True)
+    ended = dict.fromkeys(row.series for row in rows if row.status != "running")
+    return tuple(Path(snapshot.backend.watching) / name for name in ended)

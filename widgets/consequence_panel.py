@@ -22,6 +22,7 @@ from widgets.consequence_table import ConsequenceTable, sum_words
 from widgets.theme import Theme
 
 _LOOK = "See what these settings would have said before you save them."
+_NOTHING_STORED = "There is no stored series of this beamtime to try settings on."
 _STALE = "These numbers belong to other values than those of the form now. Try again."
 
 
@@ -80,6 +81,11 @@ class ConsequencePanel(QFrame):
     def is_running(self) -> bool:
         """Whether a trial is on its way."""
         return self.cancel.isEnabled()
+
+    def set_possible(self, possible: bool) -> None:
+        """Say that there is nothing to try on, as long as that is so."""
+        if not possible or self.words.text() == _NOTHING_STORED:
+            self.words.setText(_LOOK if possible else _NOTHING_STORED)
 
     def set_running(self, running: bool) -> None:
         """Show that a trial runs, or that it is over."""
@@ -157,6 +163,6 @@ def _spin(low: int, high: int, value: int, tooltip: str) -> QSpinBox:
     spin = QSpinBox()
     spin.setRange(low, high)
     spin.setValue(value)
-    spin.setGroupSeparatorShown(True)
+    spin.setButtonSymbols(QSpinBox.NoButtons)
     spin.setToolTip(tooltip)
     return spin

@@ -118,7 +118,7 @@ class SettingField(QWidget):
         grid.addWidget(effect, 2, 0, 1, 4)
         grid.addWidget(limits, 3, 0, 1, 4)
         grid.setColumnStretch(0, 1)
-        grid.setColumnMinimumWidth(2, 7 * self.fontMetrics().averageCharWidth())
+        grid.setColumnMinimumWidth(2, 9 * self.fontMetrics().averageCharWidth())
 
 
 class SettingsForm(QScrollArea):

@@ -53,7 +53,7 @@ class VerdictDeadbands:
 
 def deadbands_of_verdict(settings: DamageSettings) -> VerdictDeadbands:
     """With nothing said so far."""
-    watch, share, quiet = settings.watch_evidence, settings.clear_percent / 100, settings.quiet_windows
+    watch, share, quiet = settings.watch_evidence, settings.clear_share_percent / 100, settings.quiet_windows
     dark = settings.min_beam_fraction
     return VerdictDeadbands(
         Deadband(math.log10(watch), math.log10(share * watch), quiet),

@@ -29,7 +29,7 @@ def test_it_holds_until_it_was_clearly_below_for_a_while(values: list[float], he
 
 
 def test_the_words_of_the_verdict_follow_the_settings() -> None:
-    bands = deadbands_of_verdict(DamageSettings(watch_evidence=100, clear_percent=50, quiet_windows=2))
+    bands = deadbands_of_verdict(DamageSettings(watch_evidence=100, clear_share_percent=50, quiet_windows=2))
     said = [bands.watching.holds(math.log10(evidence)) for evidence in (99, 100, 51, 49, 49, 99)]
     assert said == [False, True, True, True, False, False]
     dark = [bands.dark.holds(-share) for share in (0.11, 0.1, 0.19, 0.21)]

@@ -31,7 +31,7 @@ def test_what_stands_beside_a_field() -> None:
 def test_false_alarms_are_asked_for_in_words() -> None:
     words = _words(DamageSettings, "false_alarms_per_100_h")
     assert (words.title, words.unit, words.default) == ("False alarms", "", "1 in 100 h")
-    assert words.limits == "for instance 1 in 100 h; from 1 in 0.1 h on"
+    assert words.limits == "at most 1 in 0.1 h"
     before = DamageSettings()
     for text, rate in (("1 in 250 h", 0.4), ("2 in 100", 2.0), (" 1 IN 1000 hours", 0.1)):
         read = filled_in(before, texts_of(before) | {"false_alarms_per_100_h": text})
@@ -77,8 +77,7 @@ def test_any_text_is_either_a_value_in_range_or_a_fault_of_its_field(text: str, 
         ("window_frames", "2.5", "'2.5' is no whole number."),
         ("false_alarms_per_100_h", "rarely", "'rarely' is no such rate. Write for instance: 1 in 100 h."),
         ("false_alarms_per_100_h", "0 in 100 h", "'0 in 100 h' is no such rate. Write for instance: 1 in 100 h."),
-        ("false_alarms_per_100_h", "9 in 0.5 h", "9 in 0.5 h is outside the range: for instance 1 in 100 h; from 1 in "
-         "0.1 h on."),
+        ("false_alarms_per_100_h", "9 in 0.5 h", "9 in 0.5 h is outside the range: at most 1 in 0.1 h."),
     ],
 )  # fmt: skip
 def test_a_bad_value_is_a_sentence_at_its_field(name: str, text: str, sentence: str) -> None:
