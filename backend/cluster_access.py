@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from backend.beamtime.folder import BeamtimeFolder
 from backend.beamtime.path_map import PathMap
 from backend.cluster_plan import ClusterPlan, plan_cluster
+from backend.cluster_settings import ClusterSettings
 from backend.dispatch.cluster_executor import ClusterExecutor, ClusterRules
+from backend.dispatch.copied_files import CopiedFiles
+from backend.dispatch.data_sender import DataSender
+from backend.dispatch.job_files import JobFiles, SharedFiles
 from backend.dispatch.local_transport import LocalTransport
+from backend.dispatch.result_fetcher import ResultFetcher
+from backend.dispatch.scheduler import Scheduler
 from backend.dispatch.slurm import SlurmScheduler
+from backend.dispatch.slurm_rest import SlurmRestScheduler
 from backend.dispatch.ssh_transport import SshTransport
 from backend.dispatch.transport import Transport
 from backend.errors import DispatchError
@@ -41,12 +49,45 @@ def open_cluster(folder: BeamtimeFolder, all_settings: Settings, state_folder: P
         unseen_s=settings.unseen_s,
         submit_attempts=settings.submit_attempts,
     )
-    return ClusterExecutor(SlurmScheduler(open_transport(plan), plan.options), plan.paths, rules)
+    further = [
+        file for file in (all_settings.mask.file, all_settings.correlation.frame_times) if file is not None
+    ]
+    transport = open_transport(plan)
+    files = open_files(plan, transport, settings, further)
+    return ClusterExecutor(open_scheduler(plan, transport), plan.paths, rules, files=files)
 
 
 def open_transport(plan: ClusterPlan) -> Transport:
     """What runs Slurm's programs; nothing is connected yet."""
     return LocalTransport() if plan.address is None else SshTransport(plan.address)
+
+
+def open_scheduler(plan: ClusterPlan, transport: Transport) -> Scheduler:
+    """What takes the jobs: Slurm's programs over ``transport``, or slurmrestd.
+
+    Raises
+    ------
+    DispatchError
+        The address of slurmrestd cannot be used.
+    """
+    if plan.rest is not None:
+        return SlurmRestScheduler(plan.rest, plan.options)
+    return SlurmScheduler(transport, plan.options)
+
+
+def open_files(
+    plan: ClusterPlan, transport: Transport, settings: ClusterSettings, further: Sequence[Path] = ()
+) -> JobFiles:
+    """How the nodes come by the files of jobs; ``further`` are files that every job may read."""
+    if not plan.copies or plan.address is None or not isinstance(transport, SshTransport):
+        return SharedFiles()
+    bytes_per_s = settings.copy_rate_mb_per_s * 1e6
+    return CopiedFiles(
+        transport,
+        plan.paths,
+        DataSender(SshTransport(plan.address), plan.paths, bytes_per_s, further),
+        ResultFetcher(SshTransport(plan.address), plan.paths, bytes_per_s, settings.poll_s),
+    )
 
 
 def _settings_for_nodes(settings: Settings, paths: PathMap, state_folder: Path) -> Path:

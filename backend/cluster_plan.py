@@ -12,6 +12,7 @@ from backend.beamtime.metadata import Beamtime, OnlineAnalysis, read_beamtime
 from backend.beamtime.path_map import PathMap, map_to_node
 from backend.cluster_settings import ClusterSettings
 from backend.dispatch.host_keys import default_known_hosts
+from backend.dispatch.rest_client import RestAddress
 from backend.dispatch.slurm import SlurmOptions
 from backend.dispatch.ssh_login import SshAddress
 from backend.errors import BeamtimeError, DispatchError
@@ -27,11 +28,15 @@ class ClusterPlan:
     Attributes
     ----------
     address : SshAddress or None
-        Where to log in; ``None`` when Slurm's programs are on this computer.
+        Where to log in; ``None`` when Slurm's programs are on this computer, or nobody needs to.
+    rest : RestAddress or None
+        Where slurmrestd is, if it is asked instead of Slurm's programs.
     options : SlurmOptions
         Programs, partition, reservation.
     paths : PathMap
         From the beamtime folder here to the same folder on the nodes.
+    copies : bool
+        Whether what jobs read is copied to that folder, and results back.
     python : str
         Interpreter on the nodes.
     setup : tuple of str
@@ -39,8 +44,10 @@ class ClusterPlan:
     """
 
     address: SshAddress | None
+    rest: RestAddress | None
     options: SlurmOptions
     paths: PathMap
+    copies: bool
     python: str
     setup: tuple[str, ...]
 
@@ -51,8 +58,15 @@ def plan_cluster(folder: BeamtimeFolder, settings: ClusterSettings) -> ClusterPl
     Raises
     ------
     DispatchError
-        Neither settings nor metadata say where it is, or with which account and key.
+        Neither settings nor metadata say where it is, or with which account and key; or the settings contradict each
+        other.
     """
+    if settings.files == "copy" and settings.transport == "local":
+        raise DispatchError(
+            'In section [cluster] of the settings, files = "copy" needs transport = "ssh".',
+            still_works="Live pictures, the verdict and local jobs go on.",
+            try_this='With transport = "local" the nodes see the files of this computer: write files = "shared".',
+        )
     try:
         beamtime = read_beamtime(folder.path)
     except BeamtimeError as error:
@@ -62,8 +76,11 @@ def plan_cluster(folder: BeamtimeFolder, settings: ClusterSettings) -> ClusterPl
         unread = ""
     reserved = (beamtime.online_analysis if beamtime else None) or _NO_CLUSTER
     paths = _paths(folder, settings, beamtime, unread)
+    rest = _rest_address(settings, reserved)
+    needs_login = settings.transport == "ssh" and (rest is None or settings.files == "copy")
     return ClusterPlan(
-        address=_address(settings, reserved, unread),
+        address=_address(settings, reserved, unread) if needs_login else None,
+        rest=rest,
         options=SlurmOptions(
             programs=PurePosixPath(settings.slurm_folder),
             partition=settings.partition or reserved.partition or "",
@@ -71,14 +88,27 @@ def plan_cluster(folder: BeamtimeFolder, settings: ClusterSettings) -> ClusterPl
             further=settings.sbatch_options,
         ),
         paths=paths,
+        copies=settings.files == "copy",
         python=str(settings.python) if settings.python else paths.argument_to_there(sys.executable),
         setup=settings.setup,
     )
 
 
-def _address(settings: ClusterSettings, reserved: OnlineAnalysis, unread: str) -> SshAddress | None:
-    if settings.transport == "local":
+def _rest_address(settings: ClusterSettings, reserved: OnlineAnalysis) -> RestAddress | None:
+    if settings.rest_url is None:
         return None
+    user = settings.user or reserved.user_account
+    if settings.token_file is None or user is None or settings.sbatch_options:
+        raise DispatchError(
+            "In section [cluster] of the settings, rest_url needs token_file and user, and it cannot be used together "
+            "with sbatch_options.",
+            still_works="Live pictures, the verdict and local jobs go on.",
+            try_this="Fill them in, or take rest_url away to use Slurm's programs over SSH.",
+        )
+    return RestAddress(settings.rest_url, settings.rest_version, user, settings.token_file)
+
+
+def _address(settings: ClusterSettings, reserved: OnlineAnalysis, unread: str) -> SshAddress:
     nodes = reserved.reserved_nodes
     host = _needed(settings.host or (nodes[0] if nodes else None), "host", unread)
     user = _needed(settings.user or reserved.user_account, "user", unread)
@@ -106,6 +136,9 @@ def _paths(
         return PathMap(PurePosixPath(here), PurePosixPath(settings.beamtime_folder))
     if settings.transport == "local":
         return PathMap(PurePosixPath(here), PurePosixPath(here))
+    if settings.files == "copy":
+        core = _needed(beamtime.core_path if beamtime else None, "beamtime_folder", unread)
+        return PathMap(PurePosixPath(here), PurePosixPath(core) / "scratch_cc" / "mento-gui")
     beamline = beamtime.beamline if beamtime else None
     return map_to_node(here, _needed(beamline, "beamtime_folder", unread))
 

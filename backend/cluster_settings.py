@@ -48,12 +48,32 @@ class ClusterSettings(SettingsSection):
     sbatch_options: tuple[str, ...] = setting(
         (), "Further options of sbatch, one per entry, for instance --cpus-per-task=16."
     )
+    rest_url: str | None = setting(
+        None,
+        "Address of slurmrestd without its version, for staff with a token; left empty Slurm's programs are used.",
+        min_length=1,
+    )
+    rest_version: Literal["v0.0.38", "v0.0.39", "v0.0.40", "v0.0.41", "v0.0.42", "v0.0.43", "v0.0.44"] = (
+        setting("v0.0.38", "Version of its interface.")
+    )
+    token_file: Path | None = setting(
+        None,
+        "File with the token for slurmrestd that no other account may read; read anew for each question.",
+    )
     slurm_folder: Path = setting(
         Path("/usr/bin"), "Where sbatch, squeue, scontrol and scancel are on the host."
     )
+    files: Literal["shared", "copy"] = setting(
+        "shared",
+        "Whether the nodes see the beamtime folder, or what jobs read is copied to them (over SSH) and results back.",
+    )
+    copy_rate_mb_per_s: float = setting(
+        200.0, "Highest rate of copying in either direction.", unit="MB/s", gt=0, le=10_000
+    )
     beamtime_folder: Path | None = setting(
         None,
-        "The beamtime folder as the nodes call it; left empty it is /beamline/<beamline>/current (or commissioning).",
+        "The beamtime folder as the nodes call it; left empty it is /beamline/<beamline>/current (or commissioning), "
+        "for copies the folder mento-gui in scratch_cc of the beamtime on the core file system.",
     )
     python: Path | None = setting(
         None, "Python on the nodes that has mento-gui; left empty it has the same path as here."

@@ -30,6 +30,7 @@ from backend.dispatch.job import (
     read_record,
     write_record,
 )
+from backend.dispatch.job_files import JobFiles, SharedFiles
 from backend.dispatch.job_report import report, report_of_done
 from backend.dispatch.job_script import batch_request, intent_on_node
 from backend.dispatch.scheduler import BatchJob, BatchState, Scheduler
@@ -96,6 +97,8 @@ class ClusterExecutor:
         From the beamtime folder here to the same folder on the nodes.
     rules : ClusterRules
         How jobs are started.
+    files : JobFiles
+        How the nodes come by the files of jobs.
     """
 
     name = "slurm"
@@ -106,11 +109,13 @@ class ClusterExecutor:
         paths: PathMap,
         rules: ClusterRules,
         clock: Callable[[], float] = time.monotonic,
+        files: JobFiles | None = None,
     ) -> None:
         self._scheduler = scheduler
         self._paths = paths
         self._rules = rules
         self._clock = clock
+        self._files: JobFiles = files or SharedFiles()
         self._watch = ClusterWatch(scheduler, rules.poll_s, clock)
         self._memory: dict[str, _Patience] = {}
         self.parallel_jobs = rules.parallel_jobs
@@ -138,8 +143,13 @@ class ClusterExecutor:
         patience = self._patience(intent)
         if patience.pause.wait_s > 0:
             return report(job, JobState.QUEUED, patience.refusal)
+        waits_for = self._files.bring(intent)
+        if waits_for:
+            return report(job, JobState.QUEUED, waits_for)
         self._watch.hurry()
-        answer = self._scheduler.submit(batch_request(self._prepare(intent), self.python, self._rules.setup))
+        on_node = self._prepare(intent)
+        self._files.hand_in(intent)
+        answer = self._scheduler.submit(batch_request(on_node, self.python, self._rules.setup))
         if answer.number:
             return report(
                 job, JobState.SUBMITTED, "Handed over, on hold until it is written down here.",
@@ -155,6 +165,7 @@ class ClusterExecutor:
 
     def poll(self, jobs: Sequence[JobRecord]) -> list[JobReport]:
         """One report per job; releases what waits on hold, cancels what is asked for and what is surplus."""
+        self._files.watch([job.intent for job in jobs])
         ended = {job.intent.job_id: self._by_its_end(job) for job in jobs}
         open_jobs = [job for job in jobs if ended[job.intent.job_id] is None]
         if open_jobs:
@@ -172,6 +183,7 @@ class ClusterExecutor:
     def close(self) -> None:
         """End the connection to the cluster; its jobs go on."""
         self._scheduler.close()
+        self._files.close()
 
     def _patience(self, intent: JobIntent) -> _Patience:
         pause = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, self._clock)
@@ -293,7 +305,8 @@ class ClusterExecutor:
         patience = self._patience(job.intent)
         if patience.over_since is None:
             patience.over_since = self._clock()
-        if self._clock() - patience.over_since < self._rules.settle_s:
+        settled = self._files.is_settled(job.intent, patience.over_since)
+        if not settled or self._clock() - patience.over_since < self._rules.settle_s:
             reason = f"{batch.reason.rstrip('.')}; waiting for its files to appear here."
             return report(job, JobState.RUNNING, reason, identity=batch.identity)
         if batch.state is BatchState.NODE_LOST:

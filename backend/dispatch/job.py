@@ -81,6 +81,17 @@ def encode_record(record: Any) -> bytes:
     return msgspec.json.format(msgspec.json.encode(record, enc_hook=str), indent=1) + b"\n"
 
 
+def decode_record(content: bytes, kind: type[_Record]) -> _Record:
+    """Record from JSON text.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        It is not such a record.
+    """
+    return msgspec.json.decode(content, type=kind, dec_hook=_to_path)
+
+
 def read_record(path: Path, kind: type[_Record]) -> _Record | None:
     """Record from a file of the job folder; ``None`` when the file does not exist.
 
@@ -90,7 +101,7 @@ def read_record(path: Path, kind: type[_Record]) -> _Record | None:
         The file cannot be read or is not such a record.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind, dec_hook=_to_path)
+        return decode_record(path.read_bytes(), kind)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as error:

@@ -13,6 +13,7 @@ from backend.dispatch.scheduler import BatchJob, BatchRequest, Submission
 from backend.dispatch.slurm_text import (
     SACCT_FORMAT,
     SQUEUE_FORMAT,
+    UNCERTAIN,
     parse_sacct,
     parse_sbatch,
     parse_squeue,
@@ -22,10 +23,6 @@ from backend.errors import DispatchError
 
 _SUBMIT_S = 60.0
 _ASK_S = 30.0
-_UNCERTAIN = re.compile(
-    r"timed out|unable to contact|connect failure|communication|connection|transport|zero bytes|try again",
-    re.IGNORECASE,
-)
 _NO_ACCOUNTS = re.compile(r"accounting storage is disabled|accounting_storage/none", re.IGNORECASE)
 _CLOCK_DIFFERENCE = timedelta(days=1)
 
@@ -63,7 +60,7 @@ class SlurmScheduler:
         if number and answer.exit_code == 0:
             return Submission(number=number)
         message = _words(answer)
-        certain = answer.exit_code not in (None, 0) and not _UNCERTAIN.search(message)
+        certain = answer.exit_code not in (None, 0) and not UNCERTAIN.search(message)
         return Submission(refused=certain, message=message)
 
     def jobs(self) -> tuple[BatchJob, ...]:
@@ -102,8 +99,6 @@ class SlurmScheduler:
 
     def _sbatch(self, request: BatchRequest) -> list[str]:
         options = self._options
-        # Slurm counts in minutes; the job's own wrapper keeps the limit to the second and says so.
-        minutes = math.ceil(request.time_limit_s / 60) + 1
         return [
             str(options.programs / "sbatch"),
             "--parsable",
@@ -112,9 +107,9 @@ class SlurmScheduler:
             "--export=NONE",
             f"--job-name={request.key}",
             f"--comment={request.key}",
-            f"--time={minutes}",
+            f"--time={minutes_of(request)}",
             f"--chdir={request.log.parent}",
-            f"--output={_literal(request.log)}",
+            f"--output={literal(request.log)}",
             "--open-mode=append",
             *([f"--partition={options.partition}"] if options.partition else []),
             *([f"--reservation={options.reservation}"] if options.reservation else []),
@@ -144,6 +139,12 @@ def _words(answer: CommandResult) -> str:
     return text[:500].rstrip(".") or f"exit code {answer.exit_code}"
 
 
-def _literal(path: PurePosixPath) -> str:
-    # In the name of a log a percent sign and what follows would be replaced, and a backslash would keep all of them.
+def minutes_of(request: BatchRequest) -> int:
+    """Time limit of a job in Slurm's unit; the job's own wrapper keeps it to the second and says so."""
+    return math.ceil(request.time_limit_s / 60) + 1
+
+
+def literal(path: PurePosixPath) -> str:
+    """Name of a log as Slurm is to be given it, so that it is taken as it is."""
+    # A percent sign and what follows would be replaced, and a backslash would keep all of them.
     return str(path).replace("%", "%%")

@@ -12,6 +12,11 @@ from backend.dispatch.scheduler import BatchJob, BatchState
 SQUEUE_FORMAT = "%i|%T|%r|%V|%S|%j"
 """Number, state, reason, submitted, starts, name; the name comes last as it may hold anything."""
 SACCT_FORMAT = "JobIDRaw,State,ExitCode,Submit,JobName"
+UNCERTAIN = re.compile(
+    r"timed out|unable to contact|connect failure|communication|connection|transport|zero bytes|try again",
+    re.IGNORECASE,
+)
+"""Words of Slurm after which a job may have been taken all the same."""
 
 _STATES = {
     "PENDING": BatchState.WAITING,

@@ -55,6 +55,28 @@ class SshTransport:
             channel.close()
             self._drop_if_broken()
 
+    def open_sftp(self) -> paramiko.SFTPClient:
+        """Access to the files there; ends with the connection.
+
+        Raises
+        ------
+        TransportError
+            There is no connection, or no access to files.
+        """
+        channel = self._open_channel()
+        try:
+            channel.settimeout(CONNECT_S)
+            channel.invoke_subsystem("sftp")
+            return paramiko.SFTPClient(channel)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            channel.close()
+            self._drop_if_broken()
+            raise TransportError(
+                f"{self.place} gives no access to its files (SFTP): {error}.",
+                still_works=STILL_WORKS,
+                try_this="It is tried again; if this lasts, ask the people who run it.",
+            ) from error
+
     def close(self) -> None:
         """End the connection for good; a command under way ends with an unknown fate."""
         with self._lock:

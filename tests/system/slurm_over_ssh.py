@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,10 +64,14 @@ PartitionName=short Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=5 State=U
 
 
 class SlurmOverSsh:
-    """munged, slurmctld, two slurmd and sshd with ports and folders of their own."""
+    """munged, slurmctld, two slurmd and sshd with ports and folders of their own.
 
-    def __init__(self, folder: Path) -> None:
+    ``further`` are lines of ``slurm.conf``.
+    """
+
+    def __init__(self, folder: Path, further: Sequence[str] = ()) -> None:
         self.folder = folder
+        self._further = further
         self.user = getpass.getuser()
         self.ssh = SshServer(folder, [f"SetEnv SLURM_CONF={folder}/slurm.conf"])
         self.port = self.ssh.port
@@ -141,7 +145,7 @@ class SlurmOverSsh:
         )
         text = _SLURM_CONF.format(
             folder=self.folder, user=self.user, controller_port=free_port(), nodes=nodes
-        )
+        ) + "\n".join(self._further)
         (self.folder / "slurm.conf").write_text(text, encoding="ascii")
 
     def _run(self, program: str, *arguments: str) -> None:
@@ -155,8 +159,13 @@ class SlurmOverSsh:
 
 
 @contextmanager
-def running_cluster() -> Iterator[SlurmOverSsh]:
-    """A cluster for as long as the block lasts."""
+def running_cluster(
+    further: Sequence[str] = (), prepare: Callable[[Path], None] | None = None
+) -> Iterator[SlurmOverSsh]:
+    """A cluster for as long as the block lasts.
+
+    ``{folder}`` in the further lines is its own folder, in which ``prepare`` may put what they name.
+    """
     missing = missing_programs(PROGRAMS)
     if missing:
         words = f"not installed: {', '.join(missing)}; Debian: slurm-wlm munge openssh-server. ./test installs them."
@@ -164,7 +173,10 @@ def running_cluster() -> Iterator[SlurmOverSsh]:
             pytest.fail(f"The cluster tests cannot run, {words}")
         pytest.skip(f"NO CLUSTER WAS TESTED, {words}")
     # The path of munge's socket must stay short.
-    cluster = SlurmOverSsh(Path(tempfile.mkdtemp(prefix="slurm-")))
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    cluster = SlurmOverSsh(folder, [line.format(folder=folder) for line in further])
+    if prepare is not None:
+        prepare(folder)
     try:
         cluster.start()
         yield cluster

@@ -1,0 +1,172 @@
+"""Fetches what jobs leave on the cluster, in a thread of its own: log, claim, the result, and ``done.json`` last.
+
+So a job folder here is one on a slow shared file system: as soon as ``done.json`` is here, the checked result is.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import paramiko
+
+from backend.beamtime.path_map import PathMap
+from backend.dispatch.backoff import Backoff
+from backend.dispatch.folders import make_folder
+from backend.dispatch.job import (
+    CLAIM_FILE,
+    DONE_FILE,
+    LOG_FILE,
+    DoneRecord,
+    JobIntent,
+    decode_record,
+    place_result,
+)
+from backend.dispatch.pace import Pace, StreamStoppedError
+from backend.dispatch.run_job import measure_file
+from backend.dispatch.sftp_download import fetch_rest, read_small, store_whole
+from backend.dispatch.ssh_transport import SshTransport
+from backend.errors import DispatchError
+
+_END_S = 5.0
+_FETCHES = 3
+"""A result that came so often unlike the job wrote it is like that there."""
+
+
+class ResultFetcher:
+    """Has a connection of its own, so that commands never wait behind data.
+
+    Parameters
+    ----------
+    connection : SshTransport
+        Used by the thread alone.
+    paths : PathMap
+        From the beamtime folder here to its copy there.
+    bytes_per_s : float
+        Highest rate.
+    poll_s : float
+        Seconds between two looks.
+    """
+
+    def __init__(
+        self,
+        connection: SshTransport,
+        paths: PathMap,
+        bytes_per_s: float,
+        poll_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connection = connection
+        self._paths = paths
+        self._poll_s = poll_s
+        self._clock = clock
+        self._stop = threading.Event()
+        self._pace = Pace(bytes_per_s, self._stop, clock)
+        self._backoff = Backoff(1.0, 30.0, clock)
+        self._lock = threading.Lock()
+        self._wanted: dict[str, JobIntent] = {}
+        self._looked_at: dict[str, float] = {}
+        self._mismatches: dict[str, int] = {}
+        self._thread: threading.Thread | None = None
+
+    def watch(self, intents: Sequence[JobIntent]) -> None:
+        """From now on fetch what these jobs leave, and no others' any more."""
+        with self._lock:
+            self._wanted = {intent.job_id: intent for intent in intents}
+            self._looked_at = {key: at for key, at in self._looked_at.items() if key in self._wanted}
+            if intents and self._thread is None and not self._stop.is_set():
+                self._thread = threading.Thread(target=self._run, name="result fetcher", daemon=True)
+                self._thread.start()
+
+    def has_looked_since(self, job_id: str, moment: float) -> bool:
+        """True when a look that began after ``moment`` has fetched all that was there."""
+        return self._looked_at.get(job_id, float("-inf")) > moment
+
+    def close(self) -> None:
+        """Stop in the middle of a file; the next fetcher goes on from there."""
+        self._stop.set()
+        self._connection.close()
+        if self._thread is not None:
+            # It ends at the next thing it tries; only a log-in under way takes longer, and may be left alone.
+            self._thread.join(_END_S)
+
+    def _run(self) -> None:
+        while not self._stop.wait(max(self._poll_s, self._backoff.wait_s)):
+            with self._lock:
+                wanted = list(self._wanted.values())
+            try:
+                self._look(wanted)
+            except StreamStoppedError:
+                return
+            except (OSError, EOFError, paramiko.SSHException, DispatchError):
+                # Whatever it was, the job table says it of the connection for commands; here it is tried again.
+                self._backoff.failed()
+            else:
+                self._backoff.succeeded()
+
+    def _look(self, wanted: Sequence[JobIntent]) -> None:
+        if not wanted:
+            return
+        sftp = self._connection.open_sftp()
+        try:
+            for intent in wanted:
+                began = self._clock()
+                if self._fetch(sftp, intent):
+                    with self._lock:
+                        self._looked_at[intent.job_id] = began
+        finally:
+            sftp.close()
+
+    def _fetch(self, sftp: paramiko.SFTPClient, intent: JobIntent) -> bool:
+        """Fetch what is new of one job; False when the next look has to try again."""
+        there = self._paths.to_there(intent.folder)
+        try:
+            present = set(sftp.listdir(str(there)))
+        except FileNotFoundError:
+            return True
+        make_folder(intent.folder)
+        if LOG_FILE in present:
+            fetch_rest(sftp, there / LOG_FILE, intent.folder / LOG_FILE, self._pace.passed)
+        if CLAIM_FILE in present and not (intent.folder / CLAIM_FILE).exists():
+            store_whole(intent.folder / CLAIM_FILE, read_small(sftp, there / CLAIM_FILE))
+        if DONE_FILE in present and not (intent.folder / DONE_FILE).exists():
+            content = read_small(sftp, there / DONE_FILE)
+            if not self._fetch_result(sftp, intent, content):
+                return False
+            # Last, as it vouches for the rest. One that cannot be read is judged by whoever reads it here.
+            store_whole(intent.folder / DONE_FILE, content)
+        return True
+
+    def _fetch_result(self, sftp: paramiko.SFTPClient, intent: JobIntent, content: bytes) -> bool:
+        """Fetch the result that a job vouches for; False when it has to be fetched again."""
+        try:
+            done = decode_record(content, DoneRecord)
+        except msgspec.DecodeError:
+            return True
+        if done.outcome != "done" or _is_here(intent.result_path, done):
+            return True
+        try:
+            fetch_rest(sftp, self._paths.to_there(intent.result_path), intent.part_path, self._pace.passed)
+            if not _is_here(intent.part_path, done) and self._is_worth_another_try(intent):
+                intent.part_path.unlink()
+                return False
+            place_result(intent.part_path, intent.result_path)
+        except (FileNotFoundError, FileExistsError):
+            # There is none there any more, or another file has its name here: who checks the result will say so.
+            return True
+        return True
+
+    def _is_worth_another_try(self, intent: JobIntent) -> bool:
+        """True the first times that a result is not as the job wrote it: it may have been changed on the way."""
+        self._mismatches[intent.job_id] = self._mismatches.get(intent.job_id, 0) + 1
+        return self._mismatches[intent.job_id] < _FETCHES
+
+
+def _is_here(path: Path, done: DoneRecord) -> bool:
+    try:
+        return measure_file(path) == (done.size_bytes, done.sha256)
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,222 @@
+"""Jobs through a real slurmrestd with a token, as staff may use it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from daemons import SYSTEM_FOLDERS, free_port, missing_programs, port_answers
+from program import wait_until
+from slurm_over_ssh import SlurmOverSsh, running_cluster
+from test_cluster_jobs import _recipe, _series
+
+from backend.beamtime.folder import BeamtimeFolder
+from backend.cluster_access import open_cluster
+from backend.dispatch.dispatcher import Dispatcher
+from backend.dispatch.folders import result_folder
+from backend.dispatch.rest_client import RestAddress
+from backend.dispatch.scheduler import BatchRequest, BatchState
+from backend.dispatch.slurm import SlurmOptions
+from backend.dispatch.slurm_rest import SlurmRestScheduler
+from backend.errors import DispatchError
+from backend.ledger import Ledger
+from backend.settings import DispatchSettings, load_settings
+from backend.simulation.beamtime_tree import write_beamtime_skeleton
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+
+_NOBODY = 65534
+
+
+class RestServer:
+    """A real cluster whose controller takes tokens, and slurmrestd before it."""
+
+    def __init__(self, cluster: SlurmOverSsh) -> None:
+        self.cluster = cluster
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        program = shutil.which("slurmrestd", path=SYSTEM_FOLDERS)
+        assert program is not None
+        environment = {
+            "PATH": SYSTEM_FOLDERS, "SLURM_CONF": f"{self.cluster.folder}/slurm.conf", "SLURM_JWT": "daemon",
+        }  # fmt: skip
+        # It refuses to run as root.
+        other = _NOBODY if os.geteuid() == 0 else None
+        with (self.cluster.folder / "log" / "slurmrestd.out").open("wb") as log:
+            self._process = subprocess.Popen(
+                [program, "-a", "rest_auth/jwt", "-s", "openapi/v0.0.38", f"127.0.0.1:{self.port}"],
+                env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=other, group=other,
+                extra_groups=None if other is None else [],
+            )  # fmt: skip
+        wait_until(lambda: port_answers(self.port), 30.0, "slurmrestd answers")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def new_token(self, file: Path, lifespan_s: int = 600) -> str:
+        """Store a token of the user of the tests, as ``scontrol`` prints it."""
+        printed = self.cluster.slurm(
+            "scontrol", "token", f"username={self.cluster.user}", f"lifespan={lifespan_s}"
+        )
+        assert printed.startswith("SLURM_JWT=")
+        file.unlink(missing_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(printed)
+        return printed.strip().partition("=")[2]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RestServer]:
+    if missing_programs(("slurmrestd",)):
+        words = "not installed: slurmrestd; Debian: slurmrestd slurm-wlm-jwt-plugin. ./test installs them."
+        if os.environ.get("CI"):
+            pytest.fail(f"The tests of slurmrestd cannot run, {words}")
+        pytest.skip(f"SLURMRESTD WAS NOT TESTED, {words}")
+    lines = ["AuthAltTypes=auth/jwt", "AuthAltParameters=jwt_key={folder}/munge/jwt"]
+    with running_cluster(lines, prepare=_make_jwt_key) as cluster:
+        server = RestServer(cluster)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+def _make_jwt_key(folder: Path) -> None:
+    key = folder / "munge" / "jwt"
+    key.touch(mode=0o600)
+    key.write_bytes(os.urandom(32))
+
+
+@pytest.fixture
+def scheduler(server: RestServer, tmp_path: Path) -> SlurmRestScheduler:
+    server.new_token(tmp_path / "token")
+    address = RestAddress(server.url, "v0.0.38", server.cluster.user, tmp_path / "token")
+    return SlurmRestScheduler(address, SlurmOptions(partition="short"))
+
+
+def request(folder: Path, key: str, script: str = "#!/bin/bash -l\nsleep 100\n") -> BatchRequest:
+    return BatchRequest(key=key, script=script, log=folder / "50% done.txt", time_limit_s=60.0)  # type: ignore[arg-type]
+
+
+def test_a_job_is_held_released_and_cancelled(
+    scheduler: SlurmRestScheduler, server: RestServer, tmp_path: Path
+) -> None:
+    script = '#!/bin/bash -l\necho "job $SLURM_JOB_NAME of $HOME"\nsleep 100\n'
+    taken = scheduler.submit(request(tmp_path, "rest-1", script))
+    assert taken.number and not taken.refused
+    (job,) = [job for job in scheduler.jobs() if job.key == "rest-1"]
+    assert job.number == taken.number and job.held and job.state is BatchState.WAITING
+    shown = server.cluster.slurm("scontrol", "show", "job", taken.number)
+    assert "Requeue=0" in shown and "Comment=rest-1" in shown and "TimeLimit=00:02:00" in shown
+    scheduler.release(job)
+    log = tmp_path / "50% done.txt"
+    home = f"job rest-1 of {Path('~').expanduser()}\n"
+    wait_until(lambda: log.exists() and log.read_text().endswith(home), 30.0, "it writes its log")
+    (job,) = [job for job in scheduler.jobs() if job.key == "rest-1"]
+    assert job.state is BatchState.RUNNING and not job.held
+    scheduler.cancel(job)
+    wait_until(lambda: server.cluster.jobs_named("rest-1") == ["CANCELLED"], 30.0, "it is gone")
+    # The number of another job is never hit.
+    other = scheduler.submit(request(tmp_path, "rest-2"))
+    from dataclasses import replace
+
+    scheduler.cancel(replace(job, number=other.number))
+    assert server.cluster.jobs_named("rest-2") == ["PENDING"]
+    scheduler.cancel(next(job for job in scheduler.jobs() if job.key == "rest-2"))
+
+
+def test_a_refusal_is_certain_and_a_dead_controller_is_not(
+    scheduler: SlurmRestScheduler, server: RestServer, tmp_path: Path
+) -> None:
+    address = RestAddress(server.url, "v0.0.38", server.cluster.user, tmp_path / "token")
+    nowhere = SlurmRestScheduler(address, SlurmOptions(partition="nowhere"))
+    refused = nowhere.submit(request(tmp_path, "rest-3"))
+    assert refused.refused and "Invalid partition name" in refused.message
+    server.cluster.kill_controller()
+    lost = scheduler.submit(request(tmp_path, "rest-4"))
+    assert not lost.refused and not lost.number
+    server.cluster.start_controller()
+
+
+def test_the_token_is_never_said(
+    server: RestServer, scheduler: SlurmRestScheduler, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    file = tmp_path / "token"
+    token = file.read_text().strip().partition("=")[2]
+    said = []
+    file.write_text(token[:-4] + "AAAA")
+    # This Slurm does not say that it was the token, so nobody can know what became of the job.
+    answer = scheduler.submit(request(tmp_path, "rest-5"))
+    assert not answer.number and not answer.refused
+    with pytest.raises(DispatchError, match="renew the token") as wrong:
+        scheduler.jobs()
+    said += [answer.message, str(wrong.value)]
+    file.write_text(token)
+    file.chmod(0o640)
+    with pytest.raises(DispatchError, match="can be read by others") as readable:
+        scheduler.jobs()
+    said.append(str(readable.value))
+    file.chmod(0o600)
+    scheduler.jobs()
+    for text in (*said, caplog.text):
+        assert token[:20] not in text
+
+
+def test_an_expired_token_is_renewed_in_place(
+    server: RestServer, scheduler: SlurmRestScheduler, tmp_path: Path
+) -> None:
+    server.new_token(tmp_path / "token", lifespan_s=1)
+
+    def has_ended() -> bool:
+        try:
+            scheduler.jobs()
+        except DispatchError:
+            return True
+        return False
+
+    wait_until(has_ended, 30.0, "the token has ended")
+    server.new_token(tmp_path / "token")
+    scheduler.jobs()
+
+
+def test_from_series_end_to_checked_result(server: RestServer, tmp_path: Path) -> None:
+    current = write_beamtime_skeleton(tmp_path)
+    server.new_token(tmp_path / "token")
+    file = tmp_path / "settings.toml"
+    file.write_text(
+        f'[cluster]\nrest_url = "{server.url}"\nuser = "{server.cluster.user}"\ntoken_file = "{tmp_path}/token"\n'
+        f'partition = "short"\nbeamtime_folder = "{current}"\npython = "{sys.executable}"\npoll_s = 0.5\n'
+    )
+    ledger = Ledger(current / "processed" / "ledger.sqlite")
+    executor = open_cluster(BeamtimeFolder(current, "current"), load_settings(file), current / "processed")
+    dispatcher = Dispatcher(
+        ledger, {"xpcs": _recipe()}, [executor], DispatchSettings(time_limit_s=120),
+        results_of=lambda info: result_folder(current / "raw", current / "processed", info), beamtime=current,
+    )  # fmt: skip
+    row = dispatcher.series_ended(_series(current), 100).rows[0]
+
+    def is_done() -> bool:
+        dispatcher.poll(time.time())
+        return dispatcher.job_rows()[0].state == "done"
+
+    wait_until(is_done, 60.0, "done")
+    assert dispatcher.result_of(row.job_id).is_good
+    dispatcher.close()
+    ledger.close()
