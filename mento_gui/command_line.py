@@ -23,6 +23,7 @@ _COMMANDS = {
     "status": "mento_gui.commands.status",
     "jobs": "mento_gui.commands.jobs",
     "trust": "mento_gui.commands.trust",
+    "doctor": "mento_gui.commands.doctor",
 }
 _SUMMARIES = {
     "demo": "Watch a simulated beamtime.",
@@ -34,6 +35,7 @@ _SUMMARIES = {
     "status": "Ask the running backend.",
     "jobs": "List, cancel or resume jobs of the running backend.",
     "trust": "Approve the host key of a cluster.",
+    "doctor": "Check all that jobs on the cluster need.",
 }
 
 _EPILOG = """
