@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from backend.errors import FeedbackError
 
 if TYPE_CHECKING:
     from PyQt5.QtWidgets import QApplication
@@ -18,12 +21,27 @@ _SMALL_SCREEN_HEIGHT_PX = 900
 _POINT_SIZES = (9.0, 10.0)
 
 
+def _check_window_packages() -> None:
+    if importlib.util.find_spec("PyQt5") is None:
+        raise FeedbackError(
+            "The packages for the window are not installed here.",
+            still_works="All commands work without them, and the backend with --backend-only.",
+            try_this="For the window: pip install 'mento-gui[gui]', or ./run in a checkout.",
+        )
+
+
 def run_window(root: Path, settings_file: Path | None, *, demo_title: str = "") -> int:
     """Run the window for the backend of ``root`` until it is closed; return the exit code of the program.
 
     A backend that answers for ``root`` is used; else one is started as a child that outlives a crash of the window.
     With ``demo_title`` it stands in the window title, and closing stops the backend without a question.
+
+    Raises
+    ------
+    FeedbackError
+        What the window needs is not installed.
     """
+    _check_window_packages()
     _prepare_environment()
     # Imported here, so that nothing of Qt is loaded before its environment is set, and never by the headless program.
     import platformdirs

@@ -68,9 +68,13 @@ def demo(
             _headless(root, command, _Printer(as_json), len(chosen))
         else:
             with _running(command):
+                from backend.errors import FeedbackError
                 from mento_gui.application import run_window
 
-                code = run_window(root, None, demo_title=f"Demo: {', '.join(chosen)}")
+                try:
+                    code = run_window(root, None, demo_title=f"Demo: {', '.join(chosen)}")
+                except FeedbackError as error:
+                    raise click.ClickException(str(error)) from error
             sys.exit(code)
 
 

@@ -112,9 +112,8 @@ def test_every_direct_dependency_has_a_locked_version() -> None:
         for line in (PROJECT / "constraints.txt").read_text(encoding="utf-8").splitlines()
         if not line.startswith("#")
     }
-    wanted = (
-        CONFIGURATION["project"]["dependencies"] + CONFIGURATION["project"]["optional-dependencies"]["test"]
-    )
+    extras = CONFIGURATION["project"]["optional-dependencies"]
+    wanted = [*CONFIGURATION["project"]["dependencies"], *extras["gui"], *extras["test"]]
     names = {requirement.partition(">=")[0].lower().replace("_", "-") for requirement in wanted}
     assert names - locked == set()
 
