@@ -222,7 +222,8 @@ def test_a_cut_in_the_middle_of_the_result(start: Callable[..., Backend], cluste
 
 
 def test_a_result_that_is_wrong_there_is_never_called_good(start: Callable[..., Backend]) -> None:
-    backend = start(rate_mb_per_s=4.0, result_bytes=8_000_000)
+    # It takes eight seconds to fetch: long enough to spoil it.
+    backend = start(rate_mb_per_s=2.0, result_bytes=16_000_000)
     backend.series_ended()
     backend.poll_until(lambda _: bool(list(backend.there.rglob("done.json"))), "the job has ended there")
     (result,) = backend.there.rglob("*_results.h5")
