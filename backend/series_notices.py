@@ -84,7 +84,7 @@ def _sector_notice(key: str, glitches: tuple[SectorGlitch, ...]) -> SourceNotice
     return SourceNotice(
         key,
         "warning",
-        "Part of the detector counted unlike the rest of its rings: "
+        "Part of the detector counts unlike the rest of its rings: "
         + "; ".join(_sector_words(glitch) for glitch in newest)
         + ".",
         "These sectors are left out of the damage verdict in these frames; they still count in g2 and I(q).",
@@ -97,10 +97,11 @@ def _sector_words(glitch: SectorGlitch) -> str:
     if glitch.last_ring > glitch.first_ring:
         rings = f"rings {glitch.first_ring + 1} to {glitch.last_ring + 1}"
     change = 100 * abs(glitch.factor - 1)
-    way = "more" if glitch.factor > 1 else "less"
+    how = f"up to {change:.2g} % {'more' if glitch.factor > 1 else 'less'}"
+    if glitch.bright_pixels:
+        how = "with a few pixels far brighter than the others"
     return (
-        f"sector {glitch.sector + 1} of {rings} up to {change:.2g} % {way} in frames {glitch.first_frame} to "
-        f"{glitch.last_frame}"
+        f"sector {glitch.sector + 1} of {rings} {how} in frames {glitch.first_frame} to {glitch.last_frame}"
     )
 
 

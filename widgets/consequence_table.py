@@ -71,12 +71,12 @@ class ConsequenceTable(RowTable[Consequence]):
 
     def _columns(self) -> list[Column[Consequence]]:
         return [
-            Column("Series", "Replayed from its files.", lambda row: row.series.before.series, 16),
+            Column("Series", "Replayed from its files.", lambda row: row.series.before.series, 20),
             Column(
                 "Now",
                 "The last word with the settings of the file.",
                 lambda row: state_style(row.series.before.state).word,
-                11,
+                14,
                 icon=lambda row: state_icon(row.series.before.state, self._theme),
                 hint=lambda row: row.series.before.why,
             ),
@@ -84,7 +84,7 @@ class ConsequenceTable(RowTable[Consequence]):
                 "Then",
                 "The last word with the settings of the form.",
                 lambda row: state_style(row.series.after.state).word,
-                11,
+                14,
                 icon=lambda row: state_icon(row.series.after.state, self._theme),
                 hint=lambda row: row.series.after.why,
             ),

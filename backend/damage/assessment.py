@@ -10,13 +10,14 @@ from backend.snapshot_verdict import Ground
 
 
 class DamageState(StrEnum):
-    """Significance and size together; ``NO_BEAM``, ``TOO_FEW_PHOTONS`` and ``TOO_UNCERTAIN`` say why
-    nothing can be told.
+    """Significance and size together; ``NO_FRAMES``, ``NO_BEAM``, ``TOO_FEW_PHOTONS`` and ``TOO_UNCERTAIN`` say
+    why nothing can be told.
     """
 
     TOO_EARLY = "too early"
     TOO_FEW_PHOTONS = "too few photons"
     TOO_UNCERTAIN = "too uncertain"
+    NO_FRAMES = "no frames"
     NO_BEAM = "no beam"
     STEADY = "steady"
     CHANGING = "changing"

@@ -170,7 +170,8 @@ class DamageDetector:
         beam = self._beam_fraction(window)
         if self._deadbands.dark.holds(-beam):
             self._windows_without_beam += 1
-            return self._say(self._without_verdict(window, DamageState.NO_BEAM, beam))
+            dark = DamageState.NO_BEAM if window.exposure_frames.any() else DamageState.NO_FRAMES
+            return self._say(self._without_verdict(window, dark, beam))
         if sums is not None:
             if self._following:
                 window = self._sectors.window(sums)

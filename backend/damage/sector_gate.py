@@ -1,5 +1,7 @@
 """Leaves out sectors of rings that suddenly count more or less than their share: modules fail, the sample does not so.
 
+Sectors in which a few pixels outshine all others are left out as well (:mod:`backend.damage.bright_pixels`).
+
 A change of the sample changes a ring all the way round; the incident beam changes all rings. So the share of a sector
 in its ring is steady but for counting and speckle,
 
@@ -16,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from backend.damage.bright_pixels import BrightPixels
 from backend.damage.sector_kernels import compile_kernels, distances_in_sigma, farthest_sum_over_rings
 from backend.damage.windows import SectorSums, Window
 
@@ -33,7 +36,8 @@ _MOST_TOLD = 50
 class SectorGlitch:
     """What was left out: one sector of neighbouring rings, numbered from 0, in these frames.
 
-    ``factor``: counts over usual ones, where they were farthest from them.
+    ``factor``: counts over usual ones, where they were farthest from them. ``bright_pixels``: true where it was not the
+    counts but a few pixels with far more photons than the others.
     """
 
     sector: int
@@ -42,6 +46,7 @@ class SectorGlitch:
     first_frame: int
     last_frame: int
     factor: float
+    bright_pixels: bool = False
 
 
 class SectorGate:
@@ -71,6 +76,7 @@ class SectorGate:
         self._over_dispersion = np.ones((len(self._pixels), 1))
         self._learnt_windows = 0
         self._recent: deque[tuple[int, np.ndarray]] = deque()
+        self._bright = BrightPixels(self._pixels)
         # With the other kernels before the first frame, not in the middle of a series.
         compile_kernels()
         # Old ones are forgotten: a loose contact must not fill the memory.
@@ -93,7 +99,9 @@ class SectorGate:
         share[few] = in_sum[few]
         self._share = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-9)
         self._learnt_windows = len(first)
-        self._speckle_variance = 2 * _largest_excess(first)[:, None] / self._speckles
+        contrast = _largest_excess(first)
+        self._bright.learn(first, contrast)
+        self._speckle_variance = 2 * contrast[:, None] / self._speckles
         self._over_dispersion = np.ones((len(share), 1))
         nothing = np.zeros(share.shape, bool)
         squares = np.array([self._distances(sums, nothing) ** 2 for sums in first])
@@ -103,7 +111,10 @@ class SectorGate:
     def window(self, sums: SectorSums) -> Window:
         """The window without sectors that have jumped; their products stay out as long as they reach back to it."""
         out, all_round = self._jumped(sums)
-        self._tell(sums, out)
+        bright = self._bright.found_in(sums) & ~out
+        self._tell(sums, out, bright_pixels=False)
+        self._tell(sums, bright, bright_pixels=True)
+        out |= bright
         first_frame = sums.last_frame - sums.frames + 1
         while self._recent and self._recent[0][0] < first_frame - self._longest_lag:
             self._recent.popleft()
@@ -168,16 +179,16 @@ class SectorGate:
             all_round |= turned
         return out, all_round
 
-    def _tell(self, sums: SectorSums, out: np.ndarray) -> None:
+    def _tell(self, sums: SectorSums, out: np.ndarray, *, bright_pixels: bool) -> None:
         usual = self._usual(sums, out)
         first_frame = sums.last_frame - sums.frames + 1
         for sector in np.flatnonzero(out.any(axis=0)).tolist():
             rings = np.flatnonzero(out[:, sector])
             factor = float(sums.counts[rings, sector].sum() / max(float(usual[rings, sector].sum()), 1e-9))
-            new = SectorGlitch(sector, int(rings[0]), int(rings[-1]), first_frame, sums.last_frame, factor)
-            before = next(
-                (g for g in self.glitches if g.sector == sector and g.last_frame == first_frame - 1), None
+            new = SectorGlitch(
+                sector, int(rings[0]), int(rings[-1]), first_frame, sums.last_frame, factor, bright_pixels
             )
+            before = next((glitch for glitch in self.glitches if _goes_on(glitch, new)), None)
             if before is not None:
                 self.glitches.remove(before)
                 new = replace(
@@ -188,6 +199,12 @@ class SectorGate:
                     factor=max(before.factor, factor, key=lambda ratio: abs(ratio - 1)),
                 )
             self.glitches.append(new)
+
+
+def _goes_on(before: SectorGlitch, new: SectorGlitch) -> bool:
+    """Whether it is the same trouble one window later."""
+    same = (before.sector, before.bright_pixels) == (new.sector, new.bright_pixels)
+    return same and before.last_frame == new.first_frame - 1
 
 
 def _largest_excess(first: list[SectorSums]) -> np.ndarray:

@@ -12,6 +12,7 @@ _STATES = {
     DamageState.TOO_EARLY: VerdictState.TOO_EARLY,
     DamageState.TOO_FEW_PHOTONS: VerdictState.TOO_EARLY,
     DamageState.TOO_UNCERTAIN: VerdictState.TOO_EARLY,
+    DamageState.NO_FRAMES: VerdictState.BAD_DATA,
     DamageState.NO_BEAM: VerdictState.BAD_DATA,
     DamageState.STEADY: VerdictState.GOOD,
     DamageState.CHANGING: VerdictState.WATCH,
@@ -36,6 +37,7 @@ def verdict_of(assessment: Assessment, series: str, frames_per_window: int, dose
         DamageState.TOO_EARLY: _too_early,
         DamageState.TOO_FEW_PHOTONS: _too_few_photons,
         DamageState.TOO_UNCERTAIN: _too_uncertain,
+        DamageState.NO_FRAMES: _no_frames,
         DamageState.NO_BEAM: _no_beam,
         DamageState.STEADY: _steady,
         DamageState.CHANGING: _changing,
@@ -124,6 +126,14 @@ def _too_uncertain(assessment: Assessment, frames_per_window: int, dose: DoseSca
         f"Too early to tell: low-q to high-q ratio {_change(effect, error)}; a change of "
         f"{percent(assessment.tolerance):.3g} % would not stand out.",
         "More photons are needed: more frames, more beam, or longer windows in the settings.",
+    )
+
+
+def _no_frames(assessment: Assessment, frames_per_window: int, dose: DoseScale) -> tuple[str, str]:
+    first = assessment.frame - frames_per_window + 1
+    return (
+        f"No frames: none of frames {first} to {assessment.frame} came, or could be used.",
+        "Check the detector and the file writer; the verdict goes on with the next frames.",
     )
 
 

@@ -102,6 +102,61 @@ def test_damage_of_whole_rings_is_no_glitch() -> None:
     assert detector.sector_glitches == ()
 
 
+def _with_hot_pixel(sums: RingSums, photons: float, first_frame: int, seed: int = 0) -> RingSums:
+    """One pixel more in sector 7 of ring 2, counted from 0, that counts ``photons`` in every frame from then on."""
+    there = np.arange(FRAMES) >= first_frame
+    hot = there * np.random.default_rng(seed).poisson(photons, FRAMES)
+    counts, products = sums.sector_counts.copy(), sums.sector_products.copy()
+    counts[:, 2, 7] += hot
+    for place, lag in enumerate(LAGS):
+        products[lag:, 2, 7, place] += hot[lag:] * hot[:-lag]
+    return RingSums(counts, products, sums.fine_counts)
+
+
+@pytest.mark.parametrize("photons", [2.0, 5.0, 50.0])
+@pytest.mark.parametrize("first_frame", [0, 30, 200])
+def test_a_pixel_that_gets_hot_for_good_is_left_out_and_told(photons: float, first_frame: int) -> None:
+    detector = _detector()
+    said = _judged(_with_hot_pixel(_series(11), photons, first_frame), detector)
+    assert {a.state for a in said} <= {DamageState.TOO_EARLY, DamageState.STEADY}
+    assert max(a.log10_evidence for a in said) < 1
+    told = detector.sector_glitches
+    assert {(glitch.sector, glitch.first_ring, glitch.last_ring) for glitch in told} == {(7, 2, 2)}
+    assert max(glitch.last_frame for glitch in told) == FRAMES - 1
+    if photons == 50.0:
+        assert min(glitch.first_frame for glitch in told) <= first_frame
+
+
+def test_what_only_the_products_show_is_told_as_bright_pixels() -> None:
+    detector = _detector()
+    _judged(_with_hot_pixel(_series(11), 5.0, 200), detector)
+    (glitch,) = detector.sector_glitches
+    assert (glitch.bright_pixels, glitch.first_frame, glitch.last_frame) == (True, 200, FRAMES - 1)
+
+
+def test_a_hot_pixel_costs_nothing_in_detection() -> None:
+    structure = np.ones((FRAMES, RINGS))
+    structure[:, :2] += 0.4 * np.clip((np.arange(FRAMES) - 120) / 280, 0, 1)[:, None]
+    damaged = _series(4, None, structure)
+    first = [
+        next(a.frame for a in _judged(sums, _detector()) if a.log10_evidence > 2)
+        for sums in (_with_hot_pixel(damaged, 50.0, 150), damaged)
+    ]
+    assert 120 < first[0] <= first[1] + 20
+
+
+def test_slower_dynamics_of_whole_rings_are_no_bright_pixels() -> None:
+    detector = _detector()
+    gamma = np.broadcast_to(np.geomspace(0.05, 0.2, RINGS), (FRAMES, RINGS)).copy()
+    gamma[200:] /= 5
+    photons = np.broadcast_to(np.geomspace(0.3, 0.1, RINGS), (FRAMES, RINGS))
+    plan = RingSpecklePlan(photons, gamma, np.full((FRAMES, RINGS), 0.12), PIXELS, PIXELS, SECTORS)
+    said = _judged(simulate_ring_speckle(plan, LAGS, 12), detector)
+    assert DamageState.DAMAGING in {a.state for a in said}
+    assert {a.family for a in said if a.state is DamageState.DAMAGING} == {"dynamics"}
+    assert detector.sector_glitches == ()
+
+
 def test_sectors_that_are_left_alone_change_nothing() -> None:
     sums = _series(6)
     detector = _detector()

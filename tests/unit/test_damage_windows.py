@@ -129,6 +129,18 @@ def test_a_ring_without_any_valid_pixel_gives_no_verdict() -> None:
     assert [a.frame for a in said if a.state is DamageState.NO_BEAM] == [159]
 
 
+def test_frames_that_never_came_are_not_dark_ones() -> None:
+    stream = ring_stream(StreamPlan(frames=200), 22)
+    came = np.ones(200, bool)
+    came[145:165] = False
+    counts, products = stream.counts * came[:, None], stream.products * came[:, None, None]
+    valid = np.broadcast_to(stream.pixels * came[:, None], counts.shape)
+    said = detector_for(stream).add(counts, products, np.arange(1.0, 201), valid)
+    assert [a.frame for a in said if a.state is DamageState.NO_FRAMES] == [159]
+    assert DamageState.NO_BEAM not in {a.state for a in said}
+    assert said[-1].state is DamageState.STEADY
+
+
 def test_the_result_is_the_newest_assessment() -> None:
     stream = ring_stream(StreamPlan(frames=150, pixels=300), 23)
     detector = detector_for(stream)

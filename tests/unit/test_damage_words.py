@@ -54,6 +54,11 @@ CHANGED = {"onset_frame": 154, "onset_interval": (120, 189)}
             "No beam: the detector counts 1.2 % of what it did before.",
         ),
         (
+            {"state": DamageState.NO_FRAMES, "beam_fraction": 0.0},
+            VerdictState.BAD_DATA,
+            "No frames: none of frames 290 to 299 came, or could be used.",
+        ),
+        (
             {"state": DamageState.NO_BEAM, "beam_fraction": 0.0, "windows": 0},
             VerdictState.BAD_DATA,
             "No beam: the detector counts nothing yet.",

@@ -1,0 +1,102 @@
+"""Finds sectors in which a few pixels hold far more photons than the others: one that became hot, a flash, a streak.
+
+Few photons in one pixel are lost in the counts of its sector, but they stand out in its products, for these go with
+their square. A pixel that counts h in every frame adds h^2 to sum I(t) I(t - lag), at all lags, where a sector of P
+pixels with n photons each has about P n^2 (1 + contrast). The sample, or the beam, changes the products over counts of
+all sectors of a ring alike; so a sector is compared with the others of its ring in the same windows, and nothing has to
+be learnt of it. What static unevenness and an anisotropic sample do is of the size of the contrast, and is let pass.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backend.damage.sector_kernels import distances_in_sigma
+from backend.damage.windows import SectorSums
+
+_FAR_SIGMA = 5.0
+_MEMORY_WINDOWS = 16
+_CONTRASTS_AT_ONCE, _CONTRASTS_IN_MEMORY = 2.0, 1.0
+"""Smallest excess over the other sectors; few speckles scatter widely, and in many windows less so."""
+_LARGEST_SHARE = 0.6
+"""Of the pixels of a ring: what happens to most of it is not the fault of a pixel."""
+_MEDIAN_OF_SQUARES = 0.4549
+"""Of a standard normal."""
+
+
+class BrightPixels:
+    """Compares the products of the sectors of each ring.
+
+    Windows are looked at one by one, which finds what is bright at once, and with a memory of sixteen, which finds what
+    is weak and lasts; what one window alone has shown stays out of the memory.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (ring, sector)
+    """
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self._pixel_share = pixels / pixels.sum(axis=1, keepdims=True)
+        self._products = np.zeros(pixels.shape)
+        self._expected = np.zeros(pixels.shape)
+        self._contrast = np.zeros((len(pixels), 1))
+        self._over_dispersion = np.ones((len(pixels), 1))
+
+    def learn(self, first: list[SectorSums], contrast: np.ndarray) -> None:
+        """Set how widely the sectors scatter.
+
+        Parameters
+        ----------
+        first : list of SectorSums
+            The first windows; medians are taken, for one may be bad.
+        contrast : ndarray, shape (ring,)
+            g2 - 1 that the speckle of each ring may have at most.
+        """
+        self._contrast = contrast[:, None]
+        squares = []
+        for sums in first:
+            products, expected = _over_lags(sums)
+            # What is bright already must not make all others look far from usual.
+            out = self._far(products, expected, _CONTRASTS_AT_ONCE)
+            products, usual = _usual(products, expected, out)
+            squares.append(np.where(out, np.nan, distances_in_sigma(products, usual, usual) ** 2))
+        widening = np.nanmedian(np.array(squares), axis=(0, 2)) / _MEDIAN_OF_SQUARES
+        self._over_dispersion = np.maximum(widening, 1.0)[:, None]
+
+    def found_in(self, sums: SectorSums) -> np.ndarray:
+        """Sectors, shape (ring, sector), bool, that have far larger products than the rest of their ring."""
+        products, expected = _over_lags(sums)
+        flashing = self._far(products, expected, _CONTRASTS_AT_ONCE)
+        keep = 1 - 1 / _MEMORY_WINDOWS
+        self._products = keep * self._products + products * ~flashing
+        self._expected = keep * self._expected + expected * ~flashing
+        return flashing | self._far(self._products, self._expected, _CONTRASTS_IN_MEMORY)
+
+    def _far(self, products: np.ndarray, expected: np.ndarray, contrasts: float) -> np.ndarray:
+        out = np.zeros(products.shape, bool)
+        # The brightest raises what the others are compared with: it goes first, one in each ring at a time.
+        for _ in range(products.shape[1]):
+            with_products, usual = _usual(products, expected, out)
+            distance = distances_in_sigma(with_products, usual, usual * self._over_dispersion)
+            excess = (products - usual) > contrasts * self._contrast * expected
+            distance = np.where(excess & ~out, distance, 0.0)
+            new = (distance > _FAR_SIGMA) & (distance == distance.max(axis=1, keepdims=True))
+            if not new.any():
+                break
+            out |= new
+        out[(self._pixel_share * out).sum(axis=1) > _LARGEST_SHARE] = False
+        return out
+
+
+def _over_lags(sums: SectorSums) -> tuple[np.ndarray, np.ndarray]:
+    """Products and those of uncorrelated pixels, summed over lags; shape (ring, sector)."""
+    return sums.products.sum(axis=2), sums.expected.sum(axis=2)
+
+
+def _usual(products: np.ndarray, expected: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Products, and what they would be by the other sectors of the ring that are not ``out``; 0 where there is none."""
+    used_products = (products * ~out).sum(axis=1, keepdims=True) - products * ~out
+    used_expected = (expected * ~out).sum(axis=1, keepdims=True) - expected * ~out
+    known = used_expected > 0
+    usual = np.where(known, used_products / np.maximum(used_expected, 1e-300) * expected, 0.0)
+    return products * known, usual
