@@ -40,7 +40,10 @@ class SeriesRun:
     """
 
     def __init__(self, info: SeriesInfo, settings: Settings, keep_frames: bool = False) -> None:
-        self.info = info = with_given_times(info, settings)
+        info = with_given_times(info, settings)
+        if settings.dose.transmission is not None:
+            info = replace(info, transmission=settings.dose.transmission)
+        self.info = info
         self.analysis = SeriesAnalysis(info, settings, keep_frames)
         self.status = "running"
         self.end_reason = ""

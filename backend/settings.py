@@ -218,6 +218,12 @@ class DoseSettings(SettingsSection):
         gt=0,
         le=1e15,
     )
+    transmission: float | None = setting(
+        None,
+        "Share of the beam that the absorbers let through; left empty it is that of the files: master, or run file.",
+        gt=0,
+        le=1,
+    )
     beam_width_um: float | None = setting(
         None, "Full width of the beam at the sample, at half maximum.", unit="um", gt=0, le=10000
     )

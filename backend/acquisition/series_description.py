@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from backend.absorbers import WHEELS, stated_transmission
 from backend.acquisition.data_file import DataFile
 from backend.acquisition.detector_folder import SeriesPlace
 from backend.acquisition.eiger_master import DISTANCE_M, LONGEST_EDGE_PX, WAVELENGTH_M, MasterFacts
@@ -50,19 +51,20 @@ def describe_series(
     planned = master.planned_frames if master else None
     # An exposure is no frame time: the detector may wait between frames. It stands in only for the count time.
     count_time_s = master.count_time_s if master else None
+    detector = _detector(place, sources, shape_yx, dtype, said)
     return SeriesInfo(
         name=place.label,
         sample=sample,
         number=number,
         folder=place.folder,
-        detector=_detector(place, sources, shape_yx, dtype, said),
+        detector=detector,
         master=master.path if master else None,
         expected_frames=planned if planned is not None else batch.frames,
         frame_time_s=master.frame_time_s if master else None,
         frame_start_s=master.frame_start_s if master else None,
         count_time_s=count_time_s if count_time_s is not None else batch.exposure_s,
         started_at=_started_at(sources),
-        transmission=master.transmission if master else None,
+        transmission=_transmission(sources, detector.wavelength_m, said),
         side_numbers=side_numbers(sources),
         notices=tuple(said),
     )
@@ -167,6 +169,24 @@ def _geometry(
         column = _within(batch.beam_center_yx_px[1], limits, "x0 in the batch description", said)
         center = None if row is None or column is None else (row, column)
     return distance_m, wavelength_m, center
+
+
+def _transmission(sources: SeriesSources, wavelength_m: float | None, said: list[str]) -> float | None:
+    """What the absorbers let through: as the master has it, else by their positions in the run file."""
+    if sources.master is not None and sources.master.transmission is not None:
+        return sources.master.transmission
+    numbers, started_at = side_numbers(sources), _started_at(sources)
+    if any(name not in numbers for name in WHEELS):
+        return None
+    energy_kev = None if wavelength_m is None else PHOTON_ENERGY_TIMES_WAVELENGTH_KEV_M / wavelength_m
+    stated = stated_transmission(numbers, energy_kev, None if started_at is None else started_at.date())
+    if stated is None:
+        places = ", ".join(f"{name} = {numbers[name]:g}" for name in WHEELS)
+        said.append(
+            f"What the absorbers let through is not known ({places}); the dose is told as if there were none. Set "
+            "transmission in section [dose] of the settings."
+        )
+    return stated
 
 
 def _within(value: float | None, limits: tuple[float, float], field: str, said: list[str]) -> float | None:

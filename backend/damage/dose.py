@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import constants
 
-from backend.damage.absorption import ENERGY_RANGE_KEV, MATERIALS, mass_coefficients
+from backend.absorption import ENERGY_RANGE_KEV, MATERIALS, mass_coefficients
 from backend.frames import SeriesInfo
 from backend.settings import DoseSettings
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import eiger_files
@@ -230,6 +231,26 @@ def test_batch_description_and_run_file_fill_what_the_master_lacks(tmp_path: Pat
     assert info.detector.wavelength_m == pytest.approx(1.5406e-10, rel=1e-4)
     assert info.count_time_s == 0.5 and info.expected_frames == 300 and info.frame_time_s == 0.01
     assert info.started_at is not None and info.started_at.hour == 10
+
+
+def test_the_absorbers_of_the_run_file_stand_in_for_a_transmission_in_the_master(tmp_path: Path) -> None:
+    path = eiger_files.write_master(tmp_path / "x_master.h5", wavelength=1.5498e-10)
+    run = parse_fio("%p\nabs1z = 2.0\nabs2z = 0\n")
+    info = describe_series(place(tmp_path), SeriesSources(master=read_master(path), run=run))
+    # 100 um of silicon at 8 keV.
+    assert info is not None and info.transmission == pytest.approx(0.2217, rel=3e-3)
+    assert info.notices == ()
+    stated = replace(read_master(path), transmission=0.5)
+    info = describe_series(place(tmp_path), SeriesSources(master=stated, run=run))
+    assert info is not None and info.transmission == 0.5
+
+
+def test_an_absorber_wheel_between_two_places_is_told(tmp_path: Path) -> None:
+    master = read_master(eiger_files.write_master(tmp_path / "x_master.h5"))
+    run = parse_fio("%p\nabs1z = 1.5\nabs2z = 0\n")
+    info = describe_series(place(tmp_path), SeriesSources(master=master, run=run))
+    assert info is not None and info.transmission is None
+    assert "abs1z = 1.5, abs2z = 0" in info.notices[0]
 
 
 def test_absurd_batch_values_are_set_aside(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from speckle_series import SETTINGS, batch_of, series_info, speckle_frames
 
-from backend.damage.absorption import ENERGY_RANGE_KEV, MATERIALS, mass_coefficients
+from backend.absorption import ENERGY_RANGE_KEV, MATERIALS, mass_coefficients
 from backend.damage.dose import dose_rate_gray_per_s, dose_scale_of
 from backend.frames import SeriesInfo
 from backend.series_notices import series_notices

@@ -15,6 +15,7 @@ from speckle_series import SETTINGS, SHAPE_YX, batch_of, fed, poisson_frames, se
 from backend.frames import SeriesEnded
 from backend.series_analysis import SeriesAnalysis
 from backend.series_run import SeriesRun
+from backend.settings import DoseSettings
 from backend.settings_in_use import SettingsInUse
 from backend.snapshot import Verdict, VerdictState
 from backend.snapshot_composer import SnapshotComposer
@@ -279,3 +280,10 @@ def test_a_frame_of_zero_photons_and_an_empty_batch_do_no_harm() -> None:
     run.end(ENDED)
     assert run.analysis.frames == len(FRAMES)
     assert run.verdict.state is VerdictState.GOOD
+
+
+def test_a_transmission_in_the_settings_wins_over_the_files() -> None:
+    info = replace(series_info(100), transmission=0.5)
+    settings = SETTINGS.model_copy(update={"dose": DoseSettings(transmission=0.1)})
+    assert SeriesRun(info, settings).info.transmission == 0.1
+    assert SeriesRun(info, SETTINGS).info.transmission == 0.5
