@@ -234,7 +234,7 @@ def test_batch_description_and_run_file_fill_what_the_master_lacks(tmp_path: Pat
 
 
 def test_the_absorbers_of_the_run_file_stand_in_for_a_transmission_in_the_master(tmp_path: Path) -> None:
-    path = eiger_files.write_master(tmp_path / "x_master.h5", wavelength=1.5498e-10)
+    path = eiger_files.write_master(tmp_path / "x_master.h5", wavelength=(1.5498, "angstrom"))
     run = parse_fio("%p\nabs1z = 2.0\nabs2z = 0\n")
     info = describe_series(place(tmp_path), SeriesSources(master=read_master(path), run=run))
     # 100 um of silicon at 8 keV.

@@ -15,6 +15,7 @@ from backend.full_correlation import correlate_series
 from backend.results.result_file import write_result
 from backend.series_notices import series_notices
 from backend.series_run import SeriesRun
+from backend.snapshot import VerdictState
 from backend.snapshot_parts import pixels_part
 
 HOT, DEAD = (12, 70), (55, 40)
@@ -48,7 +49,8 @@ def told(run: SeriesRun) -> list[SourceNotice]:
 
 def test_a_pixel_that_becomes_hot_and_a_dead_one_are_told(damaged: np.ndarray) -> None:
     run = run_of(damaged)
-    hot, dead = told(run)
+    hot, dead, sector = told(run)
+    assert "with a few pixels far brighter than the others in frames 200 to 399" in sector.what
     assert hot.what.startswith(
         "1 pixel in the q rings is far too bright after 400 frames, 0 of them flashing"
     )
@@ -61,6 +63,12 @@ def test_a_pixel_that_becomes_hot_and_a_dead_one_are_told(damaged: np.ndarray) -
     assert part.worst_yx.tolist() == [list(HOT)]
     assert part.worst_photons[0] == damaged[:, *HOT].sum() > 10 * part.worst_expected[0]
     assert 0.005 < part.ring_share.max() < 0.5
+
+
+def test_a_pixel_that_becomes_hot_is_no_damage(good: np.ndarray, damaged: np.ndarray) -> None:
+    verdicts = [run_of(frames).verdict for frames in (good, damaged)]
+    assert [verdict.state for verdict in verdicts] == [VerdictState.GOOD] * 2
+    assert verdicts[1].log10_evidence < 1
 
 
 def test_a_good_series_is_not_mentioned_and_the_batches_do_not_matter(
