@@ -56,6 +56,23 @@ def kill_daemon(folder: Path, name: str) -> None:
     wait_until(lambda: has_ended(pid), 30.0, f"{name} has ended")
 
 
+def children_of(pid: int) -> list[int]:
+    """Living processes that ``pid`` has started."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def kill_process(pid: int) -> bool:
+    """End a process without a word; false when it had ended by itself."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def has_ended(pid: int) -> bool:
     """True when the process is gone, or only waits to be collected by whoever adopted it."""
     try:

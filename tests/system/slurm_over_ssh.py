@@ -21,7 +21,7 @@ from backend.dispatch.ssh_login import SshAddress
 __all__ = ["SlurmOverSsh", "make_key", "running_cluster"]
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "sshd")
-_NODES = ("n1", "n2")
+NODES = ("n1", "n2")
 _SLURM_CONF = """
 ClusterName=loop
 SlurmctldHost=localhost(127.0.0.1)
@@ -77,7 +77,7 @@ class SlurmOverSsh:
         self.port = self.ssh.port
         self.known_hosts = self.ssh.known_hosts
         self.key_file = self.ssh.key_file
-        for name in ("state", "munge", *(f"spool/{node}" for node in _NODES)):
+        for name in ("state", "munge", *(f"spool/{node}" for node in NODES)):
             (folder / name).mkdir(parents=True)
         # The socket of munge must be reachable for everybody, its key for nobody else.
         folder.chmod(0o755)
@@ -88,9 +88,9 @@ class SlurmOverSsh:
         self._start_munge()
         self._write_slurm_configuration()
         self.start_controller(forget=True)
-        for node in _NODES:
-            self._run("slurmd", "-N", node)
-        wait_until(lambda: self.slurm("sinfo", "-h", "-N", "-t", "idle", "-o", "%N").split() == list(_NODES),
+        for node in NODES:
+            self.start_node(node)
+        wait_until(lambda: self.slurm("sinfo", "-h", "-N", "-t", "idle", "-o", "%N").split() == list(NODES),
                    60.0, "both nodes are idle")  # fmt: skip
         self.ssh.prepare()
         self.ssh.start()
@@ -120,11 +120,19 @@ class SlurmOverSsh:
         """End slurmctld as a power failure would."""
         self._kill("slurmctld")
 
+    def start_node(self, node: str) -> None:
+        """Start the slurmd of one of ``NODES``."""
+        self._run("slurmd", "-N", node)
+
+    def kill_node(self, node: str) -> None:
+        """End slurmd as a power failure would; what runs there runs on."""
+        self._kill(f"slurmd-{node}")
+
     def stop(self) -> None:
         """End all of it and whatever jobs still run; nothing of it is needed any more."""
         self.slurm("scancel", f"--user={self.user}")
         wait_until(lambda: self.slurm("squeue", "-h", "-o", "%i") == "", 30.0, "no job runs any more")
-        for name in ("sshd", "slurmctld", *(f"slurmd-{node}" for node in _NODES), "munged"):
+        for name in ("sshd", "slurmctld", *(f"slurmd-{node}" for node in NODES), "munged"):
             self._kill(name)
         shutil.rmtree(self.folder)
 
@@ -141,7 +149,7 @@ class SlurmOverSsh:
     def _write_slurm_configuration(self) -> None:
         nodes = "\n".join(
             f"NodeName={node} NodeHostname=localhost NodeAddr=127.0.0.1 Port={free_port()} CPUs=2 RealMemory=2000"
-            for node in _NODES
+            for node in NODES
         )
         text = _SLURM_CONF.format(
             folder=self.folder, user=self.user, controller_port=free_port(), nodes=nodes

@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import paramiko
-from daemons import SYSTEM_FOLDERS, free_port, kill_daemon, port_answers, start_daemon
+from daemons import (
+    SYSTEM_FOLDERS,
+    children_of,
+    free_port,
+    kill_daemon,
+    kill_process,
+    port_answers,
+    start_daemon,
+)
 from program import wait_until
 
 from backend.dispatch.host_keys import approve_host
@@ -85,6 +93,14 @@ class SshServer:
     def kill(self) -> None:
         """End it as a power failure would; open connections live on in processes of their own."""
         kill_daemon(self.folder, "sshd")
+
+    def kill_connections(self) -> int:
+        """End every connection that this server has let in; returns how many there were."""
+        server = int((self.folder / "pids" / "sshd.pid").read_text(encoding="ascii"))
+        sessions = children_of(server)
+        for pid in (process for session in sessions for process in (*children_of(session), session)):
+            kill_process(pid)
+        return len(sessions)
 
 
 def make_key(path: Path) -> None:
