@@ -9,7 +9,7 @@ from backend.cluster_access import open_cluster
 from backend.dispatch.cluster_executor import ClusterExecutor
 from backend.dispatch.dispatcher import Dispatcher
 from backend.dispatch.executor import Executor
-from backend.dispatch.folders import make_folder, result_folder
+from backend.dispatch.folders import folder_identity, make_folder, result_folder
 from backend.dispatch.local_executor import LocalExecutor
 from backend.dispatch.recipe_folder import load_recipes
 from backend.errors import BeamtimeError, FeedbackError
@@ -37,6 +37,7 @@ class BeamtimeSession:
 
     def __init__(self, folder: BeamtimeFolder, settings: Settings, settings_file: Path | None) -> None:
         self.folder = folder
+        self._identity = folder_identity(folder.path)
         self._state = folder.processed / STATE_FOLDER
         try:
             make_folder(self._state)
@@ -69,6 +70,10 @@ class BeamtimeSession:
             beamtime=folder.path,
         )
         self.problems = tuple(problems)
+
+    def is_of(self, folder: BeamtimeFolder) -> bool:
+        """True while this folder is the one the session was opened for, not a later one of the same name."""
+        return folder.path == self.folder.path and folder_identity(folder.path) == self._identity
 
     def keep(self) -> None:
         """Renew the lease."""

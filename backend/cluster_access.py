@@ -46,6 +46,7 @@ def open_cluster(folder: BeamtimeFolder, all_settings: Settings, state_folder: P
         setup=plan.setup,
         parallel_jobs=settings.parallel_jobs,
         poll_s=settings.poll_s,
+        idle_poll_s=settings.idle_poll_s,
         unseen_s=settings.unseen_s,
         submit_attempts=settings.submit_attempts,
     )

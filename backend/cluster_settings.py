@@ -83,7 +83,10 @@ class ClusterSettings(SettingsSection):
     )
     parallel_jobs: int = setting(50, "Jobs that may wait and run there at once.", unit="jobs", ge=1, le=1000)
     poll_s: float = setting(
-        5.0, "How often the queue is looked at while jobs are there.", unit="s", ge=0.5, le=60
+        5.0, "How often the queue is looked at while something changes in it.", unit="s", ge=0.5, le=60
+    )
+    idle_poll_s: float = setting(
+        60.0, "How often the queue is looked at, at least, while jobs wait there.", unit="s", ge=0.5, le=600
     )
     unseen_s: float = setting(
         60.0,

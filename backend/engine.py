@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
@@ -18,8 +17,8 @@ from backend.acquisition.folder_watch import FolderWatch
 from backend.acquisition.source_thread import SourceThread
 from backend.beamtime_session import BeamtimeSession
 from backend.errors import FeedbackError
-from backend.finished_jobs import FinishedJobs, JobsNow, look_after_jobs
 from backend.frames import FrameBatch, SeriesEnded, SeriesInfo, SeriesStarted, SourceEvent, SourceNotice
+from backend.job_follower import JobFollower
 from backend.kernel_warm_up import warm_up
 from backend.lease import Lease
 from backend.message_board import MessageBoard
@@ -31,14 +30,12 @@ from backend.series_notices import series_notices
 from backend.series_run import SeriesRun
 from backend.settings import Settings
 from backend.settings_in_use import SettingsInUse
-from backend.snapshot import JobRow, Snapshot, Verdict
+from backend.snapshot import Snapshot, Verdict
 from backend.snapshot_composer import SnapshotComposer
 
 _IDLE_PUBLISH_S = 0.5
 _STATUS_FILE_S = 1.0
-_JOBS_S = 0.5
 _WORK_BUDGET_S = 0.15
-_MOST_WITHOUT_JOBS = 100
 _PATIENCE_S = 0.1
 _SESSION_RETRY_S = 10.0
 _BEAMTIME = "the beamtime folder"
@@ -77,24 +74,19 @@ class Engine:
             raise
         self._board = MessageBoard()
         self._composer = SnapshotComposer(root, in_use)
-        self._finished_jobs = FinishedJobs()
+        self._jobs = JobFollower(self._board)
         self._book = SeriesBook(self._guard)
         self._session_due_at = 0.0
         self._run: SeriesRun | None = None
-        self._without_jobs: deque[tuple[SeriesInfo, int]] = deque(maxlen=_MOST_WITHOUT_JOBS)
         self._told: tuple[SourceNotice, ...] = ()
         self._stop = threading.Event()
         self._desk = RequestDesk(self._composer, self._board, in_use, self._stop.set)
         self._ready = threading.Event()
         self._published_at = 0.0
         self._status_written_at = 0.0
-        self._jobs_looked_at = 0.0
-        self._job_rows: tuple[JobRow, ...] = ()
-        # Frames and jobs may keep a thread busy for seconds; this one must go on saying that it is there.
+        # Frames may keep a thread busy for seconds; this one must go on saying that it is there.
         self._analyst = ThreadPoolExecutor(1, thread_name_prefix="analysis")
         self._analysing: Future[None] | None = None
-        self._clerk = ThreadPoolExecutor(1, thread_name_prefix="jobs")
-        self._looking_after_jobs: Future[JobsNow] | None = None
 
     def stop(self) -> None:
         """End the loop in good order; may be called from a signal handler."""
@@ -114,7 +106,8 @@ class Engine:
                     self._guard("publishing", self._publish_sign_of_life)
                 else:
                     self._guard(_BEAMTIME, self._follow_beamtime)
-                    self._guard("following jobs", self._follow_jobs)
+                    self._guard("storing jobs", self._jobs.hand_over)
+                    self._guard("following jobs", partial(self._jobs.follow, self._run))
                     self._guard("publishing", partial(self._publish, worked))
         finally:
             self._close()
@@ -133,12 +126,7 @@ class Engine:
             self._store_run()
 
     def _close_session(self) -> None:
-        if self._looking_after_jobs is not None:
-            if self._desk.session is not None:
-                # Cuts short what waits for a network.
-                self._desk.session.dispatcher.close()
-            wait([self._looking_after_jobs])
-            self._looking_after_jobs = None
+        self._jobs.close()
         session, self._desk.session = self._desk.session, None
         self._book.open(None)
         if session is not None:
@@ -215,7 +203,7 @@ class Engine:
             self._store_run()
         self._run = SeriesRun(info, self._in_use.settings)
         self._composer.new_series(self._run.info, time.time())
-        self._finished_jobs.forget_shown()
+        self._jobs.finished.forget_shown()
         self._desk.remember(info, 0)
         self._store_run()
 
@@ -252,26 +240,16 @@ class Engine:
         )
 
     def _end_series(self, run: SeriesRun, event: SeriesEnded) -> None:
-        self._store_verdicts(run, run.end(event))
+        changes = run.end(event)
+        self._jobs.series_ended(run.info, run.analysis.frames)
+        self._store_verdicts(run, changes)
         self._tell_news(run)
         self._desk.remember(run.info, run.analysis.frames)
         self._composer.series_changed()
         self._store_run()
         if self._book.motion_notice is not None:
             self._board.post_notice(self._book.motion_notice, at=time.time())
-        self._without_jobs.append((run.info, run.analysis.frames))
-        self._dispatch()
-
-    def _dispatch(self) -> None:
-        """Hand series that have ended to the recipes; without a beamtime folder they wait for one."""
-        if self._desk.session is None:
-            return
-        while self._without_jobs:
-            info, frames = self._without_jobs.popleft()
-            if info.folder.is_relative_to(self._desk.session.folder.path):
-                jobs = self._desk.session.dispatcher.series_ended(info, frames)
-                for problem in jobs.problems:
-                    self._board.post_error(f"recipe-{problem.what}", problem, at=time.time(), level="error")
+        self._jobs.hand_over()
 
     def _store_verdicts(self, run: SeriesRun, changes: list[Verdict]) -> None:
         self._book.store_verdicts(run, changes)
@@ -287,7 +265,7 @@ class Engine:
         """Open or close what is stored with the beamtime folder as it comes and goes."""
         folder = self._watch.folder
         if self._desk.session is not None:
-            if folder is not None and folder.path == self._desk.session.folder.path:
+            if folder is not None and self._desk.session.is_of(folder):
                 self._desk.session.keep()
                 return
             self._close_session()
@@ -308,28 +286,10 @@ class Engine:
             )
         self._book.open(self._desk.session.ledger)
         self._store_run()
-        self._dispatch()
+        self._jobs.open(self._desk.session)
+        self._jobs.hand_over()
         for problem in self._desk.session.problems:
             self._board.post_error(f"beamtime-{problem.what}", problem, at=time.time(), level="warning")
-
-    def _follow_jobs(self) -> None:
-        """Take in what the jobs did, then let them be looked after again; checking a large result takes its time."""
-        if self._desk.session is None:
-            return
-        if self._looking_after_jobs is not None:
-            if self._looking_after_jobs.done():
-                jobs, self._looking_after_jobs = self._looking_after_jobs, None
-                self._take_in(jobs.result())
-        elif time.monotonic() - self._jobs_looked_at >= _JOBS_S:
-            self._jobs_looked_at = time.monotonic()
-            self._looking_after_jobs = self._clerk.submit(look_after_jobs, self._desk.session.dispatcher)
-
-    def _take_in(self, jobs: JobsNow) -> None:
-        self._job_rows = jobs.rows
-        for row, checked in jobs.finished:
-            problem = self._finished_jobs.take(row, checked, self._run)
-            if problem is not None:
-                self._board.post_error(f"job-{row.job_id}", problem, at=time.time(), level="error")
 
     def _publish_sign_of_life(self) -> None:
         """The last snapshot again, while a long piece of work keeps its successor waiting."""
@@ -351,9 +311,9 @@ class Engine:
             phase=self._phase(),
             waiting_for=self._watch.description,
             beamtime=self._watch.beamtime,
-            jobs=self._job_rows if self._desk.session is not None else (),
+            jobs=self._jobs.rows,
             messages=self._board.messages(),
-            confirmed=self._finished_jobs.confirmed_g2,
+            confirmed=self._jobs.finished.confirmed_g2,
             earlier=self._book.earlier,
             sample=self._book.sample,
             backlog_frames=backlog,

@@ -12,6 +12,7 @@ from backend.correlation_result import CorrelationResult
 from backend.dispatch.dispatcher import Dispatcher
 from backend.dispatch.intake import CheckedResult
 from backend.errors import DispatchError, FeedbackError
+from backend.frames import SourceNotice
 from backend.results.agreement import compare_g2
 from backend.results.result_file import read_result
 from backend.series_run import SeriesRun
@@ -20,17 +21,18 @@ from backend.snapshot import ConfirmedG2Part, JobRow
 
 @dataclass(frozen=True, slots=True)
 class JobsNow:
-    """The job table, newest first, and the jobs that have just ended well with their checked results."""
+    """The job table, newest first, the jobs that have just ended well with their checked results, and what is wrong."""
 
     rows: tuple[JobRow, ...]
     finished: tuple[tuple[JobRow, CheckedResult], ...]
+    notices: tuple[SourceNotice, ...]
 
 
 def look_after_jobs(dispatcher: Dispatcher) -> JobsNow:
     """Follow all jobs one step; a finished one has its result checked against what it said it wrote."""
     changed = dispatcher.poll(time.time())
     finished = tuple((row, dispatcher.result_of(row.job_id)) for row in changed if row.state == "done")
-    return JobsNow(dispatcher.job_rows(), finished)
+    return JobsNow(dispatcher.job_rows(), finished, dispatcher.notices)
 
 
 class FinishedJobs:

@@ -198,6 +198,14 @@ class Ledger:
                 _append_state(connection, intent.job_id, JobState.QUEUED, "", intent.submitted_at)
         return bool(written)
 
+    def move_job(self, intent: JobIntent) -> None:
+        """Let another executor run a job, by the command that is the right one there."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE job SET executor = ?, command_json = ? WHERE job_id = ?",
+                (intent.executor, json.dumps(intent.command), intent.job_id),
+            )
+
     def update_job(self, job_id: str, status: JobStatus, at: float) -> None:
         """Replace what is known of a job; a new state or reason is also added to its history.
 

@@ -43,7 +43,13 @@ class MessageBoard:
         """Show a message, or count it once more when the same one stands there already."""
         known = self._posted.get(key)
         if known is not None and known.message.what == what:
-            again = msgspec.structs.replace(known.message, at=at, count=known.message.count + 1)
+            again = msgspec.structs.replace(
+                known.message,
+                still_works=still_works,
+                try_this=try_this,
+                at=at,
+                count=known.message.count + 1,
+            )
             self._posted[key] = replace(known, message=again)
             return
         _log.log(_LEVELS[level], "%s", " ".join(part for part in (what, still_works, try_this) if part))

@@ -271,6 +271,13 @@ class DispatchSettings(SettingsSection):
     )
     parallel_jobs: int = setting(1, "Local jobs that may run at once.", unit="jobs", ge=1, le=64)
     time_limit_s: float = setting(3600.0, "A job is stopped after this long.", unit="s", ge=1, le=86400)
+    local_after_s: float = setting(
+        60.0,
+        'Jobs of recipes with without_cluster = "local" run on this computer when the cluster takes none for so long.',
+        unit="s",
+        ge=0,
+        le=86400,
+    )
     nice: int = setting(10, "How far a local job steps back for the live display.", ge=0, le=19)
 
 

@@ -8,13 +8,14 @@ proves a result.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from backend.beamtime.path_map import PathMap
 from backend.dispatch.backoff import Backoff
 from backend.dispatch.cluster_watch import ClusterWatch, is_known
+from backend.dispatch.executor import NotNowError, cannot_prepare
 from backend.dispatch.folders import make_folder
 from backend.dispatch.job import (
     CLAIM_FILE,
@@ -33,11 +34,13 @@ from backend.dispatch.job import (
 from backend.dispatch.job_files import JobFiles, SharedFiles
 from backend.dispatch.job_report import report, report_of_done
 from backend.dispatch.job_script import batch_request, intent_on_node
-from backend.dispatch.scheduler import BatchJob, BatchState, Scheduler
+from backend.dispatch.scheduler import BatchJob, BatchState, Scheduler, Submission
+from backend.dispatch.transport import TransportError
 from backend.errors import BeamtimeError, DispatchError
 
 _FIRST_PAUSE_S = 5.0
 _LONGEST_PAUSE_S = 300.0
+_LONGEST_PAUSE_OF_ALL_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +57,8 @@ class ClusterRules:
         Lines of shell before each job.
     parallel_jobs : int
         Jobs that may wait and run there at once.
-    poll_s : float
-        Seconds between two looks at the queue.
+    poll_s, idle_poll_s : float
+        Seconds between two looks at the queue: after a change, and at most while nothing changes.
     unseen_s : float
         A job that the scheduler does not show for this long was not taken, or is forgotten.
     settle_s : float
@@ -69,6 +72,7 @@ class ClusterRules:
     setup: tuple[str, ...] = ()
     parallel_jobs: int = 50
     poll_s: float = 5.0
+    idle_poll_s: float = 60.0
     unseen_s: float = 60.0
     settle_s: float = 15.0
     submit_attempts: int = 5
@@ -83,7 +87,9 @@ class _Patience:
     refusal: str = ""
     unseen_since: float | None = None
     over_since: float | None = None
+    out_of_sight_since: float | None = None
     cancelled_at_look: int = -1
+    withdrawn: str = ""
 
 
 class ClusterExecutor:
@@ -116,8 +122,10 @@ class ClusterExecutor:
         self._rules = rules
         self._clock = clock
         self._files: JobFiles = files or SharedFiles()
-        self._watch = ClusterWatch(scheduler, rules.poll_s, clock)
+        self._watch = ClusterWatch(scheduler, rules.poll_s, rules.idle_poll_s, clock)
         self._memory: dict[str, _Patience] = {}
+        self._takes_none: NotNowError | None = None
+        self._pause = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_OF_ALL_S, clock)
         self.parallel_jobs = rules.parallel_jobs
         self.python = rules.python
         self.settings_file = rules.settings_file
@@ -134,6 +142,15 @@ class ClusterExecutor:
             if (intent.folder / INTENT_FILE).exists()
         ]
 
+    @property
+    def trouble(self) -> DispatchError | None:
+        """Why the cluster takes no job, or does not say how they are."""
+        return self._takes_none or self._watch.problem
+
+    def may_move(self, intent: JobIntent) -> bool:
+        """A job that nobody has begun may, if its claim counts for the nodes too or they never heard of it."""
+        return self._files.shares_claims or not (intent.folder / INTENT_FILE).exists()
+
     def submit(self, intent: JobIntent) -> JobReport:
         """Hand over a job on hold; the next poll releases it, when its number stands in the ledger."""
         job = JobRecord(intent, JobStatus(state=JobState.QUEUED))
@@ -143,13 +160,19 @@ class ClusterExecutor:
         patience = self._patience(intent)
         if patience.pause.wait_s > 0:
             return report(job, JobState.QUEUED, patience.refusal)
+        if self._takes_none is not None and self._pause.wait_s > 0:
+            raise self._takes_none
         waits_for = self._files.bring(intent)
         if waits_for:
             return report(job, JobState.QUEUED, waits_for)
         self._watch.hurry()
-        on_node = self._prepare(intent)
-        self._files.hand_in(intent)
-        answer = self._scheduler.submit(batch_request(on_node, self.python, self._rules.setup))
+        try:
+            answer = self._hand_over(intent)
+        except NotNowError as problem:
+            self._takes_none = problem
+            raise
+        self._takes_none = None
+        self._pause.succeeded()
         if answer.number:
             return report(
                 job, JobState.SUBMITTED, "Handed over, on hold until it is written down here.",
@@ -163,14 +186,21 @@ class ClusterExecutor:
             f"No answer whether {self._scheduler.place} took it ({answer.message}); it is looked for by its key.",
         )
 
-    def poll(self, jobs: Sequence[JobRecord]) -> list[JobReport]:
+    def poll(self, jobs: Sequence[JobRecord]) -> Iterator[JobReport]:
         """One report per job; releases what waits on hold, cancels what is asked for and what is surplus."""
         self._files.watch([job.intent for job in jobs])
-        ended = {job.intent.job_id: self._by_its_end(job) for job in jobs}
-        open_jobs = [job for job in jobs if ended[job.intent.job_id] is None]
-        if open_jobs:
-            self._watch.look(open_jobs)
-        return [ended[job.intent.job_id] or self._judge(job) for job in jobs]
+        open_jobs = []
+        for job in jobs:
+            # What has ended says so itself, and need not wait for the cluster's answer.
+            ended = self._by_its_end(job)
+            if ended is None:
+                open_jobs.append(job)
+            else:
+                yield ended
+        if open_jobs and self._watch.look(open_jobs) and isinstance(self._takes_none, TransportError):
+            self._takes_none = None
+        for job in open_jobs:
+            yield self._by_its_end(job) or self._judge(job)
 
     def cancel(self, job: JobRecord) -> None:
         """Let the next poll look at once; it cancels every job whose status asks for it."""
@@ -189,6 +219,19 @@ class ClusterExecutor:
         pause = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, self._clock)
         return self._memory.setdefault(intent.job_id, _Patience(pause))
 
+    def _hand_over(self, intent: JobIntent) -> Submission:
+        on_node = self._prepare(intent)
+        self._files.hand_in(intent)
+        answer = self._scheduler.submit(batch_request(on_node, self.python, self._rules.setup))
+        if answer.not_now:
+            self._pause.failed()
+            raise NotNowError(
+                f"{self._scheduler.place} takes no job now: {answer.message}.",
+                still_works="Live pictures, the verdict and local jobs go on; jobs for the cluster wait.",
+                try_this="Ask the beamline staff whether the reservation of the beamtime still holds.",
+            )
+        return answer
+
     def _prepare(self, intent: JobIntent) -> JobIntent:
         """The job as the nodes see it, its folders made and its file written."""
         try:
@@ -199,11 +242,7 @@ class ClusterExecutor:
         except BeamtimeError as error:
             raise DispatchError(error.what, still_works=error.still_works, try_this=error.try_this) from error
         except OSError as error:
-            raise DispatchError(
-                f"The job {intent.job_id} cannot be prepared: {error.strerror or error} ({error.filename}).",
-                still_works="The live analysis is not affected.",
-                try_this="Check that the processed folder exists, may be written and has room.",
-            ) from error
+            raise cannot_prepare(intent.job_id, error) from error
         return on_node
 
     def _refused(self, job: JobRecord, why: str) -> JobReport:
@@ -268,7 +307,10 @@ class ClusterExecutor:
         if batch.state.is_over:
             return self._judge_over(job, batch, claim)
         patience.over_since = None
-        if job.status.cancel_asked:
+        patience.out_of_sight_since = None
+        if batch.never_starts and claim is None:
+            patience.withdrawn = batch.reason
+        if job.status.cancel_asked or (patience.withdrawn and claim is None):
             return self._stop(job, batch, patience)
         if batch.state is BatchState.WAITING and (claim is None or batch.held):
             if batch.held and is_known(batch, job.status.identity):
@@ -295,7 +337,7 @@ class ClusterExecutor:
             self._scheduler.cancel(batch)
             patience.cancelled_at_look = self._watch.looks
         state = JobState.SUBMITTED if batch.state is BatchState.WAITING else JobState.RUNNING
-        return report(job, state, "Stopping.", identity=batch.identity)
+        return report(job, state, patience.withdrawn or "Stopping.", identity=batch.identity)
 
     def _judge_over(self, job: JobRecord, batch: BatchJob, claim: ClaimRecord | None) -> JobReport:
         """The scheduler has finished with it, and it has not said itself how it ended."""
@@ -309,6 +351,9 @@ class ClusterExecutor:
         if not settled or self._clock() - patience.over_since < self._rules.settle_s:
             reason = f"{batch.reason.rstrip('.')}; waiting for its files to appear here."
             return report(job, JobState.RUNNING, reason, identity=batch.identity)
+        if patience.withdrawn and batch.state is BatchState.CANCELLED:
+            self._memory.pop(job.intent.job_id, None)
+            return report(job, JobState.QUEUED, f"Taken back: {patience.withdrawn}")
         if batch.state is BatchState.NODE_LOST:
             # Should it begin there after all, its claim keeps the next one from doing the work again.
             return self._refused(job, "Its node was lost before it began.")
@@ -331,9 +376,15 @@ class ClusterExecutor:
         return self._refused(job, why)
 
     def _out_of_sight(self, job: JobRecord, claim: ClaimRecord, why: str) -> JobReport:
-        """It has begun and may still run: given up only when its own time limit is over."""
-        overdue = time.time() > claim.started_at + job.intent.time_limit_s + 4 * STOP_GRACE_S
-        if overdue:
+        """It has begun and may still run: given up only when its own time limit is over.
+
+        That is counted on this computer's clock from the moment it was lost, as the node's clock may be another.
+        """
+        patience = self._patience(job.intent)
+        if patience.out_of_sight_since is None:
+            patience.out_of_sight_since = self._clock()
+        gone_s = self._clock() - patience.out_of_sight_since
+        if gone_s > job.intent.time_limit_s + 4 * STOP_GRACE_S:
             self._memory.pop(job.intent.job_id, None)
             reason = f"{why} It left no result within its time limit."
             return _failed(job, reason, f"Read {job.intent.folder / LOG_FILE}; run the recipe again.")

@@ -11,9 +11,18 @@ from backend.dispatch.job_script import batch_name
 from backend.dispatch.scheduler import BatchJob, Scheduler
 from backend.errors import DispatchError
 
+_SLOWER = 1.5
+
 
 class ClusterWatch:
-    """What the scheduler shows of our jobs, no older than asked for.
+    """What the scheduler shows of our jobs; asked for ever more rarely while that stays the same.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        Is asked.
+    poll_s, idle_poll_s : float
+        Seconds between two questions: right after a change, and at most.
 
     Attributes
     ----------
@@ -24,10 +33,16 @@ class ClusterWatch:
     """
 
     def __init__(
-        self, scheduler: Scheduler, poll_s: float, clock: Callable[[], float] = time.monotonic
+        self,
+        scheduler: Scheduler,
+        poll_s: float,
+        idle_poll_s: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._scheduler = scheduler
         self._poll_s = poll_s
+        self._idle_poll_s = max(poll_s, idle_poll_s)
+        self._pause_s = poll_s
         self._clock = clock
         self._hurry = threading.Event()
         self._due_at = 0.0
@@ -43,6 +58,8 @@ class ClusterWatch:
         """Ask the scheduler if that is due; True when there is a new picture."""
         if not self._hurry.is_set() and self._clock() < self._due_at:
             return False
+        if self._hurry.is_set():
+            self._pause_s = self._poll_s
         self._hurry.clear()
         try:
             shown = list(self._scheduler.jobs())
@@ -51,12 +68,14 @@ class ClusterWatch:
             self.problem = problem
             return False
         finally:
-            self._due_at = self._clock() + self._poll_s
+            self._due_at = self._clock() + self._pause_s
         self.problem = None
         self.looks += 1
-        self._by_key = {}
+        before, self._by_key = self._by_key, {}
         for job in shown:
             self._by_key.setdefault(job.key, []).append(job)
+        same = self._by_key == before
+        self._pause_s = min(self._idle_poll_s, _SLOWER * self._pause_s) if same else self._poll_s
         return True
 
     def of(self, job: JobRecord) -> tuple[BatchJob | None, tuple[BatchJob, ...]]:

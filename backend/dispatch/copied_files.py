@@ -29,6 +29,8 @@ class CopiedFiles:
         Carry the rest, each over a connection of its own.
     """
 
+    shares_claims = False
+
     def __init__(
         self, connection: SshTransport, paths: PathMap, sender: DataSender, fetcher: ResultFetcher
     ) -> None:

@@ -8,15 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from backend.dispatch.executor import Executor
+from backend.dispatch.executor import Executor, NotNowError
+from backend.dispatch.folders import folder_identity
 from backend.dispatch.intake import CheckedResult, take_in
 from backend.dispatch.intent import make_intent, next_attempt
 from backend.dispatch.job import JobIntent, JobRecord, JobReport, JobState, JobStatus
 from backend.dispatch.job_board import JobBoard
+from backend.dispatch.outage_watch import OutageWatch
 from backend.dispatch.recipe import Recipe
-from backend.dispatch.transport import TransportError
+from backend.dispatch.status_steps import cancelled_before, judged_by_result, with_report
 from backend.errors import DispatchError
-from backend.frames import SeriesInfo
+from backend.frames import SeriesInfo, SourceNotice
 from backend.ledger import Ledger
 from backend.settings import DispatchSettings
 from backend.snapshot import JobRow
@@ -79,6 +81,8 @@ class Dispatcher:
         # An earlier backend may have died between starting a job and writing that down.
         self._to_find = {job.intent.job_id for job in self._board.jobs(JobState.QUEUED)}
         self._being_handed_over = ""
+        self._outages = OutageWatch(self._board, self._executors, recipes.get, settings.local_after_s)
+        self._beamtime_identity = folder_identity(beamtime)
         for job in self._board.jobs(JobState.QUEUED, *_HANDED_OVER):
             if job.intent.executor not in self._executors:
                 reason = f"Waiting: the executor {job.intent.executor} is not set up here."
@@ -139,7 +143,7 @@ class Dispatcher:
                     still_works="Nothing was changed.",
                 )
             if status.state in (JobState.QUEUED, JobState.PARKED) and not self._may_be_elsewhere(job_id):
-                self._store(job, _cancelled_before(status, self._clock()))
+                self._store(job, cancelled_before(status, self._clock()))
             else:
                 # Stored first: after a crash the next backend asks the job again.
                 self._store(job, replace(status, reason="Stopping.", cancel_asked=True))
@@ -181,8 +185,11 @@ class Dispatcher:
         ------
         LedgerError
             A change cannot be stored; it is found again at the next call.
+        DispatchError
+            The beamtime folder is gone, so nothing can be said of any job.
         """
         with self._one_poll:
+            self._check_beamtime()
             before = {row.job_id: row for row in self.job_rows()}
             for executor in self._executors.values():
                 self._find_earlier_jobs(executor)
@@ -191,12 +198,25 @@ class Dispatcher:
                 for report in executor.poll(active):
                     self._follow(report, now)
                 self._start_queued(executor, now)
+                with self._lock:
+                    self._outages.mind(executor, now, self._may_be_elsewhere)
             return [row for row in self.job_rows() if before.get(row.job_id) != row]
 
     def job_rows(self) -> tuple[JobRow, ...]:
         """Job table, newest first."""
         with self._lock:
             return self._board.rows()
+
+    @property
+    def has_work(self) -> bool:
+        """True while a job waits or is handed over."""
+        with self._lock:
+            return self._board.has_any(JobState.QUEUED, *_HANDED_OVER)
+
+    @property
+    def notices(self) -> tuple[SourceNotice, ...]:
+        """What keeps executors from their work, as of the last poll; an empty notice when nothing does."""
+        return self._outages.notices
 
     def result_of(self, job_id: str) -> CheckedResult:
         """Result of a job, checked anew against what the job said it wrote.
@@ -275,23 +295,25 @@ class Dispatcher:
                 self._to_find.discard(intent.job_id)
                 job = self._board[intent.job_id]
                 if job.status.state is JobState.QUEUED and job.status.cancel_asked:
-                    self._store(job, _cancelled_before(job.status, self._clock()))
+                    self._store(job, cancelled_before(job.status, self._clock()))
 
     def _follow(self, report: JobReport, now: float) -> None:
         # Checking a result may take long: nobody waits for it.
         intake = take_in(self._board[report.job_id].intent.folder) if report.state is JobState.DONE else None
+        # A folder that has gone meanwhile would look like a job that never began.
+        self._check_beamtime()
         with self._lock:
             job = self._board[report.job_id]
             self._board.show_progress(report.job_id, report.progress)
-            status = _with_report(job.status, report)
+            status = with_report(job.status, report)
             if intake is not None:
-                status = _judged_by_result(status, intake)
+                status = judged_by_result(status, intake)
             if status.cancel_asked and status.state is JobState.FAILED:
                 status = replace(
                     status, state=JobState.CANCELLED, reason="Cancelled while it ran.", try_this=""
                 )
             elif status.cancel_asked and status.state in (JobState.QUEUED, JobState.PARKED):
-                status = _cancelled_before(status, now)
+                status = cancelled_before(status, now)
             elif status.state is JobState.FAILED and job.intent.retries_left > 0:
                 status = self._try_again(job.intent, status, now)
             self._store(job, status)
@@ -316,7 +338,7 @@ class Dispatcher:
                 self._being_handed_over = intent.job_id
             try:
                 report = self._hand_over(executor, intent, now)
-            except TransportError as problem:
+            except NotNowError as problem:
                 self._explain_wait(executor, problem)
                 return
             finally:
@@ -326,7 +348,7 @@ class Dispatcher:
     def _hand_over(self, executor: Executor, intent: JobIntent, now: float) -> JobReport:
         try:
             report = executor.submit(intent)
-        except TransportError:
+        except NotNowError:
             raise
         except DispatchError as error:
             report = JobReport(
@@ -339,43 +361,22 @@ class Dispatcher:
         self._follow(report, now)
         return report
 
-    def _explain_wait(self, executor: Executor, problem: TransportError) -> None:
+    def _explain_wait(self, executor: Executor, problem: NotNowError) -> None:
         with self._lock:
             for job in self._board.jobs(JobState.QUEUED, executor=executor.name):
                 if job.status.cancel_asked:
-                    status = _cancelled_before(job.status, self._clock())
+                    status = cancelled_before(job.status, self._clock())
                 else:
                     status = replace(job.status, reason=f"Waiting: {problem.what}", try_this=problem.try_this)
                 self._store(job, status)
 
+    def _check_beamtime(self) -> None:
+        if folder_identity(self._beamtime) != self._beamtime_identity:
+            raise DispatchError(
+                f"The beamtime folder {self._beamtime} is gone, or another one has taken its name.",
+                still_works="Jobs that were handed over go on; nothing is handed over and nothing given up.",
+                try_this="They are followed again as soon as the folder is back.",
+            )
+
     def _store(self, job: JobRecord, status: JobStatus) -> None:
         self._board.store(job.intent, status, self._clock())
-
-
-def _cancelled_before(status: JobStatus, at: float) -> JobStatus:
-    return replace(
-        status, state=JobState.CANCELLED, reason="Cancelled before it started.", try_this="", ended_at=at
-    )
-
-
-def _with_report(status: JobStatus, report: JobReport) -> JobStatus:
-    # A job that is to be handed over again has no identity any more.
-    queued = report.state in (JobState.QUEUED, JobState.PARKED)
-    return replace(
-        status,
-        state=report.state,
-        reason=report.reason,
-        try_this=report.try_this,
-        identity="" if queued else report.identity or status.identity,
-        started_at=report.started_at or status.started_at,
-        ended_at=report.ended_at,
-        exit_code=report.exit_code,
-        last_line=report.last_line,
-    )
-
-
-def _judged_by_result(status: JobStatus, result: CheckedResult) -> JobStatus:
-    if result.is_good:
-        return replace(status, reason="The result is complete and checked.", try_this="")
-    problem = result.problems[0]
-    return replace(status, state=JobState.FAILED, reason=problem.what, try_this=problem.try_this)

@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from backend.dispatch.job import JobIntent, JobRecord, JobReport
+from backend.errors import DispatchError
+
+
+class NotNowError(DispatchError):
+    """A job was certainly not started because nothing can be now; it stays queued and is given again later."""
+
+
+def cannot_prepare(job_id: str, error: OSError) -> DispatchError:
+    """Why the files of a job cannot be written; a disk or a quota that is full is a matter of time."""
+    words = f"The job {job_id} cannot be prepared: {error.strerror or error} ({error.filename})."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NotNowError(
+            words,
+            still_works="The live analysis goes on; the job waits for room.",
+            try_this="Make room in the processed folder of the beamtime, or ask for more quota.",
+        )
+    return DispatchError(
+        words,
+        still_works="The live analysis is not affected.",
+        try_this="Check that the processed folder exists and may be written.",
+    )
 
 
 class Executor(Protocol):
@@ -51,15 +73,26 @@ class Executor(Protocol):
 
         Raises
         ------
-        TransportError
+        NotNowError
             It was certainly not started, and no other job can be now; it stays queued.
         DispatchError
             It was certainly not started and never can be.
         """
         ...
 
-    def poll(self, jobs: Sequence[JobRecord]) -> list[JobReport]:
-        """One report per job, in order; QUEUED means that it was certainly not started and is to be handed over again.
+    @property
+    def trouble(self) -> DispatchError | None:
+        """What keeps all jobs from being started or followed now; ``None`` when nothing does."""
+        ...
+
+    def may_move(self, intent: JobIntent) -> bool:
+        """True when a job that is queued here may be run elsewhere without any danger that it is run twice."""
+        ...
+
+    def poll(self, jobs: Sequence[JobRecord]) -> Iterable[JobReport]:
+        """One report per job, those that need no waiting first.
+
+        QUEUED means that it was certainly not started and is to be handed over again.
 
         Also carries out what was asked of a job in its status (``cancel_asked``).
         """

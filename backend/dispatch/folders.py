@@ -34,3 +34,13 @@ def result_folder(raw: Path, processed: Path, info: SeriesInfo) -> Path:
 def job_folder(results: Path, job_id: str) -> Path:
     """Folder for the job's own files: intent, claim, log, done."""
     return results / ".jobs" / job_id
+
+
+def folder_identity(folder: Path) -> tuple[int, int] | None:
+    """Device and inode, by which a folder is told from a later one of the same name; ``None`` when there is none."""
+    try:
+        status = folder.stat()
+    except OSError:
+        # Whatever the reason: what lies in it cannot be seen now.
+        return None
+    return status.st_dev, status.st_ino

@@ -53,11 +53,20 @@ class JobBoard:
             if (not states or job.status.state in states) and executor in (None, job.intent.executor)
         ]
 
+    def has_any(self, *states: JobState) -> bool:
+        """True when a job is in one of these states."""
+        return any(job.status.state in states for job in self._jobs.values())
+
     def add(self, intent: JobIntent) -> None:
         """Write a new intent down as queued; a key that is known already changes nothing."""
         if self._ledger.write_intent(intent):
             self._jobs[intent.job_id] = JobRecord(intent, JobStatus(state=JobState.QUEUED))
             self._forget_oldest()
+
+    def move(self, intent: JobIntent) -> None:
+        """Write down that a known job goes to the executor of ``intent``."""
+        self._ledger.move_job(intent)
+        self._jobs[intent.job_id] = replace(self._jobs[intent.job_id], intent=intent)
 
     def store(self, intent: JobIntent, status: JobStatus, at: float) -> None:
         """Write down what is known of a job now; a new line in its log alone is not worth a write to the disk."""

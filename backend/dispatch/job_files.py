@@ -11,6 +11,11 @@ from backend.dispatch.job import JobIntent
 class JobFiles(Protocol):
     """The files of jobs on two sides. Only :meth:`hand_in` may wait for a network."""
 
+    @property
+    def shares_claims(self) -> bool:
+        """True when a claim that is made here counts for the nodes, and theirs here."""
+        ...
+
     def bring(self, intent: JobIntent) -> str:
         """How far the nodes are from having what the job reads; "" when they have it. To be asked again until then.
 
@@ -46,6 +51,8 @@ class JobFiles(Protocol):
 
 class SharedFiles:
     """The nodes see the same files, under whatever name: nothing is to be done."""
+
+    shares_claims = True
 
     def bring(self, intent: JobIntent) -> str:
         """Nothing is waited for."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import backend
+from backend.dispatch.executor import cannot_prepare
 from backend.dispatch.folders import make_folder
 from backend.dispatch.job import (
     CLAIM_FILE,
@@ -48,6 +49,7 @@ class LocalExecutor:
 
     name = "local"
     python = sys.executable
+    trouble = None
 
     def __init__(self, parallel_jobs: int = 1, settings_file: Path | None = None) -> None:
         self.parallel_jobs = parallel_jobs
@@ -62,6 +64,10 @@ class LocalExecutor:
             for intent in handed_over
             if (intent.folder / CLAIM_FILE).exists() or processes_of_job(intent.job_id)
         ]
+
+    def may_move(self, intent: JobIntent) -> bool:
+        """There is nowhere else."""
+        return False
 
     def submit(self, intent: JobIntent) -> JobReport:
         """Start the job in its own session, its output going to the log in its folder."""
@@ -81,11 +87,7 @@ class LocalExecutor:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise DispatchError(
-                f"The job {intent.job_id} cannot be started: {error.strerror or error} ({error.filename}).",
-                still_works="The live analysis is not affected.",
-                try_this="Check that the processed folder exists, may be written and has room.",
-            ) from error
+            raise cannot_prepare(intent.job_id, error) from error
         # Collects the exit code as soon as there is one, so that no ended process lingers; nobody waits for the thread.
         threading.Thread(target=process.wait, name=f"collect {intent.job_id}", daemon=True).start()
         return JobReport(

@@ -35,7 +35,8 @@ class Recipe(_RecipePart):
 
     ``command`` has one entry per argument. An entry that is itself a list is an optional group: it is left out whole
     when one of its placeholders has no value. ``executor`` says where it runs: on the computer of the backend, or on
-    the cluster. ``text_sha256`` is the hash of the file's text and goes into every result.
+    the cluster; ``without_cluster`` what becomes of its jobs while that takes none: they wait, or run here after a
+    while. ``text_sha256`` is the hash of the file's text and goes into every result.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
@@ -44,6 +45,7 @@ class Recipe(_RecipePart):
     command: tuple[str | tuple[str, ...], ...] = Field(min_length=1)
     applies_to: AppliesTo = AppliesTo()
     executor: Literal["local", "slurm"] = "local"
+    without_cluster: Literal["wait", "local"] = "wait"
     when: Literal["series-ended"] = "series-ended"
     time_limit_s: float | None = Field(default=None, gt=0, le=30 * 86400)
     result: Literal["mento-result"] = "mento-result"

@@ -32,7 +32,7 @@ class BatchJob:
 
     ``number`` alone does not identify it, as numbers are given again; ``submitted`` is the scheduler's own time stamp
     as text. ``key`` is the name we gave it. ``reason`` says in words why it waits or ended, ``starts`` when it is
-    expected to start, "" when nobody knows.
+    expected to start, "" when nobody knows. ``never_starts`` when what it waits for is gone for good.
     """
 
     number: str
@@ -42,6 +42,7 @@ class BatchJob:
     held: bool = False
     reason: str = ""
     starts: str = ""
+    never_starts: bool = False
 
     @property
     def identity(self) -> str:
@@ -61,10 +62,15 @@ class BatchRequest:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """Answer to a submit: taken under a ``number``, certainly refused, or neither (it may have been taken)."""
+    """Answer to a submit: taken under a ``number``, certainly refused, or neither (it may have been taken).
+
+    ``not_now`` when the refusal has nothing to do with the job: its reservation is gone, a limit of the account is
+    reached.
+    """
 
     number: str = ""
     refused: bool = False
+    not_now: bool = False
     message: str = ""
 
 

@@ -14,6 +14,7 @@ from backend.dispatch.slurm_text import (
     SACCT_FORMAT,
     SQUEUE_FORMAT,
     UNCERTAIN,
+    is_not_now,
     parse_sacct,
     parse_sbatch,
     parse_squeue,
@@ -61,7 +62,7 @@ class SlurmScheduler:
             return Submission(number=number)
         message = _words(answer)
         certain = answer.exit_code not in (None, 0) and not UNCERTAIN.search(message)
-        return Submission(refused=certain, message=message)
+        return Submission(refused=certain, not_now=certain and is_not_now(message), message=message)
 
     def jobs(self) -> tuple[BatchJob, ...]:
         """All jobs of this account, in one question."""

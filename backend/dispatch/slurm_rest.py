@@ -10,7 +10,7 @@ from typing import Any
 from backend.dispatch.rest_client import RestAddress, RestAnswer, RestClient
 from backend.dispatch.scheduler import BatchJob, BatchRequest, Submission
 from backend.dispatch.slurm import SlurmOptions, literal, minutes_of
-from backend.dispatch.slurm_text import UNCERTAIN, state_of, words_for
+from backend.dispatch.slurm_text import UNCERTAIN, is_not_now, state_of, words_for
 from backend.errors import DispatchError
 
 # As sbatch --export=NONE: the node gives the job the environment of a log-in.
@@ -41,7 +41,8 @@ class SlurmRestScheduler:
         if answer.status == 200 and number:
             return Submission(number=str(number))
         certain = answer.status is not None and not UNCERTAIN.search(answer.message)
-        return Submission(refused=certain, message=answer.message)
+        not_now = certain and is_not_now(answer.message)
+        return Submission(refused=certain, not_now=not_now, message=answer.message)
 
     def jobs(self) -> tuple[BatchJob, ...]:
         """All jobs of this account; the interface gives those of everybody."""

@@ -63,6 +63,9 @@ _WAITS = {
     "Priority": "Waiting behind jobs of higher priority.",
     "None": "Waiting for Slurm to look at it.",
     "Reservation": "Waiting for its reservation to begin.",
+    "QOSMaxSubmitJobPerUserLimit": "Waiting until fewer jobs of this account are there.",
+    "AssocMaxJobsLimit": "Waiting until fewer jobs of this account run.",
+    "AssocGrpCpuLimit": "Waiting until the account's jobs use fewer processors.",
     "ReservationDeleted": "Its reservation was taken away, so it will not start.",
     "PartitionDown": "Its partition is out of service.",
     "PartitionInactive": "Its partition is out of service.",
@@ -78,6 +81,11 @@ _WAITS = {
     "Dependency": "Waiting for another job.",
     "JobArrayTaskLimit": "Waiting for other parts of its array.",
 }
+_NOT_NOW = re.compile(
+    r"reservation|qos|accounting.* policy|quota|no space left|partition .*(down|inactive|not available)",
+    re.IGNORECASE,
+)
+_NEVER_STARTS = ("ReservationDeleted",)
 _NO_TIME = ("", "N/A", "NONE", "UNKNOWN", "(NULL)")
 _NUMBER = re.compile(r"\d+")
 
@@ -92,6 +100,11 @@ def parse_sbatch(output: str) -> str:
         if _NUMBER.fullmatch(number):
             return number
     return ""
+
+
+def is_not_now(message: str) -> bool:
+    """True for a refusal that has nothing to do with the job: a reservation that is gone, a limit that is reached."""
+    return _NOT_NOW.search(message) is not None
 
 
 def parse_squeue(output: str) -> tuple[BatchJob, ...]:
@@ -110,6 +123,7 @@ def parse_squeue(output: str) -> tuple[BatchJob, ...]:
                     held=word == "PENDING" and reason == "JobHeldUser",
                     reason=words_for(word, reason),
                     starts=_clock_time(starts) if word == "PENDING" else "",
+                    never_starts=word == "RESV_DEL_HOLD" or reason in _NEVER_STARTS,
                 )
             )
     return tuple(found)

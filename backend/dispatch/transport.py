@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from backend.errors import DispatchError
+from backend.dispatch.executor import NotNowError
 
 
-class TransportError(DispatchError):
+class TransportError(NotNowError):
     """The command was certainly not started; it can be given again later."""
 
 

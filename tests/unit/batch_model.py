@@ -22,6 +22,8 @@ class BatchModel:
     ----------
     reachable : bool
         False: no connection, nothing is taken.
+    refuses : str
+        Why it takes no job at all now, "" when it does.
     lost_reply : str
         What happens to the next hand-over: "" it is answered, "before" it is lost, "after" its answer is lost.
     """
@@ -30,6 +32,7 @@ class BatchModel:
 
     def __init__(self) -> None:
         self.reachable = True
+        self.refuses = ""
         self.lost_reply = ""
         self.known: dict[str, BatchJob] = {}
         self._files: dict[str, Path] = {}
@@ -39,6 +42,8 @@ class BatchModel:
     def submit(self, request: BatchRequest) -> Submission:
         if not self.reachable:
             raise TransportError("no connection")
+        if self.refuses:
+            return Submission(refused=True, not_now=True, message=self.refuses)
         lost, self.lost_reply = self.lost_reply, ""
         if lost == "before":
             return Submission(message="the connection broke")
@@ -82,10 +87,17 @@ class BatchModel:
             if job.state.is_over:
                 self.known[number] = replace(job, state=BatchState.WAITING, held=False)
 
+    def delete_reservation(self) -> None:
+        """What waits for the reservation will never start."""
+        for number, job in self.known.items():
+            if job.state is BatchState.WAITING and not job.held:
+                words = "Its reservation was taken away, so it will not start."
+                self.known[number] = replace(job, reason=words, never_starts=True)
+
     def run_all(self) -> None:
         """Run every job that was released."""
         for number, job in list(self.known.items()):
-            if job.state is BatchState.WAITING and not job.held:
+            if job.state is BatchState.WAITING and not (job.held or job.never_starts):
                 mask = os.umask(0o022)
                 try:
                     run_job(self._intent(number))

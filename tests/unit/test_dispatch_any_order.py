@@ -60,10 +60,11 @@ def make_dispatcher(beamtime: Path, ledger: Ledger, cluster: BatchModel, clock: 
     )
 
 
-def series(beamtime: Path) -> SeriesInfo:
-    folder = beamtime / "raw" / "silica_00001" / "e4m"
+def series(beamtime: Path, number: int = 1) -> SeriesInfo:
+    name = f"silica_{number:05d}"
+    folder = beamtime / "raw" / name / "e4m"
     info = DetectorInfo("e4m", (514, 1030), np.dtype(np.uint16))
-    return SeriesInfo("silica_00001", "silica", 1, folder, info, folder / "silica_00001_master.h5", 100)
+    return SeriesInfo(name, "silica", number, folder, info, folder / f"{name}_master.h5", 100)
 
 
 def write_template(beamtime: Path) -> None:

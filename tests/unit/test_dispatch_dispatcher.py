@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +111,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Backend]]:
     for life in lives:
         for row in life.dispatcher.job_rows():
             for pid in processes_of_job(row.job_id):
-                os.kill(pid, signal.SIGKILL)
+                # It may end by itself just now.
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         life.end()
 
 
