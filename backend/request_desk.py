@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from backend.beamtime_session import BeamtimeSession
 from backend.errors import DispatchError
 from backend.frames import SeriesInfo
@@ -16,6 +18,7 @@ from backend.requests import (
     AnyRequest,
     CancelJob,
     GetStatus,
+    InspectJob,
     Ping,
     Reply,
     ResumeJob,
@@ -105,6 +108,8 @@ class RequestDesk:
                 return Reply(ok=True)
             case TakeSettings(file=file, author=author):
                 return self._take_settings(Path(file), author)
+            case InspectJob(job_id=job_id):
+                return Reply(ok=True, payload=msgspec.json.encode(self._stored().dispatcher.details(job_id)))
             case Shutdown():
                 self._stop()
                 return Reply(ok=True)

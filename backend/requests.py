@@ -55,6 +55,12 @@ class TakeSettings(Request, frozen=True, tag="take-settings"):
     author: str
 
 
+class InspectJob(Request, frozen=True, tag="inspect-job"):
+    """All that is known of a job and the end of its log, as :class:`backend.job_details.JobDetails` in JSON."""
+
+    job_id: str
+
+
 class Shutdown(Request, frozen=True, tag="shutdown"):
     """End the backend in good order."""
 
@@ -68,6 +74,7 @@ AnyRequest = (
     | CancelJob
     | ResumeJob
     | TakeSettings
+    | InspectJob
     | Shutdown
 )
 

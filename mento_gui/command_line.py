@@ -33,7 +33,7 @@ _SUMMARIES = {
     "tune": "Try other settings on recorded series.",
     "measure-systematics": "Measure slow drifts of I(q) that are not the sample.",
     "status": "Ask the running backend.",
-    "jobs": "List, cancel or resume jobs of the running backend.",
+    "jobs": "List, show, cancel or retry jobs of the running backend.",
     "trust": "Approve the host key of a cluster.",
     "doctor": "Check all that jobs on the cluster need.",
 }

@@ -12,7 +12,7 @@ from PyQt5.QtGui import QCloseEvent, QCursor
 from PyQt5.QtWidgets import QApplication, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from backend.errors import FeedbackError
-from backend.requests import AcknowledgeMessage, AnyRequest, Reply, SelectRing, TakeSettings
+from backend.requests import AcknowledgeMessage, AnyRequest, InspectJob, Reply, SelectRing, TakeSettings
 from backend.snapshot import Message, Snapshot, VerdictState
 from mento_gui.backend_link import BackendLink
 from mento_gui.close_question import CloseChoice, ask_about_backend
@@ -307,6 +307,9 @@ class MainWindow(QMainWindow):
         self.page.show_messages(messages)
 
     def _show_reply(self, request: AnyRequest, reply: Reply) -> None:
+        if isinstance(request, InspectJob):
+            self.page.jobs.window_of_job.show_reply(request, reply)
+            return
         if reply.ok:
             return
         kind = type(request).__name__

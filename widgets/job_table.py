@@ -8,10 +8,11 @@ from pathlib import Path
 import qtawesome
 from PyQt5.QtCore import QPoint, Qt, QUrl, pyqtSignal
 from PyQt5.QtGui import QDesktopServices, QIcon
-from PyQt5.QtWidgets import QMenu, QMessageBox, QWidget
+from PyQt5.QtWidgets import QMenu, QWidget
 
 from backend.requests import CancelJob, ResumeJob, RunRecipe
 from backend.snapshot import JobRow, Snapshot
+from widgets.job_window import JobWindow
 from widgets.qt_objects import add_entry, existing
 from widgets.quantity_words import clock_words, duration_words
 from widgets.row_table import Column, RowTable
@@ -42,11 +43,17 @@ class JobTable(RowTable[JobRow]):
             parent,
             empty_words="No jobs yet. One starts when a series ends.",
         )
-        self.setToolTip("Jobs of this beamtime. Right click a row to cancel, run again or see what it said.")
+        self.setToolTip(
+            "Jobs of this beamtime. Double click one for details and its log; right click to cancel or try again."
+        )
         self.setProperty("help", "tables")
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.customContextMenuRequested.connect(self._open_menu)
-        self.doubleClicked.connect(lambda index: self._show_details(self.rows.row_at(index.row())))
+        self.window_of_job = JobWindow(self)
+        self.window_of_job.wish.connect(self.wish)
+        self.doubleClicked.connect(
+            lambda index: self.window_of_job.open_job(self.rows.row_at(index.row()).job_id)
+        )
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Show the jobs of ``snapshot``, newest first."""
@@ -71,24 +78,24 @@ class JobTable(RowTable[JobRow]):
         )
         add_entry(
             menu,
-            "Resume",
-            "Hands a parked job over once more, after what it waits for was mended.",
+            "Try again",
+            "Hands a parked job over once more, or begins a new attempt beside one that failed.",
             lambda: self.wish.emit(ResumeJob(job_id=row.job_id)),
-            enabled=row.state == "parked",
+            enabled=row.state in ("parked", "failed", "cancelled"),
         )
         add_entry(
             menu,
-            "Run it again",
-            "Submits the same recipe for the same series once more.",
+            "Run the recipe once more",
+            "Runs the recipe as it is now on the same series, beside this result.",
             lambda: self.wish.emit(RunRecipe(series=row.series, recipe=row.recipe)),
             enabled=row.state in ("done", "failed", "cancelled"),
         )
         menu.addSeparator()
         add_entry(
             menu,
-            "Show what it said",
-            "State, reason, last line of the log and where the result is.",
-            lambda: self._show_details(row),
+            "Details and log",
+            "State and reason, recipe and versions, and the end of its log as it grows.",
+            lambda: self.window_of_job.open_job(row.job_id),
         )
         add_entry(
             menu,
@@ -105,15 +112,6 @@ class JobTable(RowTable[JobRow]):
             self.menu_for(self.rows.row_at(index.row())).popup(
                 existing(self.viewport()).mapToGlobal(position)
             )
-
-    def _show_details(self, row: JobRow) -> None:
-        box = QMessageBox(self.window())
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.setWindowTitle(f"Job {row.job_id}")
-        box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        box.setText(details_words(row))
-        box.setModal(False)
-        box.show()
 
     def _icon(self, row: JobRow) -> QIcon:
         colour = self._theme.alarm if row.state in ("failed", "parked") else self._theme.quiet

@@ -254,7 +254,7 @@ class ClusterExecutor:
         if patience.refusals >= attempts:
             return report(
                 job, JobState.PARKED, f"Parked after {attempts} attempts. {why}",
-                try_this="Mend the cause (section [cluster] of the settings), then choose Resume.",
+                try_this="Mend the cause (section [cluster] of the settings), then: mento-gui jobs retry KEY",
             )  # fmt: skip
         patience.refusal = f"{why} Attempt {patience.refusals} of {attempts}; it is tried again."
         return report(job, JobState.QUEUED, patience.refusal)

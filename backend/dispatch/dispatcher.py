@@ -14,11 +14,13 @@ from backend.dispatch.intake import CheckedResult, take_in
 from backend.dispatch.intent import make_intent, next_attempt
 from backend.dispatch.job import JobIntent, JobRecord, JobReport, JobState, JobStatus
 from backend.dispatch.job_board import JobBoard
+from backend.dispatch.job_inspection import inspect_job
 from backend.dispatch.outage_watch import OutageWatch
 from backend.dispatch.recipe import Recipe
 from backend.dispatch.status_steps import cancelled_before, judged_by_result, with_report
 from backend.errors import DispatchError
 from backend.frames import SeriesInfo, SourceNotice
+from backend.job_details import JobDetails
 from backend.ledger import Ledger
 from backend.settings import DispatchSettings
 from backend.snapshot import JobRow
@@ -217,6 +219,18 @@ class Dispatcher:
     def notices(self) -> tuple[SourceNotice, ...]:
         """What keeps executors from their work, as of the last poll; an empty notice when nothing does."""
         return self._outages.notices
+
+    def details(self, job_id: str) -> JobDetails:
+        """All that is known of a job, with the end of its log.
+
+        Raises
+        ------
+        DispatchError
+            There is no such job.
+        """
+        with self._lock:
+            job = self._board[job_id]
+        return inspect_job(job, self._ledger.job_history(job_id))
 
     def result_of(self, job_id: str) -> CheckedResult:
         """Result of a job, checked anew against what the job said it wrote.

@@ -20,6 +20,24 @@ class LogTail(NamedTuple):
 
 def read_log_tail(path: Path) -> LogTail:
     """Newest progress and newest other line of a log; empty while there is no log."""
+    progress: float | None = None
+    last_line = ""
+    for line in _last_lines(path):
+        found = _PROGRESS.fullmatch(line)
+        if found:
+            progress = float(found[1])
+        elif line:
+            last_line = line[:_LONGEST_LINE]
+    return LogTail(progress, last_line)
+
+
+def read_last_lines(path: Path, number: int) -> tuple[str, ...]:
+    """The last lines of a log that are not progress lines; none while there is no log."""
+    lines = [line for line in _last_lines(path) if line and not _PROGRESS.fullmatch(line)]
+    return tuple(line[:_LONGEST_LINE] for line in lines[-number:])
+
+
+def _last_lines(path: Path) -> list[str]:
     try:
         with open(path, "rb") as file:
             end = file.seek(0, 2)
@@ -27,14 +45,6 @@ def read_log_tail(path: Path) -> LogTail:
             text = file.read().decode(errors="replace")
     except OSError:
         # Evidence only: the state of the job never depends on its log.
-        return LogTail(None, "")
-    progress: float | None = None
-    last_line = ""
-    for line in re.split(r"[\r\n]+", text):
-        line = "".join(sign if sign.isprintable() else " " for sign in line).strip()
-        found = _PROGRESS.fullmatch(line)
-        if found:
-            progress = float(found[1])
-        elif line:
-            last_line = line[:_LONGEST_LINE]
-    return LogTail(progress, last_line)
+        return []
+    lines = re.split(r"[\r\n]+", text)
+    return ["".join(sign if sign.isprintable() else " " for sign in line).strip() for line in lines]

@@ -296,9 +296,11 @@ def test_job_menu_sends_wishes(window: MainWindow, link, wire) -> None:
     assert menus["done"]["Open the result's folder"].isEnabled()
     assert not menus["failed"]["Open the result's folder"].isEnabled()
     menus["running"]["Cancel this job"].trigger()
-    menus["failed"]["Run it again"].trigger()
-    assert menus["submitted"]["Cancel this job"].isEnabled() and not menus["submitted"]["Resume"].isEnabled()
-    menus["parked"]["Resume"].trigger()
+    menus["failed"]["Run the recipe once more"].trigger()
+    assert (
+        menus["submitted"]["Cancel this job"].isEnabled() and not menus["submitted"]["Try again"].isEnabled()
+    )
+    menus["parked"]["Try again"].trigger()
     assert wire.sent == [
         CancelJob(job_id="j-0001"),
         RunRecipe(series="latex_00039", recipe="xpcs"),

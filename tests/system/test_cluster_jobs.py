@@ -305,7 +305,7 @@ def test_a_refused_job_is_parked_and_can_be_resumed(start: Callable[..., Backend
     refused = start(partition="nowhere", submit_attempts=1)
     row = refused.series_ended()
     parked = refused.poll_until("parked")
-    assert "invalid partition specified: nowhere" in parked.reason and "Resume" in parked.try_this
+    assert "invalid partition specified: nowhere" in parked.reason and "retry" in parked.try_this
     refused.end()
     mended = start()
     mended.dispatcher.poll(time.time())
