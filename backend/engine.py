@@ -316,6 +316,7 @@ class Engine:
             confirmed=self._jobs.finished.confirmed_g2,
             earlier=self._book.earlier,
             sample=self._book.sample,
+            untrusted_host=self._jobs.untrusted_host,
             backlog_frames=backlog,
         )
         self._server.publish(self._desk.snapshot)

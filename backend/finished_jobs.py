@@ -16,7 +16,7 @@ from backend.frames import SourceNotice
 from backend.results.agreement import compare_g2
 from backend.results.result_file import read_result
 from backend.series_run import SeriesRun
-from backend.snapshot import ConfirmedG2Part, JobRow
+from backend.snapshot import ConfirmedG2Part, JobRow, UntrustedHost
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,15 @@ class JobsNow:
     rows: tuple[JobRow, ...]
     finished: tuple[tuple[JobRow, CheckedResult], ...]
     notices: tuple[SourceNotice, ...]
+    untrusted_host: UntrustedHost | None
 
 
 def look_after_jobs(dispatcher: Dispatcher) -> JobsNow:
     """Follow all jobs one step; a finished one has its result checked against what it said it wrote."""
     changed = dispatcher.poll(time.time())
     finished = tuple((row, dispatcher.result_of(row.job_id)) for row in changed if row.state == "done")
-    return JobsNow(dispatcher.job_rows(), finished, dispatcher.notices)
+    outages = dispatcher.outages
+    return JobsNow(dispatcher.job_rows(), finished, outages.notices, outages.untrusted_host)
 
 
 class FinishedJobs:

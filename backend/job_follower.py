@@ -12,7 +12,7 @@ from backend.finished_jobs import FinishedJobs, JobsNow, look_after_jobs
 from backend.frames import SeriesInfo, SourceNotice
 from backend.message_board import MessageBoard
 from backend.series_run import SeriesRun
-from backend.snapshot import JobRow
+from backend.snapshot import JobRow, UntrustedHost
 
 _LOOK_S = 0.5
 _IDLE_LOOK_S = 5.0
@@ -36,12 +36,15 @@ class JobFollower:
         Job table, newest first; empty while there is no beamtime folder, as nothing can be said of any job then.
     finished : FinishedJobs
         What the results of jobs say of the series that is shown.
+    untrusted_host : UntrustedHost or None
+        A host whose key a person has to approve.
     """
 
     def __init__(self, board: MessageBoard) -> None:
         self._board = board
         self.rows: tuple[JobRow, ...] = ()
         self.finished = FinishedJobs()
+        self.untrusted_host: UntrustedHost | None = None
         self._session: BeamtimeSession | None = None
         self._ended: deque[tuple[SeriesInfo, int]] = deque(maxlen=_MOST_WITHOUT_JOBS)
         self._hand_over_at = 0.0
@@ -65,6 +68,7 @@ class JobFollower:
             self._looking = None
         self._session = None
         self.rows = ()
+        self.untrusted_host = None
         self._tell(tuple(SourceNotice(key, "warning", "") for key in self._told))
 
     def series_ended(self, info: SeriesInfo, frames: int) -> None:
@@ -122,6 +126,7 @@ class JobFollower:
             return
         self._board.solve(_NOT_FOLLOWED)
         self._tell(jobs.notices)
+        self.untrusted_host = jobs.untrusted_host
         for row, checked in jobs.finished:
             problem = self.finished.take(row, checked, run)
             if problem is not None:

@@ -271,6 +271,14 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     try_this: str = ""
 
 
+class UntrustedHost(msgspec.Struct, frozen=True, kw_only=True):
+    """A host that jobs wait for because its key was never approved, and the file that approved keys are kept in."""
+
+    host: str
+    port: int
+    known_hosts: str
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A line for the message bar; ``error`` and ``warning`` stay until solved or acknowledged."""
 
@@ -325,4 +333,5 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[RunRow, ...] = ()
     jobs: tuple[JobRow, ...] = ()
     messages: tuple[Message, ...] = ()
+    untrusted_host: UntrustedHost | None = None
     missing: dict[str, str] = {}

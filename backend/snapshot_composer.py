@@ -33,6 +33,7 @@ from backend.snapshot import (
     RunRow,
     SeriesPart,
     Snapshot,
+    UntrustedHost,
     Verdict,
     VerdictState,
 )
@@ -136,6 +137,7 @@ class SnapshotComposer:
         backlog_frames: int,
         earlier: tuple[SeriesRecord, ...] | None = None,
         sample: SamplePart | None = None,
+        untrusted_host: UntrustedHost | None = None,
     ) -> Snapshot:
         """The snapshot of this moment; ``earlier`` and ``sample`` as in :class:`backend.series_book.SeriesBook`."""
         self._sequence += 1
@@ -156,6 +158,7 @@ class SnapshotComposer:
             runs=tuple(self._rows.values()),
             jobs=jobs,
             messages=messages,
+            untrusted_host=untrusted_host,
             missing=dict(self._missing),
             **self._parts,
         )

@@ -34,9 +34,14 @@ MINIMUM_SIZE = (1024, 640)
 
 
 class MainWindow(QMainWindow):
-    """One window for one backend. ``closing`` says what shall happen to the backend when the window goes."""
+    """One window for one backend.
+
+    ``closing`` says what shall happen to the backend when the window goes; ``approval_wanted`` that a person wants to
+    be asked about the host key of the cluster.
+    """
 
     closing = pyqtSignal(object)
+    approval_wanted = pyqtSignal()
 
     def __init__(
         self,
@@ -256,6 +261,13 @@ class MainWindow(QMainWindow):
             ),
             ActionPlan(
                 "&Messages", "Acknowledge", "A", self.acknowledge, "I have seen the alarm and the message."
+            ),
+            ActionPlan(
+                "&Messages",
+                "Approve the cluster's host key",
+                "",
+                self.approval_wanted.emit,
+                "Compare the fingerprint of a host that jobs wait for.",
             ),
             ActionPlan(
                 "&Help", "How to read this panel", "F1", self.show_help, "Help on the panel under the mouse."

@@ -6,6 +6,7 @@ from backend.requests import Shutdown
 from mento_gui.backend_link import BackendLink
 from mento_gui.backend_process import BackendProcess
 from mento_gui.close_question import CloseChoice
+from mento_gui.host_approval import HostApproval
 from mento_gui.main_window import MainWindow
 
 
@@ -29,6 +30,11 @@ def wire_up(window: MainWindow, link: BackendLink, process: BackendProcess) -> N
         process.leave_running()
         link.stop()
 
+    approval = HostApproval(window)
+    link.snapshot_changed.connect(approval.consider)
+    window.approval_wanted.connect(approval.ask_again)
+    approval.told.connect(window.show_message)
+    approval.failed.connect(window.show_error)
     process.running.connect(show_running)
     process.died.connect(window.show_error)
     link.lost.connect(lambda _age_s: process.ensure())

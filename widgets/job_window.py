@@ -67,7 +67,7 @@ class JobWindow(QDialog):
         """Show this job as soon as the backend has answered."""
         self.job_id = job_id
         self.setWindowTitle(f"Job {job_id}")
-        self._show_facts([("Job", job_id), ("", "The backend is being asked.")])
+        self._show_facts([("Job", job_id), ("Backend", "It is being asked.")])
         self.log.setPlainText("")
         for button in (self.cancel, self.again):
             button.setEnabled(False)
@@ -84,7 +84,7 @@ class JobWindow(QDialog):
             self._show_details(msgspec.json.decode(reply.payload, type=JobDetails))
         else:
             self._timer.stop()
-            self._show_facts([("Job", self.job_id), ("", reply.message), ("Try", reply.try_this)])
+            self._show_facts([("Job", self.job_id), ("Backend", reply.message), ("Try", reply.try_this)])
 
     def _show_details(self, details: JobDetails) -> None:
         self._show_facts(job_facts(details, self._clock()))

@@ -19,7 +19,7 @@ from backend.dispatch.outage_watch import OutageWatch
 from backend.dispatch.recipe import Recipe
 from backend.dispatch.status_steps import cancelled_before, judged_by_result, with_report
 from backend.errors import DispatchError
-from backend.frames import SeriesInfo, SourceNotice
+from backend.frames import SeriesInfo
 from backend.job_details import JobDetails
 from backend.ledger import Ledger
 from backend.settings import DispatchSettings
@@ -57,6 +57,11 @@ class Dispatcher:
         Beamtime folder, for the placeholder ``{beamtime}``.
     clock : callable
         Seconds since 1970.
+
+    Attributes
+    ----------
+    outages : OutageWatch
+        What keeps executors from their work, as of the last poll.
     """
 
     def __init__(
@@ -83,7 +88,7 @@ class Dispatcher:
         # An earlier backend may have died between starting a job and writing that down.
         self._to_find = {job.intent.job_id for job in self._board.jobs(JobState.QUEUED)}
         self._being_handed_over = ""
-        self._outages = OutageWatch(self._board, self._executors, recipes.get, settings.local_after_s)
+        self.outages = OutageWatch(self._board, self._executors, recipes.get, settings.local_after_s)
         self._beamtime_identity = folder_identity(beamtime)
         for job in self._board.jobs(JobState.QUEUED, *_HANDED_OVER):
             if job.intent.executor not in self._executors:
@@ -201,7 +206,7 @@ class Dispatcher:
                     self._follow(report, now)
                 self._start_queued(executor, now)
                 with self._lock:
-                    self._outages.mind(executor, now, self._may_be_elsewhere)
+                    self.outages.mind(executor, now, self._may_be_elsewhere)
             return [row for row in self.job_rows() if before.get(row.job_id) != row]
 
     def job_rows(self) -> tuple[JobRow, ...]:
@@ -214,11 +219,6 @@ class Dispatcher:
         """True while a job waits or is handed over."""
         with self._lock:
             return self._board.has_any(JobState.QUEUED, *_HANDED_OVER)
-
-    @property
-    def notices(self) -> tuple[SourceNotice, ...]:
-        """What keeps executors from their work, as of the last poll; an empty notice when nothing does."""
-        return self._outages.notices
 
     def details(self, job_id: str) -> JobDetails:
         """All that is known of a job, with the end of its log.

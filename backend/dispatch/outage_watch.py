@@ -10,7 +10,9 @@ from backend.dispatch.job import JobIntent, JobRecord, JobState
 from backend.dispatch.job_board import JobBoard
 from backend.dispatch.outage import Backlog, Outage, notice_of
 from backend.dispatch.recipe import Recipe
+from backend.dispatch.ssh_login import UnknownHostError
 from backend.frames import SourceNotice
+from backend.snapshot import UntrustedHost
 
 _HERE = "local"
 _HANDED_OVER = (JobState.SUBMITTED, JobState.RUNNING, JobState.UNKNOWN)
@@ -50,6 +52,18 @@ class OutageWatch:
     def notices(self) -> tuple[SourceNotice, ...]:
         """One per executor; an empty one when nothing keeps it from its work."""
         return tuple(self._notices.values())
+
+    @property
+    def untrusted_host(self) -> UntrustedHost | None:
+        """A host that may not be talked to before a person has approved its key, and can be asked for it directly."""
+        for outage in self._outages.values():
+            cause = outage.problem.__cause__
+            if isinstance(cause, UnknownHostError) and cause.address.jump is None:
+                address = cause.address
+                return UntrustedHost(
+                    host=address.host, port=address.port, known_hosts=str(address.known_hosts.absolute())
+                )
+        return None
 
     def mind(self, executor: Executor, now: float, may_be_elsewhere: Callable[[str], bool]) -> None:
         """Take down how an executor is at ``now`` (seconds since 1970), and help those of its jobs that may be helped.

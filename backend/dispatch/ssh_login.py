@@ -51,6 +51,18 @@ class SshAddress:
         return " ".join(words)
 
 
+class UnknownHostError(DispatchError):
+    """The key of the host at ``address`` was never approved."""
+
+    def __init__(self, address: SshAddress) -> None:
+        super().__init__(
+            f"The host key of {host_entry(address.host, address.port)} was never approved, so nothing was sent to it.",
+            still_works=STILL_WORKS,
+            try_this=f"Staff compare its fingerprint once: {address.trust_command}",
+        )
+        self.address = address
+
+
 class SshLogin:
     """An open connection to a host, together with the one to the jump host that it goes through."""
 
@@ -163,13 +175,8 @@ def _read_key(path: Path) -> paramiko.PKey:
 
 
 def _check_is_known(client: paramiko.SSHClient, address: SshAddress) -> None:
-    name = host_entry(address.host, address.port)
-    if client.get_host_keys().lookup(name) is None:
-        raise DispatchError(
-            f"The host key of {name} was never approved, so nothing was sent to it.",
-            still_works=STILL_WORKS,
-            try_this=f"Staff compare its fingerprint once: {address.trust_command}",
-        )
+    if client.get_host_keys().lookup(host_entry(address.host, address.port)) is None:
+        raise UnknownHostError(address)
 
 
 def _explain(address: SshAddress, error: Exception) -> DispatchError:

@@ -32,6 +32,7 @@ class SshTransport:
         self._lock = threading.Lock()
         self._login: SshLogin | None = None
         self._failure = ""
+        self._problem: DispatchError | None = None
         self._closed = False
 
     @property
@@ -97,7 +98,7 @@ class SshTransport:
             return transport.open_session(timeout=CONNECT_S)
         except (OSError, EOFError, paramiko.SSHException) as error:
             self._drop()
-            self._remember_failure(f"{self.place} opens no channel: {error}")
+            self._remember_failure(f"{self.place} opens no channel: {error}", None)
             raise self._unreachable() from error
 
     def _connected(self) -> paramiko.Transport:
@@ -107,11 +108,11 @@ class SshTransport:
             return transport
         self._drop()
         if self._backoff.wait_s > 0:
-            raise self._unreachable()
+            raise self._unreachable() from self._problem
         try:
             login = log_in(self._address)
         except DispatchError as problem:
-            self._remember_failure(problem.what.rstrip("."))
+            self._remember_failure(problem.what.rstrip("."), problem)
             raise TransportError(
                 problem.what, still_works=problem.still_works, try_this=problem.try_this
             ) from problem
@@ -126,8 +127,9 @@ class SshTransport:
             raise self._unreachable()
         return transport
 
-    def _remember_failure(self, what: str) -> None:
+    def _remember_failure(self, what: str, problem: DispatchError | None) -> None:
         self._failure = what
+        self._problem = problem
         self._backoff.failed()
 
     def _unreachable(self) -> TransportError:

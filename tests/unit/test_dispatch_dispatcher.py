@@ -375,7 +375,7 @@ def test_an_unusable_results_folder_is_said_in_the_table(
     backend.dispatcher.series_ended(series(tmp_path), 100)
     backend.poll_until_over()
     (row,) = backend.dispatcher.job_rows()
-    assert row.state == "failed" and "cannot be started" in row.reason and row.try_this
+    assert row.state == "failed" and "cannot be prepared" in row.reason and row.try_this
 
 
 def test_a_damaged_claim_is_no_reason_to_start_again(start: Callable[..., Backend], tmp_path: Path) -> None:

@@ -304,7 +304,7 @@ def test_a_job_folder_that_vanishes_gives_a_failed_job(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_starts_nothing(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file where the folder should be")
-    with pytest.raises(DispatchError, match="cannot be started") as caught:
+    with pytest.raises(DispatchError, match="cannot be prepared") as caught:
         LocalExecutor().submit(intent(tmp_path, WRITE_RESULT))
     assert caught.value.try_this
 

@@ -69,7 +69,7 @@ class Life:
 
     @property
     def banner(self) -> SourceNotice:
-        return next(notice for notice in self.dispatcher.notices if notice.key == "outage-slurm")
+        return next(notice for notice in self.dispatcher.outages.notices if notice.key == "outage-slurm")
 
     @property
     def starts(self) -> str:
