@@ -31,10 +31,13 @@ from backend.dispatch.job import (
     write_record,
 )
 from backend.dispatch.process_identity import ProcessIdentity
+from backend.dispatch.room_on_disk import when_there_is_room
 from backend.errors import DispatchError
 
 _WAIT_STEP_S = 0.05
 _READ_BYTES = 1 << 20
+_PATIENCE_S = 600.0
+"""Longest wait for room on a full disk, for the word without which the job would count as failed."""
 
 
 class _Outcome(NamedTuple):
@@ -71,7 +74,9 @@ def run_job(intent: JobIntent) -> int:
     identity = ProcessIdentity.of(os.getpid())
     started_at = time.time()
     claim = ClaimRecord(job_id=intent.job_id, identity=str(identity), started_at=started_at)
-    if not claim_with(intent.folder / CLAIM_FILE, claim):
+    if not when_there_is_room(
+        lambda: claim_with(intent.folder / CLAIM_FILE, claim), _PATIENCE_S, lambda: stop.came
+    ):
         _say(f"duplicate: job {intent.job_id} is run by another process")
         return 0
     outcome = _run_command(intent, stop)
@@ -96,7 +101,9 @@ def run_job(intent: JobIntent) -> int:
         ended_at=time.time(),
         versions=_versions(),
     )
-    write_record(intent.folder / DONE_FILE, record)
+    when_there_is_room(
+        lambda: write_record(intent.folder / DONE_FILE, record), _PATIENCE_S, lambda: stop.came
+    )
     return 0
 
 

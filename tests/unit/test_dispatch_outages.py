@@ -20,6 +20,7 @@ from backend.dispatch.folders import result_folder
 from backend.dispatch.job import JobState
 from backend.dispatch.local_executor import LocalExecutor
 from backend.dispatch.recipe import Recipe
+from backend.dispatch.room_on_disk import when_there_is_room
 from backend.dispatch.scheduler import BatchState
 from backend.errors import DispatchError
 from backend.frames import SourceNotice
@@ -262,3 +263,20 @@ def test_the_queue_is_looked_at_ever_more_rarely_while_nothing_changes(patient: 
     watch.hurry()
     assert watch.look(jobs)
     assert jobs[0].status.state is JobState.SUBMITTED
+
+
+def test_what_must_not_be_lost_waits_for_room() -> None:
+    errors = [OSError(errno.ENOSPC, "full"), OSError(errno.EDQUOT, "quota")]
+
+    def write() -> str:
+        if errors:
+            raise errors.pop()
+        return "written"
+
+    assert when_there_is_room(write, 60.0, lambda: False) == "written"
+    errors.append(OSError(errno.ENOSPC, "full"))
+    with pytest.raises(OSError, match="full"):
+        when_there_is_room(write, 60.0, lambda: True)
+    errors.append(OSError(errno.EACCES, "not allowed"))
+    with pytest.raises(OSError, match="not allowed"):
+        when_there_is_room(write, 60.0, lambda: False)
