@@ -11,8 +11,10 @@ from pathlib import Path
 from backend.beamtime.folder import find_beamtime_folder
 from backend.beamtime.metadata import Beamtime, read_beamtime
 from backend.cluster_plan import plan_cluster
+from backend.dispatch.cluster_executor import ClusterExecutor
 from backend.dispatch.folders import make_folder
 from backend.dispatch.job import claim_with, open_for_group
+from backend.dispatch.recipe_folder import load_recipes
 from backend.doctor.examination import Check, Examination
 from backend.doctor.finding import Finding, fault, good, note
 from backend.errors import BeamtimeError
@@ -121,6 +123,31 @@ def _claim_twice(folder: Path) -> None:
         raise OSError("a file that exists was made a second time")
 
 
+def _recipes(seen: Examination) -> Finding:
+    recipes, problems = load_recipes([seen.folder.shared / "recipes"])
+    if problems:
+        return note(
+            " ".join(problem.what for problem in problems),
+            "Jobs of these recipes do not run; the others do.",
+            problems[0].try_this,
+        )
+    at_series_end = seen.settings.dispatch.recipes_at_series_end
+    if unknown := [name for name in at_series_end if name not in recipes]:
+        return note(
+            f"There is no recipe {', '.join(unknown)}, which the settings want to run when a series ends.",
+            "Nothing of that name will run.",
+            "Correct recipes_at_series_end in section [dispatch] of the settings, or add the recipe file.",
+        )
+    there = [name for name in at_series_end if recipes[name].executor == ClusterExecutor.name]
+    if not there:
+        return note(
+            f"When a series ends, {', '.join(at_series_end) or 'no recipe'} runs, on this computer.",
+            "Nothing is sent to the cluster by itself.",
+            'If that is wanted: a recipe file with executor = "slurm" in shared/recipes.',
+        )
+    return good(f"When a series ends, {', '.join(there)} runs on the cluster.")
+
+
 def _cluster_settings(seen: Examination) -> Finding:
     plan = seen.plan = plan_cluster(seen.folder, seen.settings.cluster)
     there = f"the nodes call {plan.paths.here} {plan.paths.there}"
@@ -137,5 +164,6 @@ BEAMTIME_CHECKS = (
     Check("metadata", ("beamtime folder",), _metadata),
     Check("disk", ("beamtime folder",), _disk),
     Check("writing", ("beamtime folder",), _write_here),
+    Check("recipes", ("beamtime folder",), _recipes),
     Check("cluster settings", ("beamtime folder",), _cluster_settings),
 )

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from daemons import free_port
 from slurm_over_ssh import SlurmOverSsh, make_key, running_cluster
+from ssh_server import SshServer
 
 from backend.dispatch.host_keys import approve_host, fingerprint
 from backend.simulation.beamtime_tree import write_beamtime_skeleton
@@ -245,3 +247,40 @@ def test_a_site_without_metadata(site: Site) -> None:
     code, found = site.findings()
     assert code == 1 and outcomes(found, "fault") == {"cluster settings"}
     assert "There is no metadata file" in found["cluster settings"]["found"]
+
+
+def test_a_host_behind_a_jump_host(site: Site, cluster: SlurmOverSsh, tmp_path: Path) -> None:
+    gateway = SshServer(tmp_path / "gateway", [f"PermitOpen 127.0.0.1:{cluster.port}"])
+    gateway.prepare()
+    gateway.start()
+    try:
+        known_hosts = gateway.known_hosts
+        site.settings |= {
+            "jump_host": "127.0.0.1", "jump_port": gateway.port, "jump_key_file": str(gateway.key_file),
+            "known_hosts": str(known_hosts),
+        }  # fmt: skip
+        code, found = site.findings("--job-wait", "0")
+        assert code == 1 and outcomes(found, "fault") == {"host key"}
+        assert f"--via {gateway.user}@127.0.0.1:{gateway.port}" in found["host key"]["try_this"]
+        approve_host(known_hosts, "127.0.0.1", cluster.port, cluster.ssh.host_key)
+        code, found = site.findings("--job-wait", "0")
+        assert code == 0 and found["host key of the jump host"]["outcome"] == "good", found
+    finally:
+        gateway.kill()
+
+
+def test_what_runs_when_a_series_ends(site: Site) -> None:
+    def recipes_finding() -> dict[str, Any]:
+        row: dict[str, Any] = site.findings("--job-wait", "0")[1]["recipes"]
+        return row
+
+    assert (
+        recipes_finding()["outcome"] == "note" and "xpcs runs, on this computer" in recipes_finding()["found"]
+    )
+    folder = site.current / "shared" / "recipes"
+    folder.mkdir(exist_ok=True)
+    text = (resources.files("resources") / "recipes" / "xpcs.toml").read_text(encoding="utf-8")
+    (folder / "xpcs.toml").write_text('executor = "slurm"\n' + text)
+    assert recipes_finding()["found"] == "When a series ends, xpcs runs on the cluster."
+    (folder / "xpcs.toml").write_text('executor = "moon"\n' + text)
+    assert "executor" in recipes_finding()["found"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from daemons import SYSTEM_FOLDERS, free_port, missing_programs, port_answers
 from program import wait_until
 from slurm_over_ssh import SlurmOverSsh, running_cluster
@@ -29,6 +31,7 @@ from backend.errors import DispatchError
 from backend.ledger import Ledger
 from backend.settings import DispatchSettings, load_settings
 from backend.simulation.beamtime_tree import write_beamtime_skeleton
+from mento_gui.command_line import main
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -220,3 +223,29 @@ def test_from_series_end_to_checked_result(server: RestServer, tmp_path: Path) -
     assert dispatcher.result_of(row.job_id).is_good
     dispatcher.close()
     ledger.close()
+
+
+def test_the_doctor_asks_slurmrestd(server: RestServer, tmp_path: Path) -> None:
+    current = write_beamtime_skeleton(tmp_path)
+    server.new_token(tmp_path / "token")
+    file = tmp_path / "settings.toml"
+    file.write_text(
+        f'[cluster]\nrest_url = "{server.url}"\nuser = "{server.cluster.user}"\ntoken_file = "{tmp_path}/token"\n'
+        f'partition = "short"\nbeamtime_folder = "{current}"\npython = "{sys.executable}"\n'
+    )
+
+    def findings() -> dict[str, dict[str, str]]:
+        ended = CliRunner().invoke(
+            main, ["doctor", "--root", str(tmp_path), "--settings", str(file), "--json"]
+        )
+        return {row["check"]: row for row in json.loads(ended.stdout)["checks"]}
+
+    found = findings()
+    assert found["slurmrestd"]["outcome"] == found["test job"]["outcome"] == "good", found
+    # Nobody logs in there.
+    assert not {"log-in", "host key", "Slurm", "files, here to cluster"} & set(found)
+    (tmp_path / "token").chmod(0o644)
+    found = findings()
+    assert found["token"]["outcome"] == "fault" and found["test job"]["found"].endswith(
+        'because "token" failed.'
+    )
