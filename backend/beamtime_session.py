@@ -54,7 +54,9 @@ class BeamtimeSession:
             self._lease.release()
             raise
         recipes, faulty = load_recipes([folder.shared / "recipes"])
-        executors: list[Executor] = [LocalExecutor(settings.dispatch.parallel_jobs, settings_file)]
+        executors: list[Executor] = [
+            LocalExecutor(settings.dispatch.parallel_jobs, settings_file, settings.dispatch.processors)
+        ]
         problems: list[FeedbackError] = [*self.ledger.notices, *faulty]
         if any(recipe.executor == ClusterExecutor.name for recipe in recipes.values()):
             try:

@@ -270,6 +270,9 @@ class DispatchSettings(SettingsSection):
         ("xpcs",), "Recipes that run for every series when it ends."
     )
     parallel_jobs: int = setting(1, "Local jobs that may run at once.", unit="jobs", ge=1, le=64)
+    processors: int | None = setting(
+        None, "Processors that all local jobs together may use; left empty every one.", ge=1, le=4096
+    )
     time_limit_s: float = setting(3600.0, "A job is stopped after this long.", unit="s", ge=1, le=86400)
     local_after_s: float = setting(
         60.0,

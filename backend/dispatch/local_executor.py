@@ -45,13 +45,18 @@ class LocalExecutor:
         Jobs that may run at once.
     settings_file : Path or None
         Settings the live analysis runs with.
+    processors : int or None
+        Processors that all jobs together may use; ``None`` leaves them every one.
     """
 
     name = "local"
     python = sys.executable
     trouble = None
 
-    def __init__(self, parallel_jobs: int = 1, settings_file: Path | None = None) -> None:
+    def __init__(
+        self, parallel_jobs: int = 1, settings_file: Path | None = None, processors: int | None = None
+    ) -> None:
+        self._processors = processors
         self.parallel_jobs = parallel_jobs
         self.settings_file = settings_file
         self._kill_at: dict[str, float] = {}
@@ -88,6 +93,8 @@ class LocalExecutor:
                 )
         except OSError as error:
             raise cannot_prepare(intent.job_id, error) from error
+        if self._processors is not None:
+            _keep_to_processors(process.pid, self._processors)
         # Collects the exit code as soon as there is one, so that no ended process lingers; nobody waits for the thread.
         threading.Thread(target=process.wait, name=f"collect {intent.job_id}", daemon=True).start()
         return JobReport(
@@ -214,6 +221,15 @@ def _claim(intent: JobIntent) -> ClaimRecord | None:
 def _kill_all(job_id: str) -> None:
     for pid in processes_of_job(job_id):
         _signal_process(pid, signal.SIGKILL)
+
+
+def _keep_to_processors(pid: int, count: int) -> None:
+    # The same ones for all jobs. The wrapper passes them on to the command, which starts much later.
+    try:
+        os.sched_setaffinity(pid, sorted(os.sched_getaffinity(0))[-count:])
+    except ProcessLookupError:
+        # It has ended already.
+        return
 
 
 def _signal_process(pid: int, number: signal.Signals) -> None:
