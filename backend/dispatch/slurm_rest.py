@@ -10,7 +10,7 @@ from typing import Any
 from backend.dispatch.rest_client import RestAddress, RestAnswer, RestClient
 from backend.dispatch.scheduler import BatchJob, BatchRequest, Submission
 from backend.dispatch.slurm import SlurmOptions, literal, minutes_of
-from backend.dispatch.slurm_text import UNCERTAIN, is_not_now, state_of, words_for
+from backend.dispatch.slurm_text import UNCERTAIN, is_not_now, never_starts, state_of, words_for
 from backend.errors import DispatchError
 
 # As sbatch --export=NONE: the node gives the job the environment of a log-in.
@@ -127,6 +127,7 @@ def parse_jobs(document: dict[str, Any], user: str) -> tuple[BatchJob, ...]:
                     held=word == "PENDING" and reason == "JobHeldUser",
                     reason=words_for(word, reason),
                     starts=_clock_time(number_in(row.get("start_time"))) if word == "PENDING" else "",
+                    never_starts=never_starts(word, reason),
                 )
             )
     return tuple(found)

@@ -123,7 +123,7 @@ def parse_squeue(output: str) -> tuple[BatchJob, ...]:
                     held=word == "PENDING" and reason == "JobHeldUser",
                     reason=words_for(word, reason),
                     starts=_clock_time(starts) if word == "PENDING" else "",
-                    never_starts=word == "RESV_DEL_HOLD" or reason in _NEVER_STARTS,
+                    never_starts=never_starts(word, reason),
                 )
             )
     return tuple(found)
@@ -153,6 +153,11 @@ def parse_sacct(output: str) -> tuple[BatchJob, ...]:
 def state_of(word: str) -> BatchState:
     """State for Slurm's word, long form; a word that is not known stays unknown."""
     return _STATES.get(word, BatchState.UNKNOWN)
+
+
+def never_starts(word: str, reason: str) -> bool:
+    """True for a job that waits for what is gone for good."""
+    return word == "RESV_DEL_HOLD" or reason in _NEVER_STARTS
 
 
 def words_for(word: str, reason: str) -> str:

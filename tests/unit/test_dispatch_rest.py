@@ -35,6 +35,11 @@ def test_a_held_job(row: dict[str, Any]) -> None:
     assert job.state is BatchState.WAITING
 
 
+def test_a_job_whose_reservation_is_gone_never_starts() -> None:
+    (job,) = parse_jobs({"jobs": [OLD | {"state_reason": "ReservationDeleted"}]}, "staff")
+    assert job.never_starts and not job.held
+
+
 def test_a_state_that_nobody_knows_stays_unknown() -> None:
     (job,) = parse_jobs({"jobs": [OLD | {"job_state": "LEVITATING"}]}, "staff")
     assert job.state is BatchState.UNKNOWN and "LEVITATING" in job.reason
