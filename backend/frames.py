@@ -69,6 +69,7 @@ class SeriesInfo:
     the user about what was odd while the description was read (for instance beam centres that disagree).
     ``frame_start_s``, shape (frame,), float64, strictly ascending: when each frame began, seconds from any moment on;
     ``None`` when only the frame time is known. Where these times are uneven, ``frame_time_s`` is their mean distance.
+    ``monitor``, shape (frame,), float64: incident beam during each frame, any unit; ``None`` without a monitor.
     ``side_numbers`` is every number that the run file and the batch description state by name, motors among them.
     """
 
@@ -84,6 +85,7 @@ class SeriesInfo:
     count_time_s: float | None = None
     started_at: datetime | None = None
     transmission: float | None = None
+    monitor: np.ndarray | None = None
     side_numbers: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     notices: tuple[str, ...] = ()
 

@@ -56,6 +56,7 @@ class RingAccumulators:
         self._frame_time_s = frame_time_s = info.frame_time_s or 1.0
         self._exposure_s_per_frame = frame_time_s * (1.0 if info.transmission is None else info.transmission)
         wavelength_m = None if plan.geometry is None else plan.geometry.wavelength_m
+        self._monitor = np.empty(0) if info.monitor is None else info.monitor
         self.dose = dose_scale_of(settings.dose, info, wavelength_m)
         self.damage = DamageDetector(
             settings.damage,
@@ -89,6 +90,10 @@ class RingAccumulators:
         exposure_s = np.arange(first_number + 1, first_number + frames + 1) * self._exposure_s_per_frame
         # A missing frame has no valid pixel: it is not a dark one.
         valid_pixels = usable[:, None] * self.partition.cell_pixels.ravel()
+        monitor = np.full(frames, np.nan)
+        stated = self._monitor[first_number : first_number + frames]
+        monitor[: stated.size] = stated
+        self.damage.taken.expect(frames, monitor)
         said: list[Assessment] = []
         for products, (begin, end) in zip(new.cell_products, itertools.pairwise((0, *ends)), strict=True):
             counts, valid = new.cell_counts[begin:end], valid_pixels[begin:end]

@@ -39,8 +39,8 @@ def record_of(run: SeriesRun, *, dose_only: bool = False) -> SeriesRecord:
         frames=frames,
         spot=spot,
         spot_unknown=spot_unknown,
-        exposure_s=_times(exposure_per_frame_s, frames),
-        onset_exposure_s=_times(exposure_per_frame_s, onset_frames),
+        exposure_s=_taken(rings, exposure_per_frame_s, frames),
+        onset_exposure_s=_taken(rings, exposure_per_frame_s, onset_frames),
         gray_per_s=dose.gray_per_s,
         transmission=info.transmission,
         counts_per_s=None if rings is None else _counts_per_s(rings, info.frame_time_s),
@@ -56,8 +56,15 @@ def _exposure_per_frame_s(run: SeriesRun) -> float | None:
     return None if frame_time_s is None else frame_time_s * (1.0 if transmission is None else transmission)
 
 
-def _times(amount: float | None, number: int | None) -> float | None:
-    return None if amount is None or number is None else amount * number
+def _taken(
+    rings: RingAccumulators | None, exposure_per_frame_s: float | None, frames: int | None
+) -> float | None:
+    """Exposure in seconds of full beam after so many frames, with the beam as it was; steady before that is known."""
+    if exposure_per_frame_s is None or frames is None:
+        return None
+    if rings is None or not rings.damage.assessments:
+        return exposure_per_frame_s * frames
+    return rings.damage.taken.at(frames - 1)
 
 
 def _counts_per_s(rings: RingAccumulators, frame_time_s: float | None) -> float | None:

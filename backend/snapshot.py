@@ -18,7 +18,11 @@ SCHEMA_VERSION = 1
 
 
 class SeriesPart(msgspec.Struct, frozen=True, kw_only=True):
-    """The series that is shown; its ``status`` is "running", "being read again", "complete" or "incomplete"."""
+    """The series that is shown; its ``status`` is "running", "being read again", "complete" or "incomplete".
+
+    ``beam``: incident beam now over that of the first windows, ``beam_by_monitor`` if a monitor has told it, else only
+    steps of the scattering count; ``None`` before the first window.
+    """
 
     name: str
     sample: str
@@ -33,6 +37,8 @@ class SeriesPart(msgspec.Struct, frozen=True, kw_only=True):
     last_frame_at: float | None = None
     frames_per_s: float | None = None
     photons_per_pixel: float | None = None
+    beam: float | None = None
+    beam_by_monitor: bool = False
     folder: str = ""
 
 

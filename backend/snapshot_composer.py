@@ -194,6 +194,8 @@ class SnapshotComposer:
 
     def _series(self, run: SeriesRun) -> SeriesPart:
         analysis = run.analysis
+        told = analysis.rings is not None and bool(analysis.rings.damage.assessments)
+        taken = analysis.rings.damage.taken if analysis.rings is not None and told else None
         pixel_frames = 0 if analysis.sums is None else analysis.sums.good_pixels * analysis.frames
         return SeriesPart(
             name=run.info.name,
@@ -209,6 +211,8 @@ class SnapshotComposer:
             last_frame_at=self._measured_until or self._last_frame_at,
             frames_per_s=self._frames_per_s(analysis.frames),
             photons_per_pixel=analysis.photons / pixel_frames if pixel_frames else None,
+            beam=None if taken is None else taken.beam,
+            beam_by_monitor=taken is not None and taken.by_monitor,
             folder=str(run.info.folder),
         )
 

@@ -134,7 +134,7 @@ def trend_part(analysis: SeriesAnalysis) -> TrendPart | None:
         name: np.array([percent(a.effects[name][0]) if name in a.effects else math.nan for a in said])
         for name in newest.effects
     }
-    dose, dose_unit = rings.dose.shown(np.array([a.dose for a in said]))
+    dose, dose_unit = rings.dose.shown(np.array([a.taken for a in said]))
     errors = [percent(a.effects[family][1]) if family in a.effects else math.nan for a in said]
     return TrendPart(
         label=family,

@@ -17,7 +17,11 @@ _FACTS = (
     ("Detector", "Which detector wrote the series."),
     ("Frames", "Frames analysed of frames planned; set aside means unreadable, missing means never written."),
     ("Time", "Measured so far, and what is left at the frame time of the series."),
-    ("Rate", "Frames per second that arrive, and photons per pixel and frame."),
+    (
+        "Rate",
+        "Frames per second that arrive, photons per pixel and frame, and the incident beam against that of the start: "
+        "by a monitor, or where absorbers or beam loss have changed it.",
+    ),
     ("Backlog", "Frames that wait, and the share of frames that is used when the analysis cannot keep up."),
     ("Beamtime", "Which beamtime is watched, by which backend."),
 )
@@ -165,6 +169,8 @@ def _series_facts(series: SeriesPart) -> dict[str, str]:
     rate = [] if series.frames_per_s is None else [f"{three_digits(series.frames_per_s)} frames/s"]
     if series.photons_per_pixel is not None:
         rate.append(f"{three_digits(series.photons_per_pixel)} ph/px")
+    if series.beam is not None and (series.beam_by_monitor or series.beam != 1):
+        rate.append(f"beam {100 * series.beam:.0f} %{' (monitor)' if series.beam_by_monitor else ''}")
     return {
         "Sample": series.sample or "–",
         "Detector": series.detector,

@@ -136,25 +136,43 @@ class FieldReader:
         float64, shape (number,), read-only; a shorter list says nothing and is ``None`` without a notice.
         """
         dataset = self._dataset(paths)
-        if dataset is None or dataset.shape is None or dataset.size < 2:
-            return None
-        if dataset.ndim != 1 or dataset.dtype.kind not in "uif" or dataset.size > _MOST_NUMBERS:
-            self._set_aside(dataset, f"is no list of numbers (shape {dataset.shape}, type {dataset.dtype})")
+        values = self._list(dataset)
+        if dataset is None or values is None:
             return None
         unit = (self._unit(dataset) or default_unit).lower()
         if unit not in units:
             self._set_aside(dataset, f"is given in {unit!r}, a unit that is not understood here")
             return None
-        try:
-            values = np.asarray(dataset[()], np.float64) * units[unit]
-        except HDF5_FAULTS as error:
-            self._set_aside(dataset, f"cannot be read: {reason_in_words(error)}")
-            return None
+        values = values * units[unit]
         if not np.isfinite(values).all() or not (np.diff(values) > 0).all():
             self._set_aside(dataset, "does not ascend from number to number")
             return None
         values.flags.writeable = False
         return values
+
+    def positive(self, paths: Sequence[str]) -> np.ndarray | None:
+        """Return a list of at least two numbers, none of them negative, as in :meth:`ascending`; nan is allowed."""
+        dataset = self._dataset(paths)
+        values = self._list(dataset)
+        if dataset is None or values is None:
+            return None
+        if np.isinf(values).any() or (values < 0).any() or not (values > 0).any():
+            self._set_aside(dataset, "has numbers that no monitor counts")
+            return None
+        values.flags.writeable = False
+        return values
+
+    def _list(self, dataset: h5py.Dataset | None) -> np.ndarray | None:
+        if dataset is None or dataset.shape is None or dataset.size < 2:
+            return None
+        if dataset.ndim != 1 or dataset.dtype.kind not in "uif" or dataset.size > _MOST_NUMBERS:
+            self._set_aside(dataset, f"is no list of numbers (shape {dataset.shape}, type {dataset.dtype})")
+            return None
+        try:
+            return np.asarray(dataset[()], np.float64)
+        except HDF5_FAULTS as error:
+            self._set_aside(dataset, f"cannot be read: {reason_in_words(error)}")
+            return None
 
     def _dataset(self, paths: Sequence[str]) -> h5py.Dataset | None:
         for path in paths:

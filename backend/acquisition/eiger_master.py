@@ -24,6 +24,8 @@ _DETECTOR = f"{_INSTRUMENT}/detector"
 _SPECIFIC = f"{_DETECTOR}/detectorSpecific"
 # Start of each frame after the start of the series; NeXus knows both, the newer layout of the file writer has them.
 _FRAME_STARTS = (f"{_DETECTOR}/start_time", "entry/data/start_time")
+# Where NeXus keeps the counts of a monitor (NXmonitor), one number per frame.
+_MONITOR = ("entry/control/data", "entry/monitor/data")
 # One stack made of all data files, in the layout of 2024; only its form is read, never its content.
 _ALL_FRAMES = "entry/data/data"
 _FIRST_CHANNEL = f"{_DETECTOR}/threshold_1_channel"
@@ -45,7 +47,8 @@ class MasterFacts:
 
     ``beam_center_yx_px`` counts from 0. ``pixel_mask`` is a read-only bool array, shape (y, x), true for bad pixels.
     ``planned_frames`` is images per trigger times triggers. ``frame_start_s`` is a read-only float64 array, shape
-    (frame,), strictly ascending: when each frame began, seconds. ``holds_frames`` is true when the frames are inside
+    (frame,), strictly ascending: when each frame began, seconds. ``monitor``, read-only float64, shape (frame,): the
+    incident beam during each, any unit. ``holds_frames`` is true when the frames are inside
     the master itself and no data files will come.
     """
 
@@ -64,6 +67,7 @@ class MasterFacts:
     count_time_s: float | None
     started_at: datetime | None
     transmission: float | None
+    monitor: np.ndarray | None
     holds_frames: bool
     notices: tuple[str, ...]
 
@@ -106,6 +110,7 @@ def read_master(path: Path) -> MasterFacts:
             transmission=fields.quantity(
                 [f"{_INSTRUMENT}/attenuator/attenuator_transmission"], NO_UNIT, "", 1e-30, 1.0
             ),
+            monitor=fields.positive(_MONITOR),
             holds_frames=_holds_frames(file),
             notices=tuple(fields.notices),
         )

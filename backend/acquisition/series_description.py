@@ -21,6 +21,8 @@ from backend.beamtime.series_name import is_series_name, parse_series_name
 from backend.frames import DetectorInfo, SeriesInfo
 
 _CENTER_TOLERANCE_PX = 2.0
+# Current of the storage ring, as scans at P10 name it: the newer name first.
+_MONITOR_COLUMNS = ("curpetra", "ipetra")
 _RELATIVE_TOLERANCE = 0.01
 
 
@@ -49,6 +51,7 @@ def describe_series(
     said = list(notices) + list(master.notices if master else ()) + disagreements(sources)
     sample, number = _identity(place, said)
     planned = master.planned_frames if master else None
+    expected_frames = planned if planned is not None else batch.frames
     # An exposure is no frame time: the detector may wait between frames. It stands in only for the count time.
     count_time_s = master.count_time_s if master else None
     detector = _detector(place, sources, shape_yx, dtype, said)
@@ -59,12 +62,13 @@ def describe_series(
         folder=place.folder,
         detector=detector,
         master=master.path if master else None,
-        expected_frames=planned if planned is not None else batch.frames,
+        expected_frames=expected_frames,
         frame_time_s=master.frame_time_s if master else None,
         frame_start_s=master.frame_start_s if master else None,
         count_time_s=count_time_s if count_time_s is not None else batch.exposure_s,
         started_at=_started_at(sources),
         transmission=_transmission(sources, detector.wavelength_m, said),
+        monitor=_monitor(sources, expected_frames),
         side_numbers=side_numbers(sources),
         notices=tuple(said),
     )
@@ -187,6 +191,23 @@ def _transmission(sources: SeriesSources, wavelength_m: float | None, said: list
             "transmission in section [dose] of the settings."
         )
     return stated
+
+
+def _monitor(sources: SeriesSources, frames: int | None) -> np.ndarray | None:
+    """Incident beam of each frame: as the master has it, else a column of the run file with one row per frame."""
+    if sources.master is not None and sources.master.monitor is not None:
+        return sources.master.monitor
+    run = sources.run
+    if run is None or frames is None or len(run.rows) != frames:
+        return None
+    column = next((name for name in _MONITOR_COLUMNS if name in run.columns), None)
+    if column is None:
+        return None
+    numbers = [as_number(row[run.columns.index(column)]) for row in run.rows]
+    monitor = np.array([math.nan if number is None else number for number in numbers])
+    monitor[~(monitor >= 0)] = math.nan
+    monitor.flags.writeable = False
+    return monitor if np.isfinite(monitor).any() else None
 
 
 def _within(value: float | None, limits: tuple[float, float], field: str, said: list[str]) -> float | None:

@@ -49,6 +49,8 @@ class Assessment:
         Windows seen and needed before anything is said.
     grounds : tuple of Ground
         The leading channel and all others with evidence, in numbers.
+    taken : float
+        As ``dose``, weighted with the incident beam as it was; ``onset_taken`` and ``limit_taken`` at these frames.
     """
 
     frame: int
@@ -71,6 +73,9 @@ class Assessment:
     limit_frame: int | None = None
     limit_interval: tuple[int, int | None] | None = None
     grounds: tuple[Ground, ...] = ()
+    taken: float = 0.0
+    onset_taken: float | None = None
+    limit_taken: float | None = None
 
 
 def nothing_told(

@@ -17,6 +17,7 @@ from backend.damage.naming import family_of_change
 from backend.damage.noise_model import fit_noise_model
 from backend.damage.ramp_tests import compile_kernels
 from backend.damage.sector_gate import SectorGate, SectorGlitch
+from backend.damage.taken_dose import TakenDose
 from backend.damage.window_length import MOST_WINDOWS, believed_plan, frames_of_window
 from backend.damage.windows import SectorSums, Window, WindowBuilder, merge_windows
 from backend.settings import DamageSettings
@@ -72,9 +73,8 @@ class DamageDetector:
         flat = np.ones(len(self._q_inv_nm)) if gradient is None else gradient
         pixels = np.asarray(pixels_per_ring).reshape(len(flat), -1)
         self._builder = WindowBuilder(frames, pixels, self._lags, flat)
-        self._sectors = SectorGate(
-            pixels, self._speckles, int(self._lags.max()), settings.systematic_rms_percent / 100
-        )
+        systematic_rms = settings.systematic_rms_percent / 100
+        self._sectors = SectorGate(pixels, self._speckles, int(self._lags.max()), systematic_rms)
         self._first_sums: list[SectorSums] = []  # until the usual share of each sector is known
         self._windows: list[Window] = []
         self._photons: list[float] = []
@@ -86,6 +86,7 @@ class DamageDetector:
         self._onset_of_damage: tuple[int, tuple[int, int]] | None = None
         self._deadbands = deadbands_of_verdict(settings)
         self._windows_without_beam = 0
+        self.taken = TakenDose()  # for what is told: the tests go by the dose of a steady beam
         compile_kernels()  # before the first frame, not in the middle of a series
         self.alpha = alpha_of(settings, (expected_frames or 0) * frame_time_s)
         self.assessments: list[Assessment] = []
@@ -121,6 +122,7 @@ class DamageDetector:
         lagged_products: np.ndarray,
         dose: np.ndarray,
         valid_pixels: np.ndarray | None = None,
+        monitor: np.ndarray | None = None,
     ) -> list[Assessment]:
         """Add frames and return one assessment for each window they complete.
 
@@ -134,9 +136,12 @@ class DamageDetector:
             Accumulated up to the end of each frame, any unit.
         valid_pixels : ndarray or None, shape (frame, ring)
             Pixels that were counted, where they are not always ``pixels_per_ring``.
+        monitor : ndarray or None, shape (frame,)
+            Incident beam, any unit: for the dose that is told; no channel looks at it.
 
         Where ``pixels_per_ring`` has sectors, so have counts, products and valid pixels: (frame, ring, sector, ...).
         """
+        self.taken.expect(len(ring_counts), monitor)
         windows = self._builder.windows(ring_counts, lagged_products, dose, valid_pixels)
         return [self._judge(self._sectors.whole(sums), sums) for sums in windows]
 
@@ -157,7 +162,7 @@ class DamageDetector:
         products : ndarray, shape (cell, lag)
             As in :meth:`add`, summed over these frames.
         dose : float
-            Accumulated up to the end of the last of them.
+            Accumulated up to the end of the last of them; a monitor is handed to ``taken`` before.
         """
         sums = self._builder.add(cell_counts, products, dose, valid_pixels)
         return [] if sums is None else [self._judge(self._sectors.whole(sums), sums)]
@@ -167,6 +172,7 @@ class DamageDetector:
         return self._judge(window, None)
 
     def _judge(self, window: Window, sums: SectorSums | None) -> Assessment:
+        self.taken.add(window)
         beam = self._beam_fraction(window)
         if self._deadbands.dark.holds(-beam):
             self._windows_without_beam += 1
@@ -197,8 +203,8 @@ class DamageDetector:
         return self.assessments[-1] if self.assessments else None
 
     def _say(self, assessment: Assessment) -> Assessment:
-        self.assessments.append(assessment)
-        return assessment
+        self.assessments.append(self.taken.told(assessment))
+        return self.assessments[-1]
 
     def _beam_fraction(self, window: Window) -> float:
         """Photons of this window against the median of the first windows; 0 when a ring was not counted at all."""

@@ -81,9 +81,8 @@ def _leading(assessment: Assessment) -> str:
     return f"{words}{detail} {_change(assessment.effect, assessment.effect_err)}, {_limit(assessment)}"
 
 
-def _at_dose(assessment: Assessment, frame: int, dose: DoseScale) -> str:
-    # Exposure grows evenly with the frames.
-    words = dose.words(assessment.dose * (frame + 1) / (assessment.frame + 1))
+def _at_dose(exposure: float | None, dose: DoseScale) -> str:
+    words = "" if exposure is None else dose.words(exposure)
     return f" at {words}" if words else ""
 
 
@@ -91,7 +90,7 @@ def _since(assessment: Assessment, dose: DoseScale) -> str:
     if assessment.onset_frame is None or assessment.onset_interval is None:
         return ""
     first, last = assessment.onset_interval
-    at_dose = _at_dose(assessment, assessment.onset_frame, dose)
+    at_dose = _at_dose(assessment.onset_taken, dose)
     return f", since about frame {assessment.onset_frame} ({first} to {last}){at_dose}"
 
 
@@ -100,7 +99,7 @@ def _limit_reached(assessment: Assessment, dose: DoseScale) -> str:
         return ""
     first, last = assessment.limit_interval
     until = "later" if last is None else f"{last}"
-    at_dose = _at_dose(assessment, assessment.limit_frame, dose)
+    at_dose = _at_dose(assessment.limit_taken, dose)
     return f"; at the limit by about frame {assessment.limit_frame} ({first} to {until}){at_dose}"
 
 
@@ -151,7 +150,7 @@ def _no_beam(assessment: Assessment, frames_per_window: int, dose: DoseScale) ->
 
 def _steady(assessment: Assessment, frames_per_window: int, dose: DoseScale) -> tuple[str, str]:
     effect, error = assessment.effects.get("structure", (assessment.effect, assessment.effect_err))
-    dose_words = dose.words(assessment.dose)
+    dose_words = dose.words(assessment.taken)
     so_far = f"{assessment.frame + 1} frames" + (f" and {dose_words}" if dose_words else "")
     return (
         f"Steady over {so_far}: low-q to high-q ratio {_change(effect, error)}.",

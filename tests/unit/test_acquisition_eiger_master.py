@@ -245,6 +245,31 @@ def test_the_absorbers_of_the_run_file_stand_in_for_a_transmission_in_the_master
     assert info is not None and info.transmission == 0.5
 
 
+def test_the_monitor_of_the_master_or_of_the_run_file(tmp_path: Path) -> None:
+    path = eiger_files.write_master(tmp_path / "x_master.h5", nimages=3)
+    columns = "%p\nfmbenergy = 8000\n%d\n Col 1 om DOUBLE\n Col 2 curpetra DOUBLE\n"
+    run = parse_fio(columns + " 0.1 100.0\n 0.2 -1\n 0.3 99.5\n")
+    info = describe_series(place(tmp_path), SeriesSources(master=read_master(path), run=run))
+    assert info is not None and info.monitor is not None
+    np.testing.assert_array_equal(info.monitor, [100.0, np.nan, 99.5])
+    short = parse_fio(columns + " 0.1 100.0\n")
+    info = describe_series(place(tmp_path), SeriesSources(master=read_master(path), run=short))
+    assert info is not None and info.monitor is None
+    with h5py.File(path, "r+") as file:
+        file["entry/control/data"] = np.array([5, 6, 7])
+    info = describe_series(place(tmp_path), SeriesSources(master=read_master(path), run=run))
+    assert info is not None and info.monitor is not None and info.monitor.tolist() == [5.0, 6.0, 7.0]
+
+
+def test_a_monitor_that_cannot_be_is_set_aside(tmp_path: Path) -> None:
+    path = eiger_files.write_master(tmp_path / "x_master.h5", nimages=3)
+    with h5py.File(path, "r+") as file:
+        file["entry/control/data"] = np.array([5.0, -6.0, 7.0])
+    master = read_master(path)
+    assert master.monitor is None
+    assert any("no monitor counts" in notice for notice in master.notices)
+
+
 def test_an_absorber_wheel_between_two_places_is_told(tmp_path: Path) -> None:
     master = read_master(eiger_files.write_master(tmp_path / "x_master.h5"))
     run = parse_fio("%p\nabs1z = 1.5\nabs2z = 0\n")

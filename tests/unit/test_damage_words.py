@@ -136,7 +136,8 @@ def test_other_families_are_told_beside_the_leading_one() -> None:
 )
 def test_frames_are_told_with_their_dose_where_it_is_known(changes: dict[str, object], end: str) -> None:
     # 15 s in 300 frames, 1.51 kGy/s: 22.7 kGy; 155 frames 11.7, 401 frames 30.3 kGy.
-    verdict = verdict_of(replace(ASSESSMENT, **changes), "silica_00007", 10, DoseScale(1510.0))
+    doses = {"taken": 15.0, "onset_taken": 155 / 20, "limit_taken": 401 / 20}
+    verdict = verdict_of(replace(ASSESSMENT, **doses, **changes), "silica_00007", 10, DoseScale(1510.0))
     assert verdict.why.endswith(end)
 
 

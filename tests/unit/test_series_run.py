@@ -14,6 +14,7 @@ from speckle_series import SETTINGS, SHAPE_YX, batch_of, fed, poisson_frames, se
 
 from backend.frames import SeriesEnded
 from backend.series_analysis import SeriesAnalysis
+from backend.series_numbers import record_of
 from backend.series_run import SeriesRun
 from backend.settings import DoseSettings
 from backend.settings_in_use import SettingsInUse
@@ -287,3 +288,18 @@ def test_a_transmission_in_the_settings_wins_over_the_files() -> None:
     settings = SETTINGS.model_copy(update={"dose": DoseSettings(transmission=0.1)})
     assert SeriesRun(info, settings).info.transmission == 0.1
     assert SeriesRun(info, SETTINGS).info.transmission == 0.5
+
+
+def test_lost_beam_adds_no_dose_and_a_monitor_is_weighed() -> None:
+    dark = FRAMES.copy()
+    dark[100:] = 0
+    exposures = []
+    monitor = np.full(len(FRAMES), 90.0)
+    monitor[80:] = 45.0
+    for frames, changes in ((FRAMES, {}), (dark, {}), (FRAMES, {"monitor": monitor})):
+        run = SeriesRun(replace(series_info(len(FRAMES)), **changes), SETTINGS)
+        fed(run, frames, 50)
+        run.end(ENDED)
+        exposures.append(record_of(run, dose_only=True).exposure_s)
+    # A monitor that falls while the scattering stays has failed: together they tell a full beam.
+    assert exposures == pytest.approx([160 * 0.02, 100 * 0.02, 160 * 0.02], rel=0.02)

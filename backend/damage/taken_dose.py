@@ -1,0 +1,98 @@
+"""The dose that the sample has really taken: that of a steady beam, bent where the beam was weaker, stronger or lost.
+
+The incident beam of a window, in units of the first ones, is that of the monitor where there is one, times a step of
+the scattering that the monitor has not seen: an absorber, a shutter, or lost beam behind it. Of a step the middle ring
+knows, for damage of the sample changes few rings so much; less than by a third or a half is no step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import replace
+
+import numpy as np
+
+from backend.damage.assessment import Assessment
+from backend.damage.windows import Window
+
+_STEP = (0.7, 1.4)
+_FIRST_WINDOWS = 10
+_FEWEST_PHOTONS = 100.0
+"""In a window that may say what the beam is usually like; a closed shutter lets some noise through."""
+
+
+class TakenDose:
+    """Follows the windows of one series.
+
+    Attributes
+    ----------
+    beam : float
+        Incident beam of the newest window over that of the first ones.
+    by_monitor : bool
+        Whether a monitor has told that of the newest window.
+    """
+
+    def __init__(self) -> None:
+        self._monitor: deque[float] = deque()
+        self._first_monitor: list[float] = []
+        self._first_rates: list[np.ndarray] = []
+        self._frames = [-1]
+        self._doses = [0.0]
+        self._lost = [0.0]
+        self.beam = 1.0
+        self.by_monitor = False
+
+    def expect(self, frames: int, monitor: np.ndarray | None) -> None:
+        """The monitor of frames whose windows come next, shape (frame,), any unit; nan or ``None`` = not known."""
+        values = np.full(frames, np.nan) if monitor is None else np.asarray(monitor, float)
+        self._monitor.extend(values.tolist())
+
+    def add(self, window: Window) -> None:
+        """The next window, with all sectors; its dose is that of a steady beam."""
+        own = np.array([self._monitor.popleft() for _ in range(min(window.frames, len(self._monitor)))])
+        known = own[np.isfinite(own)]
+        if window.exposure_frames.any():
+            # Frames that never came say nothing: the beam is taken as it was before.
+            self.beam = self._beam(window, float(known.mean()) if known.size else math.nan)
+        lost = (window.dose - self._doses[-1]) * (1 - self.beam)
+        self._frames.append(window.last_frame)
+        self._doses.append(window.dose)
+        self._lost.append(self._lost[-1] + lost)
+
+    def at(self, frame: int) -> float:
+        """Dose up to the end of ``frame``; later ones as if the beam stayed as it is."""
+        if frame <= self._frames[-1]:
+            dose, lost = (float(np.interp(frame, self._frames, of)) for of in (self._doses, self._lost))
+            return dose - lost
+        frames = self._frames[-1] - self._frames[-2] if len(self._frames) > 1 else 1
+        per_frame = (self._doses[-1] - self._doses[-2]) / frames if len(self._doses) > 1 else 0.0
+        return self._doses[-1] - self._lost[-1] + (frame - self._frames[-1]) * per_frame * self.beam
+
+    def told(self, assessment: Assessment) -> Assessment:
+        """The assessment with the doses that belong to its frames."""
+        onset, limit = assessment.onset_frame, assessment.limit_frame
+        return replace(
+            assessment,
+            taken=self.at(assessment.frame),
+            onset_taken=None if onset is None else self.at(onset),
+            limit_taken=None if limit is None else self.at(limit),
+        )
+
+    def _beam(self, window: Window, monitor: float) -> float:
+        self.by_monitor = bool(monitor > 0)
+        relative = 1.0
+        if self.by_monitor:
+            if len(self._first_monitor) < _FIRST_WINDOWS:
+                self._first_monitor.append(monitor)
+            relative = monitor / float(np.median(self._first_monitor))
+        rates = window.counts / np.maximum(window.exposure_frames, 1e-9) / relative
+        photons = float(window.counts.sum())
+        if not self._first_rates and photons < _FEWEST_PHOTONS:
+            return relative if photons > 0 else 0.0
+        if len(self._first_rates) < _FIRST_WINDOWS and photons >= _FEWEST_PHOTONS:
+            self._first_rates.append(rates)
+        usual = np.median(self._first_rates, axis=0)
+        bright = usual > 0
+        step = float(np.median(rates[bright] / usual[bright])) if bright.any() else 1.0
+        return relative if _STEP[0] < step < _STEP[1] else relative * step
