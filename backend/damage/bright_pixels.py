@@ -4,7 +4,8 @@ Few photons in one pixel are lost in the counts of its sector, but they stand ou
 their square. A pixel that counts h in every frame adds h^2 to sum I(t) I(t - lag), at all lags, where a sector of P
 pixels with n photons each has about P n^2 (1 + contrast). The sample, or the beam, changes the products over counts of
 all sectors of a ring alike; so a sector is compared with the others of its ring in the same windows, and nothing has to
-be learnt of it. What static unevenness and an anisotropic sample do is of the size of the contrast, and is let pass.
+be learnt of it. A sector with few speckles has an uneven image of its own: its variance, about the contrast c, scatters
+by c sqrt((2 + 6 c) / speckles) (that of a gamma distribution), and is let pass.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from backend.damage.windows import SectorSums
 
 _FAR_SIGMA = 5.0
 _MEMORY_WINDOWS = 16
-_CONTRASTS_AT_ONCE, _CONTRASTS_IN_MEMORY = 2.0, 1.0
-"""Smallest excess over the other sectors; few speckles scatter widely, and in many windows less so."""
+_UNEVEN_SIGMA = 8.0
+"""The few speckles of a sector have wide tails."""
 _LARGEST_SHARE = 0.6
 """Of the pixels of a ring: what happens to most of it is not the fault of a pixel."""
 _MEDIAN_OF_SQUARES = 0.4549
@@ -32,14 +33,15 @@ class BrightPixels:
 
     Parameters
     ----------
-    pixels : ndarray, shape (ring, sector)
+    pixels, speckles : ndarray, shape (ring, sector)
     """
 
-    def __init__(self, pixels: np.ndarray) -> None:
+    def __init__(self, pixels: np.ndarray, speckles: np.ndarray) -> None:
+        self._speckles = speckles
         self._pixel_share = pixels / pixels.sum(axis=1, keepdims=True)
         self._products = np.zeros(pixels.shape)
         self._expected = np.zeros(pixels.shape)
-        self._contrast = np.zeros((len(pixels), 1))
+        self._least_excess = np.zeros(pixels.shape)
         self._over_dispersion = np.ones((len(pixels), 1))
 
     def learn(self, first: list[SectorSums], contrast: np.ndarray) -> None:
@@ -52,12 +54,13 @@ class BrightPixels:
         contrast : ndarray, shape (ring,)
             g2 - 1 that the speckle of each ring may have at most.
         """
-        self._contrast = contrast[:, None]
+        scatter = np.sqrt((2 + 6 * contrast[:, None]) / self._speckles)
+        self._least_excess = contrast[:, None] * (1 + _UNEVEN_SIGMA * scatter)
         squares = []
         for sums in first:
             products, expected = _over_lags(sums)
             # What is bright already must not make all others look far from usual.
-            out = self._far(products, expected, _CONTRASTS_AT_ONCE)
+            out = self._far(products, expected)
             products, usual = _usual(products, expected, out)
             squares.append(np.where(out, np.nan, distances_in_sigma(products, usual, usual) ** 2))
         widening = np.nanmedian(np.array(squares), axis=(0, 2)) / _MEDIAN_OF_SQUARES
@@ -66,19 +69,19 @@ class BrightPixels:
     def found_in(self, sums: SectorSums) -> np.ndarray:
         """Sectors, shape (ring, sector), bool, that have far larger products than the rest of their ring."""
         products, expected = _over_lags(sums)
-        flashing = self._far(products, expected, _CONTRASTS_AT_ONCE)
+        flashing = self._far(products, expected)
         keep = 1 - 1 / _MEMORY_WINDOWS
         self._products = keep * self._products + products * ~flashing
         self._expected = keep * self._expected + expected * ~flashing
-        return flashing | self._far(self._products, self._expected, _CONTRASTS_IN_MEMORY)
+        return flashing | self._far(self._products, self._expected)
 
-    def _far(self, products: np.ndarray, expected: np.ndarray, contrasts: float) -> np.ndarray:
+    def _far(self, products: np.ndarray, expected: np.ndarray) -> np.ndarray:
         out = np.zeros(products.shape, bool)
         # The brightest raises what the others are compared with: it goes first, one in each ring at a time.
         for _ in range(products.shape[1]):
             with_products, usual = _usual(products, expected, out)
             distance = distances_in_sigma(with_products, usual, usual * self._over_dispersion)
-            excess = (products - usual) > contrasts * self._contrast * expected
+            excess = (products - usual) > self._least_excess * expected
             distance = np.where(excess & ~out, distance, 0.0)
             new = (distance > _FAR_SIGMA) & (distance == distance.max(axis=1, keepdims=True))
             if not new.any():

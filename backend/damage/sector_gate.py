@@ -76,7 +76,7 @@ class SectorGate:
         self._over_dispersion = np.ones((len(self._pixels), 1))
         self._learnt_windows = 0
         self._recent: deque[tuple[int, np.ndarray]] = deque()
-        self._bright = BrightPixels(self._pixels)
+        self._bright = BrightPixels(self._pixels, self._speckles)
         # With the other kernels before the first frame, not in the middle of a series.
         compile_kernels()
         # Old ones are forgotten: a loose contact must not fill the memory.
