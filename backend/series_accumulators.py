@@ -71,9 +71,11 @@ class RingAccumulators:
         )
 
     def add(
-        self, words: PhotonWords, first_number: int, usable: np.ndarray
+        self, words: PhotonWords, first_number: int, usable: np.ndarray, saturated: np.ndarray
     ) -> tuple[NewFrames, list[Assessment]]:
         """Add the newest frames of the word; ``usable``, shape (frame,), bool: the others are missing.
+
+        ``saturated``, shape (frame, cell): pixels that gave no photons because they had too many.
 
         Returns their sums, and the damage assessments they complete.
         """
@@ -89,7 +91,7 @@ class RingAccumulators:
         # sample stands still after a while, but what happens to it has to be seen all the time.
         exposure_s = np.arange(first_number + 1, first_number + frames + 1) * self._exposure_s_per_frame
         # A missing frame has no valid pixel: it is not a dark one.
-        valid_pixels = usable[:, None] * self.partition.cell_pixels.ravel()
+        valid_pixels = usable[:, None] * (self.partition.cell_pixels.ravel() - saturated)
         monitor = np.full(frames, np.nan)
         stated = self._monitor[first_number : first_number + frames]
         monitor[: stated.size] = stated
@@ -99,6 +101,18 @@ class RingAccumulators:
             counts, valid = new.cell_counts[begin:end], valid_pixels[begin:end]
             said += self.damage.add_part(counts, products, float(exposure_s[end - 1]), valid)
         return new, said
+
+    def saturated_pixels(self, decoded: DecodedFrames | None, first_bit: int, frames: int) -> np.ndarray:
+        """Saturated pixels of each sector of each ring in the frames from ``first_bit`` on; shape (frame, cell)."""
+        cells = self.partition.cell_pixels.size
+        number = np.zeros((frames, cells), np.int64)
+        if decoded is None or not decoded.saturated.size:
+            return number
+        cell = self.partition.cell_of_pixel[decoded.saturated]
+        for frame in range(frames):
+            was = (decoded.saturated_in >> np.uint64(first_bit + frame)) & np.uint64(1) > 0
+            number[frame] = np.bincount(cell[was & (cell >= 0)], minlength=cells)
+        return number
 
     def g2(self) -> MultiTauResult:
         """g2 of everything so far, corrected for the slope of I(q) across rings; lags in units of the frame time."""
@@ -172,14 +186,16 @@ class SeriesAccumulators:
         """
         first = self.frames % WORD_FRAMES
         decoded = self._decoder.decode(batch, first, self._words)
-        ring_counts, said = self._add_up(int(batch.frame_numbers[0]), decoded.usable)
+        ring_counts, said = self._add_up(int(batch.frame_numbers[0]), decoded.usable, decoded)
         return decoded, ring_counts, said
 
     def skip(self, first_number: int, frames: int) -> list[Assessment]:
         """Frames that never came, not beyond the end of the word."""
         return self._add_up(first_number, np.zeros(frames, bool))[1]
 
-    def _add_up(self, first_number: int, usable: np.ndarray) -> tuple[np.ndarray | None, list[Assessment]]:
+    def _add_up(
+        self, first_number: int, usable: np.ndarray, decoded: DecodedFrames | None = None
+    ) -> tuple[np.ndarray | None, list[Assessment]]:
         words, frames = self._words, usable.size
         words.settle()
         first = self.frames % WORD_FRAMES
@@ -191,7 +207,8 @@ class SeriesAccumulators:
             self.image.add(words, mask, present)
             photons = photons_per_frame(words, first, first + frames)
         else:
-            new, said = self.rings.add(words, first_number, usable)
+            saturated = self.rings.saturated_pixels(decoded, first, frames)
+            new, said = self.rings.add(words, first_number, usable, saturated)
             ring_counts = new.ring_counts
             photons = ring_counts.sum(axis=1) + new.outside_counts
             bright = np.flatnonzero(new.ring_counts.any(axis=1)) + first_number

@@ -185,7 +185,7 @@ class SeriesAnalysis:
             usable = int(np.count_nonzero(decoded.usable))
             self.frames += usable
             self.frames_missing += len(piece.chunks) - usable
-            self.saturated_now = np.flatnonzero(decoded.saturated)
+            self.saturated_now = decoded.saturated
             self.saturated[self.saturated_now] = True
             if self.record is not None and ring_counts is not None:
                 self.record.numbers.append(piece.frame_numbers[decoded.usable])

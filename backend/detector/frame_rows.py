@@ -19,7 +19,8 @@ Pixels = tuple[np.ndarray, np.ndarray, int]
 """Good pixels as bits, shape (ceil(pixel / 64),), uint64; position of each pixel; smallest count that is saturation."""
 
 Words = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Words, shape (plane, position), uint64; many flags, shape (position,), uint8; saturated, shape (pixel,), uint8."""
+"""Words, shape (plane, position), uint64; many flags, shape (position,), uint8; saturated, shape (pixel + 1,), uint64:
+the bits of the frames in which each pixel was, and behind them whether any was."""
 
 
 @numba.njit(nogil=True, cache=True)
@@ -50,7 +51,8 @@ def row_of_value(
 ) -> int:
     """Write one count into the rows; returns the number of planes it takes, or -1 for too bright."""
     if value >= limit:
-        words[2][pixel] = 1
+        words[2][pixel] |= np.uint64(1) << np.uint64(bit)
+        words[2][words[2].size - 1] = 1
         return 0
     if value > HIGHEST_COUNT:
         return -1

@@ -41,13 +41,16 @@ class DecodedFrames:
         Frames whose photons are in the words.
     set_aside : tuple of (int, str)
         Frame number and reason of each of the others.
-    saturated : ndarray, shape (pixel,), uint8
-        1 where a good pixel reached the detector's limit in some frame; it gave no photons then.
+    saturated : ndarray, shape (any,), int64
+        Flat good pixels that reached the detector's limit in some frame, ascending; they gave no photons then.
+    saturated_in : ndarray, shape (any,), uint64
+        The bits of these frames in the word.
     """
 
     usable: np.ndarray
     set_aside: tuple[tuple[int, str], ...]
     saturated: np.ndarray
+    saturated_in: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,8 @@ class WordDecoder:
         # Room behind the last word, because eight words are read at once.
         words = np.concatenate([mask_words(good), np.zeros(8, np.uint64)])
         self._pixels = (words, order.position_of_pixel, limit)
+        # Kept, and cleared where it was written: hardly ever is anything.
+        self._saturated = np.zeros(self._frame_pixels + 1, np.uint64)
         self._pool = pool
         self._rooms = threading.local()
 
@@ -117,17 +122,15 @@ class WordDecoder:
         number = len(batch.chunks)
         if not 0 <= first_bit <= WORD_FRAMES - number:
             raise ValueError(f"{number} frames from {first_bit} on do not fit into a word of {WORD_FRAMES}")
-        saturated = np.zeros(self._frame_pixels, np.uint8)
         if batch.shape_yx != self._shape_yx or np.dtype(batch.dtype) != self._dtype:
             reason = (
                 f"frames of {batch.source} are {batch.shape_yx[0]}x{batch.shape_yx[1]} {np.dtype(batch.dtype).name}, "
                 f"the series began with {self._shape_yx[0]}x{self._shape_yx[1]} {self._dtype.name}"
             )
-            return DecodedFrames(
-                np.zeros(number, bool), tuple((int(n), reason) for n in batch.frame_numbers), saturated
-            )
+            set_aside = tuple((int(n), reason) for n in batch.frame_numbers)
+            return DecodedFrames(np.zeros(number, bool), set_aside, *self._take_saturated())
         stored = self._stored(batch.chunks, np.arange(first_bit, first_bit + number))
-        target = (words.now, words.many_now, saturated)
+        target = (words.now, words.many_now, self._saturated)
         fresh = words.begin_writing()
         put = self._put_plain if batch.codec == "raw" else self._put_bitshuffle_lz4
         words.note_planes(put(stored, fresh, target))
@@ -135,14 +138,24 @@ class WordDecoder:
         if bad.size:
             words.forget(sum(1 << (first_bit + int(index)) for index in bad))
             # They may have marked pixels as saturated before they were found out: the good ones are asked alone.
-            saturated[:] = 0
+            self._take_saturated()
             good = np.flatnonzero(stored.status == OK)
             put(self._stored([batch.chunks[index] for index in good], stored.bits[good]), False, target)
         set_aside = tuple(
             (int(batch.frame_numbers[index]), self._reason(batch, int(index), int(stored.status[index])))
             for index in bad
         )
-        return DecodedFrames(stored.status == OK, set_aside, saturated)
+        return DecodedFrames(stored.status == OK, set_aside, *self._take_saturated())
+
+    def _take_saturated(self) -> tuple[np.ndarray, np.ndarray]:
+        """Saturated pixels and the bits of their frames since the last time."""
+        if not self._saturated[-1]:
+            return np.empty(0, np.int64), np.empty(0, np.uint64)
+        self._saturated[-1] = 0
+        pixels = np.flatnonzero(self._saturated)
+        bits = self._saturated[pixels]
+        self._saturated[pixels] = 0
+        return pixels, bits
 
     def _reason(self, batch: FrameBatch, index: int, status: int) -> str:
         return f"frame {batch.frame_numbers[index]} in {batch.source}: {REASONS[status]}"

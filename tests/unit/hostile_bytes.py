@@ -67,7 +67,7 @@ class Decoders:
         self._rows = {size: self._new(int(rows_size(size)), np.uint64) for size in BLOCK_PIXELS}
         self._events = [self._new(PIXELS, np.uint32) for _ in range(3)]
         now = self._new(PLANES * order.positions, np.uint64).reshape(PLANES, order.positions)
-        self._words = (now, self._new(order.positions, np.uint8), self._new(PIXELS, np.uint8))
+        self._words = (now, self._new(order.positions, np.uint8), self._new(PIXELS + 1, np.uint64))
         self._target = GuardedBytes(300 + 2 * MARGIN)
 
     def _new(self, size: int, dtype: type) -> np.ndarray:

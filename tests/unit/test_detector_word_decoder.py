@@ -77,9 +77,14 @@ class Series:
     def usable(self, piece: slice) -> np.ndarray:
         return np.all(self.photons(piece) <= HIGHEST_COUNT, axis=1)
 
-    def saturated(self, piece: slice, usable: np.ndarray) -> np.ndarray:
+    def assert_saturated(self, decoded: DecodedFrames, piece: slice) -> None:
+        """Pixels and the bits of the frames in which they were, as many as the photons say."""
         flat = self.frames[piece].reshape(piece.stop - piece.start, -1)
-        return (self.good.ravel() & (flat >= self.limit))[usable].any(axis=0)
+        there = self.good.ravel() & (flat >= self.limit) & decoded.usable[:, None]
+        bits = np.uint64(1) << np.arange(piece.start, piece.stop).astype(np.uint64) % np.uint64(WORD_FRAMES)
+        whole = np.bitwise_or.reduce(np.where(there, bits[:, None], np.uint64(0)), axis=0)
+        assert np.array_equal(decoded.saturated, np.flatnonzero(whole))
+        assert np.array_equal(decoded.saturated_in, whole[decoded.saturated])
 
     def assert_words_hold(self, photons: np.ndarray, first_bit: int = 0) -> None:
         expected = photon_words(photons, self.order, first_bit)
@@ -145,7 +150,7 @@ def test_words_equal_numpy_for_any_frames_and_any_cuts(
         assert [number for number, _ in decoded.set_aside] == (
             np.flatnonzero(~usable) + 10 + piece.start
         ).tolist()
-        assert np.array_equal(decoded.saturated, series.saturated(piece, usable))
+        series.assert_saturated(decoded, piece)
         word = slice(piece.start // WORD_FRAMES * WORD_FRAMES, piece.stop)
         series.assert_words_hold(series.photons(word, series.usable(word)))
 
@@ -205,7 +210,7 @@ def test_a_bad_frame_between_good_ones_leaves_no_trace(
         decoded = series.decode(piece)
         usable = np.arange(piece.start, piece.stop) != 4
         assert decoded.usable.tolist() == usable.tolist()
-        assert np.array_equal(decoded.saturated, series.saturated(piece, usable))
+        series.assert_saturated(decoded, piece)
         if piece.start == 3:
             ((number, reason),) = decoded.set_aside
             assert number == 14
@@ -223,7 +228,7 @@ def test_a_frame_that_is_too_bright_leaves_no_trace() -> None:
         decoded = series.decode(slice(0, 3))
         ((number, reason),) = decoded.set_aside
         assert number == 11 and "more than 65535 counts" in reason
-        assert not decoded.saturated.any()
+        assert not decoded.saturated.size
         series.assert_words_hold(series.photons(slice(0, 3), np.array([True, False, True])))
 
 
@@ -239,7 +244,7 @@ def test_words_are_empty_when_all_frames_are_bad(codec: Codec) -> None:
         series.chunks[-1] = broken
         decoded = series.decode(slice(len(frames) - 1, len(frames)))
         assert not decoded.usable.any() and len(decoded.set_aside) == 1
-        assert not decoded.saturated.any()
+        assert not decoded.saturated.size
         series.assert_words_hold(np.zeros((1, 30 * 41), int))
 
 
@@ -260,7 +265,7 @@ def test_another_shape_or_type_is_set_aside_in_words(
     assert [number for number, _ in decoded.set_aside] == [10, 11]
     assert said in decoded.set_aside[0][1]
     assert "the series began with 30x41 uint16" in decoded.set_aside[0][1]
-    assert not decoded.usable.any() and not decoded.saturated.any()
+    assert not decoded.usable.any() and not decoded.saturated.size
     series.words.settle()
     series.assert_words_hold(np.zeros((1, 30 * 41), int))
 
@@ -284,7 +289,7 @@ def test_a_raw_frame_of_wrong_size_leaves_no_trace(broken: bytes, bad: int) -> N
     series.chunks[bad] = broken
     decoded = series.decode(slice(0, 3))
     assert decoded.usable.tolist() == [index != bad for index in range(3)]
-    assert np.array_equal(decoded.saturated, series.saturated(slice(0, 3), decoded.usable))
+    series.assert_saturated(decoded, slice(0, 3))
     series.assert_words_hold(series.photons(slice(0, 3), decoded.usable))
 
 
@@ -302,7 +307,7 @@ def test_a_batch_without_frames_changes_nothing(codec: Codec) -> None:
     series = Series(frames, np.ones((20, 30), bool), codec=codec)
     series.decode(slice(0, 2))
     decoded = series.decode(slice(2, 2))
-    assert decoded.usable.size == 0 and decoded.set_aside == () and not decoded.saturated.any()
+    assert decoded.usable.size == 0 and decoded.set_aside == () and not decoded.saturated.size
     series.assert_words_hold(series.photons(slice(0, 2)))
 
 

@@ -303,3 +303,24 @@ def test_lost_beam_adds_no_dose_and_a_monitor_is_weighed() -> None:
         exposures.append(record_of(run, dose_only=True).exposure_s)
     # A monitor that falls while the scattering stays has failed: together they tell a full beam.
     assert exposures == pytest.approx([160 * 0.02, 100 * 0.02, 160 * 0.02], rel=0.02)
+
+
+def test_a_pixel_that_is_saturated_in_single_frames_is_not_counted_in_them() -> None:
+    frames = FRAMES.copy()
+    row, column = 12, 70
+    frames[113:118, row, column] = 65535
+    runs = []
+    for of_run in (FRAMES, frames):
+        run = SeriesRun(series_info(len(FRAMES)), SETTINGS)
+        fed(run, of_run, 50)
+        runs.append(run)
+    rings = runs[0].analysis.rings
+    assert rings is not None
+    partition = rings.partition
+    ring = partition.cell_of_pixel[row * SHAPE_YX[1] + column] // partition.sectors
+    usual, less = (run.analysis.rings.damage.windows for run in runs if run.analysis.rings is not None)
+    missing = (usual[11].exposure_frames - less[11].exposure_frames) * partition.ring_pixels
+    # Five of its frames; that a pixel of its sector has its own share of the photons of the ring hardly matters.
+    assert missing[ring] == pytest.approx(5, rel=0.2)
+    assert np.delete(missing, ring) == pytest.approx(0)
+    assert usual[10].exposure_frames == pytest.approx(less[10].exposure_frames)
