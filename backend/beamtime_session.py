@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from backend.beamtime.folder import BeamtimeFolder
@@ -11,8 +12,10 @@ from backend.dispatch.dispatcher import Dispatcher
 from backend.dispatch.executor import Executor
 from backend.dispatch.folders import folder_identity, make_folder, result_folder
 from backend.dispatch.local_executor import LocalExecutor
-from backend.dispatch.recipe_folder import load_recipes
-from backend.errors import BeamtimeError, FeedbackError
+from backend.dispatch.recipe import Recipe
+from backend.dispatch.recipe_watch import RecipesNow, RecipeWatch
+from backend.errors import BeamtimeError, DispatchError, FeedbackError
+from backend.frames import SeriesInfo, SourceNotice
 from backend.lease import Lease
 from backend.ledger import Ledger
 from backend.publish.status import write_status_file
@@ -26,8 +29,8 @@ STATE_FOLDER = "mento-gui"
 class BeamtimeSession:
     """Everything that is stored for one beamtime folder.
 
-    ``problems`` are what a person should know about the opening: a damaged ledger set aside, a recipe that cannot be
-    read.
+    ``problems`` are what a person should know about the opening: a damaged ledger set aside, a cluster that cannot be
+    used.
 
     Raises
     ------
@@ -53,19 +56,23 @@ class BeamtimeSession:
         except FeedbackError:
             self._lease.release()
             raise
-        recipes, faulty = load_recipes([folder.shared / "recipes"])
+        self._settings = settings
+        self._recipe_watch = RecipeWatch(folder.shared / "recipes")
+        found = self._recipe_watch.look() or RecipesNow({}, ())
+        self._notices = found.notices
         executors: list[Executor] = [
             LocalExecutor(settings.dispatch.parallel_jobs, settings_file, settings.dispatch.processors)
         ]
-        problems: list[FeedbackError] = [*self.ledger.notices, *faulty]
-        if any(recipe.executor == ClusterExecutor.name for recipe in recipes.values()):
+        problems: list[FeedbackError] = [*self.ledger.notices]
+        self._cluster_was_tried = _need_cluster(found.recipes)
+        if self._cluster_was_tried:
             try:
                 executors.append(open_cluster(folder, settings, self._state))
             except FeedbackError as error:
                 problems.append(error)
         self.dispatcher = Dispatcher(
             self.ledger,
-            recipes,
+            found.recipes,
             executors,
             settings.dispatch,
             results_of=lambda info: result_folder(folder.raw, folder.processed, info),
@@ -77,9 +84,28 @@ class BeamtimeSession:
         """True while this folder is the one the session was opened for, not a later one of the same name."""
         return folder.path == self.folder.path and folder_identity(folder.path) == self._identity
 
-    def keep(self) -> None:
-        """Renew the lease."""
+    def keep(self) -> tuple[SourceNotice, ...]:
+        """Renew the lease and take up recipes that came or changed; what a person should know of them."""
         self._lease.keep()
+        notices, self._notices = self._notices, ()
+        changed = self._recipe_watch.look()
+        if changed is None:
+            return notices
+        if _need_cluster(changed.recipes) and not self._cluster_was_tried:
+            self._cluster_was_tried = True
+            try:
+                self.dispatcher.add_executor(open_cluster(self.folder, self._settings, self._state))
+            except FeedbackError as error:
+                no_cluster = SourceNotice("cluster", "warning", error.what, error.still_works, error.try_this)
+                notices += (no_cluster,)
+        self.dispatcher.recipes.replace(changed.recipes)
+        return notices + changed.notices
+
+    def frames_arrived(self, info: SeriesInfo, frames: int) -> tuple[DispatchError, ...]:
+        """Hand a series that still runs to the recipes that want it; why one of them could not be used."""
+        if not info.folder.is_relative_to(self.folder.path):
+            return ()
+        return self.dispatcher.frames_arrived(info, frames)
 
     def write_status(self, snapshot: Snapshot) -> None:
         """Replace ``status.json``; OSError when that is not possible."""
@@ -90,3 +116,7 @@ class BeamtimeSession:
         self.dispatcher.close()
         self.ledger.close()
         self._lease.release()
+
+
+def _need_cluster(recipes: Mapping[str, Recipe]) -> bool:
+    return any(recipe.executor == ClusterExecutor.name for recipe in recipes.values())

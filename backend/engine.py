@@ -219,6 +219,7 @@ class Engine:
         if run.analysis.set_aside.number > aside:
             self._tell_set_aside(run)
         self._tell_news(run)
+        self._jobs.frames_arrived(run.info, run.analysis.frames)
 
     def _tell_news(self, run: SeriesRun) -> None:
         """Show what became known about the series since the last time."""
@@ -266,7 +267,8 @@ class Engine:
         folder = self._watch.folder
         if self._desk.session is not None:
             if folder is not None and self._desk.session.is_of(folder):
-                self._desk.session.keep()
+                for notice in self._desk.session.keep():
+                    self._board.post_notice(notice, at=time.time())
                 return
             self._close_session()
         if folder is None:
@@ -317,6 +319,7 @@ class Engine:
             earlier=self._book.earlier,
             sample=self._book.sample,
             untrusted_host=self._jobs.untrusted_host,
+            recipes=self._desk.recipe_rows(),
             backlog_frames=backlog,
         )
         self._server.publish(self._desk.snapshot)

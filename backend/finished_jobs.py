@@ -55,14 +55,15 @@ class FinishedJobs:
 
     def take(self, row: JobRow, checked: CheckedResult, run: SeriesRun | None) -> FeedbackError | None:
         """Take in the result of a finished job; returns what is wrong with it, if anything."""
-        if not checked.is_good or checked.path is None:
+        if not checked.is_good:
             return DispatchError(
                 f"The result of job {row.job_id} ({row.recipe} on {row.series}) is not shown: "
                 + " ".join(problem.what for problem in checked.problems),
                 still_works="The live numbers stand; the file is kept.",
                 try_this="Run the recipe again from the job table.",
             )
-        if run is None or run.info.name != row.series:
+        # Files of another form are shown by the window when a person asks for them.
+        if checked.path is None or run is None or run.info.name != row.series:
             return None
         try:
             self.confirmed_g2 = _confirmed(row.job_id, checked.path, run)

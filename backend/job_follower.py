@@ -7,7 +7,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from backend.beamtime_session import BeamtimeSession
-from backend.errors import FeedbackError
+from backend.errors import DispatchError, FeedbackError
 from backend.finished_jobs import FinishedJobs, JobsNow, look_after_jobs
 from backend.frames import SeriesInfo, SourceNotice
 from backend.message_board import MessageBoard
@@ -96,7 +96,15 @@ class JobFollower:
         jobs = session.dispatcher.series_ended(info, frames)
         if jobs.rows:
             self._look_at = 0.0
-        for problem in jobs.problems:
+        self._tell_unused(jobs.problems)
+
+    def frames_arrived(self, info: SeriesInfo, frames: int) -> None:
+        """Hand a series that still runs to the recipes that want it; what cannot be stored now is tried at its end."""
+        if self._session is not None:
+            self._tell_unused(self._session.frames_arrived(info, frames))
+
+    def _tell_unused(self, problems: tuple[DispatchError, ...]) -> None:
+        for problem in problems:
             self._board.post_error(f"recipe-{problem.what}", problem, at=time.time(), level="error")
 
     def follow(self, run: SeriesRun | None) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from backend.job_plan import JobPlan
 from backend.ledger_file import LedgerError, explain, open_ledger_file
 from backend.ledger_rows import (
     JobIntent,
@@ -24,14 +25,15 @@ from backend.ledger_rows import (
     VerdictChange,
 )
 from backend.series_record import SeriesRecord
-from backend.snapshot import RunRow, Verdict, VerdictState
+from backend.snapshot import JobOutput, RunRow, Verdict, VerdictState
 
 _INTENT_COLUMNS = (
     "job_id, series, detector, recipe, recipe_sha256, attempt, retries_left, executor, command_json, folder, "
-    "part_path, result_path, time_limit_s, nice, submitted_at"
+    "part_path, result_path, time_limit_s, nice, submitted_at, plan_json"
 )
 _STATUS_COLUMNS = (
-    "state, reason, try_this, identity, started_at, ended_at, exit_code, last_line, cancel_asked"
+    "state, reason, try_this, identity, started_at, ended_at, exit_code, last_line, cancel_asked, "
+    "outputs_json"
 )
 
 
@@ -166,6 +168,18 @@ class Ledger:
         """Message keys that were acknowledged, with the time in seconds since 1970."""
         return dict(self._read("SELECT message_key, at FROM acknowledgement", ()))
 
+    def record_recipe_choice(self, recipe: str, runs: bool, at: float) -> None:
+        """Remember whether a recipe runs by itself; the last word counts."""
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO recipe_choice VALUES (?, ?, ?)", (recipe, int(runs), at)
+            )
+
+    def recipe_choices(self) -> dict[str, bool]:
+        """What a person chose for each recipe, in the order of the choices."""
+        rows = self._read("SELECT recipe, runs FROM recipe_choice ORDER BY at", ())
+        return {recipe: bool(runs) for recipe, runs in rows}
+
     def record_settings_change(self, author: str, at: float, what: str) -> None:
         """Store who changed what."""
         with self._transaction() as connection:
@@ -186,12 +200,13 @@ class Ledger:
             intent.job_id, intent.series, intent.detector, intent.recipe, intent.recipe_sha256, intent.attempt,
             intent.retries_left, intent.executor, json.dumps(intent.command), str(intent.folder),
             str(intent.part_path), str(intent.result_path), intent.time_limit_s, intent.nice, intent.submitted_at,
+            msgspec.json.encode(intent.plan).decode(),
         )  # fmt: skip
         with self._transaction() as connection:
             marks = ", ".join("?" * len(values))
             written = connection.execute(
                 f"INSERT INTO job ({_INTENT_COLUMNS}, {_STATUS_COLUMNS}) VALUES ({marks}, 'queued', '', '', '', NULL,"
-                " NULL, NULL, '', 0) ON CONFLICT (job_id) DO NOTHING",
+                " NULL, NULL, '', 0, '[]') ON CONFLICT (job_id) DO NOTHING",
                 values,
             ).rowcount
             if written:
@@ -202,9 +217,12 @@ class Ledger:
         """Let another executor run a job, by the command that is the right one there."""
         with self._transaction() as connection:
             connection.execute(
-                "UPDATE job SET executor = ?, command_json = ? WHERE job_id = ?",
-                (intent.executor, json.dumps(intent.command), intent.job_id),
-            )
+                "UPDATE job SET executor = ?, command_json = ?, plan_json = ? WHERE job_id = ?",
+                (
+                    intent.executor, json.dumps(intent.command), msgspec.json.encode(intent.plan).decode(),
+                    intent.job_id,
+                ),
+            )  # fmt: skip
 
     def update_job(self, job_id: str, status: JobStatus, at: float) -> None:
         """Replace what is known of a job; a new state or reason is also added to its history.
@@ -222,10 +240,11 @@ class Ledger:
                 raise LedgerError(f"The ledger {self.path} has no job {job_id}.")
             connection.execute(
                 "UPDATE job SET state = ?, reason = ?, try_this = ?, identity = ?, started_at = ?, ended_at = ?,"
-                " exit_code = ?, last_line = ?, cancel_asked = ? WHERE job_id = ?",
+                " exit_code = ?, last_line = ?, cancel_asked = ?, outputs_json = ? WHERE job_id = ?",
                 (
                     str(status.state), status.reason, status.try_this, status.identity, status.started_at,
-                    status.ended_at, status.exit_code, status.last_line, int(status.cancel_asked), job_id,
+                    status.ended_at, status.exit_code, status.last_line, int(status.cancel_asked),
+                    msgspec.json.encode(status.outputs).decode(), job_id,
                 ),
             )  # fmt: skip
             if before != (str(status.state), status.reason):
@@ -254,6 +273,10 @@ class Ledger:
             (series, detector, recipe_sha256),
         )
         return int(rows[0][0])
+
+    def has_job(self, job_id: str) -> bool:
+        """True when a job of this key was ever asked for."""
+        return bool(self._read("SELECT 1 FROM job WHERE job_id = ?", (job_id,)))
 
     def job_history(self, job_id: str) -> tuple[JobStateChange, ...]:
         """All states of a job with their times, oldest first."""
@@ -299,9 +322,11 @@ def _job_record(row: tuple[Any, ...]) -> JobRecord:
         job_id=row[0], series=row[1], detector=row[2], recipe=row[3], recipe_sha256=row[4], attempt=row[5],
         retries_left=row[6], executor=row[7], command=tuple(json.loads(row[8])), folder=Path(row[9]),
         part_path=Path(row[10]), result_path=Path(row[11]), time_limit_s=row[12], nice=row[13], submitted_at=row[14],
+        plan=msgspec.json.decode(row[15], type=JobPlan),
     )  # fmt: skip
     status = JobStatus(
-        state=JobState(row[15]), reason=row[16], try_this=row[17], identity=row[18], started_at=row[19],
-        ended_at=row[20], exit_code=row[21], last_line=row[22], cancel_asked=bool(row[23]),
+        state=JobState(row[16]), reason=row[17], try_this=row[18], identity=row[19], started_at=row[20],
+        ended_at=row[21], exit_code=row[22], last_line=row[23], cancel_asked=bool(row[24]),
+        outputs=msgspec.json.decode(row[25], type=tuple[JobOutput, ...]),
     )  # fmt: skip
     return JobRecord(intent, status)

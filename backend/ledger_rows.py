@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from backend.snapshot import Verdict
+from backend.job_plan import JobPlan
+from backend.snapshot import JobOutput, Verdict
 
 
 class JobState(StrEnum):
@@ -42,15 +43,17 @@ class JobIntent:
     retries_left : int
         New attempts that may follow if this one fails.
     command : tuple of str
-        Program and arguments, placeholders filled; never goes through a shell.
+        Program and arguments, placeholders filled; never goes through a shell. Empty when the plan has a script.
     folder : Path
-        Job folder: ``job.json``, ``claim.json``, ``log.txt``, ``done.json``.
+        Job folder: ``job.json``, ``claim.json``, ``log.txt``, ``done.json``, and the folder ``output``.
     part_path, result_path : Path
         Where the command writes, and the name a complete result gets.
     time_limit_s, nice
         Wall time after which the job is stopped, and how far it steps back.
     submitted_at : float
         Seconds since 1970.
+    plan : JobPlan
+        Environment, resources, outputs, script.
     """
 
     job_id: str
@@ -68,11 +71,15 @@ class JobIntent:
     time_limit_s: float
     nice: int
     submitted_at: float
+    plan: JobPlan = JobPlan()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:
-    """What is known of a job; ``identity`` names its process (or cluster job) so that it can be found again."""
+    """What is known of a job; ``identity`` names its process (or cluster job) so that it can be found again.
+
+    ``outputs`` are the files it left, once they are checked.
+    """
 
     state: JobState
     reason: str = ""
@@ -83,6 +90,7 @@ class JobStatus:
     exit_code: int | None = None
     last_line: str = ""
     cancel_asked: bool = False
+    outputs: tuple[JobOutput, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

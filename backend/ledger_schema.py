@@ -49,5 +49,13 @@ _VERSION_2 = (
 # Jobs may be "submitted" or "parked"; the tables are the same, but an older program would not know the words.
 _VERSION_3: tuple[str, ...] = ()
 
-VERSIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
+# ``plan_json`` is a JobPlan, ``outputs_json`` the files that a job left; ``recipe_choice`` what a person
+# wants to run by itself.
+_VERSION_4 = (
+    "ALTER TABLE job ADD COLUMN plan_json TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE job ADD COLUMN outputs_json TEXT NOT NULL DEFAULT '[]'",
+    "CREATE TABLE recipe_choice (recipe TEXT PRIMARY KEY, runs INTEGER NOT NULL, at REAL NOT NULL)",
+)
+
+VERSIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """``VERSIONS[n]`` takes a ledger of version ``n`` to version ``n + 1``; a new file starts at version 0."""

@@ -17,6 +17,7 @@ from backend.requests import (
     AcknowledgeMessage,
     AnyRequest,
     CancelJob,
+    ChooseRecipe,
     GetStatus,
     InspectJob,
     Ping,
@@ -25,10 +26,11 @@ from backend.requests import (
     RunRecipe,
     SelectRing,
     Shutdown,
+    SubmitCommand,
     TakeSettings,
 )
 from backend.settings_in_use import SettingsInUse
-from backend.snapshot import Snapshot
+from backend.snapshot import RecipeRow, Snapshot
 from backend.snapshot_composer import SnapshotComposer
 
 _SERIES_REMEMBERED = 500
@@ -79,6 +81,10 @@ class RequestDesk:
         if len(self._series) > _SERIES_REMEMBERED:
             del self._series[next(iter(self._series))]
 
+    def recipe_rows(self) -> tuple[RecipeRow, ...]:
+        """The recipes of the beamtime, if there is one."""
+        return () if self.session is None else self.session.dispatcher.recipes.rows()
+
     def reply(self, request: AnyRequest) -> Reply:
         """Do what is asked for and say how it went.
 
@@ -100,6 +106,12 @@ class RequestDesk:
                 return self._acknowledge(key)
             case RunRecipe(series=series, recipe=recipe):
                 return self._run_recipe(series, recipe)
+            case ChooseRecipe(recipe=recipe, runs=runs):
+                self._stored().dispatcher.recipes.choose(recipe, runs, time.time())
+                self.something_new = True
+                return Reply(ok=True)
+            case SubmitCommand():
+                return self._submit(request)
             case CancelJob(job_id=job_id):
                 self._stored().dispatcher.cancel(job_id)
                 return Reply(ok=True)
@@ -144,6 +156,18 @@ class RequestDesk:
         self._settings.take(change)
         self.something_new = True
         return Reply(ok=True, message=change.words)
+
+    def _submit(self, wish: SubmitCommand) -> Reply:
+        name = wish.series or next(reversed(self._series), "")
+        if wish.series and name not in self._series:
+            raise DispatchError(
+                f"The backend has not read {name} since it started.",
+                still_works="Nothing was changed.",
+                try_this="Leave the series out, or write the paths themselves in the command.",
+            )
+        info, frames = self._series.get(name, (None, 0))
+        job_id = self._stored().dispatcher.submit(wish, info, frames)
+        return Reply(ok=True, payload=job_id.encode())
 
     def _stored(self) -> BeamtimeSession:
         if self.session is None:

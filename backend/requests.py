@@ -36,6 +36,30 @@ class RunRecipe(Request, frozen=True, tag="run-recipe"):
     recipe: str
 
 
+class ChooseRecipe(Request, frozen=True, tag="choose-recipe"):
+    """Let a recipe run by itself for every coming series, or no longer."""
+
+    recipe: str
+    runs: bool
+
+
+class SubmitCommand(Request, frozen=True, tag="submit-command"):
+    """Run a command of a person's own as a job.
+
+    ``token`` names the wish: asked again with the same one, there is still one job. ``name`` is for the job table and
+    for the folder of its files. ``outputs`` are patterns of files to take in. ``series`` is what placeholders stand
+    for; "" means the newest one.
+    """
+
+    token: str
+    name: str
+    command: tuple[str, ...]
+    executor: str = "local"
+    time_limit_s: float | None = None
+    outputs: tuple[str, ...] = ()
+    series: str = ""
+
+
 class CancelJob(Request, frozen=True, tag="cancel-job"):
     """Stop a job that has not ended."""
 
@@ -71,6 +95,8 @@ AnyRequest = (
     | SelectRing
     | AcknowledgeMessage
     | RunRecipe
+    | ChooseRecipe
+    | SubmitCommand
     | CancelJob
     | ResumeJob
     | TakeSettings

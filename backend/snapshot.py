@@ -255,11 +255,35 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     onset_frame: int | None = None
 
 
+class RecipeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A recipe that a person may choose; ``runs`` when it runs by itself for every coming series.
+
+    ``problem`` says why it cannot run, "" when it can.
+    """
+
+    name: str
+    title: str
+    description: str
+    executor: str
+    runs: bool
+    problem: str = ""
+
+
+class JobOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a job left, and how to show it: ``kind`` as in a recipe, ``y`` drawn over ``x``."""
+
+    path: str
+    kind: str
+    title: str = ""
+    x: str = ""
+    y: tuple[str, ...] = ()
+
+
 class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the job table.
 
     ``state``: "queued", "submitted", "running", "done", "failed", "cancelled", "unknown" or "parked"; ``reason``
-    explains it in words.
+    explains it in words. ``result_path`` and ``outputs`` are there once they are checked.
     """
 
     job_id: str
@@ -275,6 +299,7 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     last_line: str = ""
     result_path: str = ""
     try_this: str = ""
+    outputs: tuple[JobOutput, ...] = ()
 
 
 class UntrustedHost(msgspec.Struct, frozen=True, kw_only=True):
@@ -338,6 +363,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     selected_ring: int = 0
     runs: tuple[RunRow, ...] = ()
     jobs: tuple[JobRow, ...] = ()
+    recipes: tuple[RecipeRow, ...] = ()
     messages: tuple[Message, ...] = ()
     untrusted_host: UntrustedHost | None = None
     missing: dict[str, str] = {}

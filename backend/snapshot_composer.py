@@ -30,6 +30,7 @@ from backend.snapshot import (
     ImagePart,
     JobRow,
     Message,
+    RecipeRow,
     RunRow,
     SeriesPart,
     Snapshot,
@@ -138,6 +139,7 @@ class SnapshotComposer:
         earlier: tuple[SeriesRecord, ...] | None = None,
         sample: SamplePart | None = None,
         untrusted_host: UntrustedHost | None = None,
+        recipes: tuple[RecipeRow, ...] = (),
     ) -> Snapshot:
         """The snapshot of this moment; ``earlier`` and ``sample`` as in :class:`backend.series_book.SeriesBook`."""
         self._sequence += 1
@@ -157,6 +159,7 @@ class SnapshotComposer:
             selected_ring=0 if run is None else self._ring(run),
             runs=tuple(self._rows.values()),
             jobs=jobs,
+            recipes=recipes,
             messages=messages,
             untrusted_host=untrusted_host,
             missing=dict(self._missing),

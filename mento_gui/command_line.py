@@ -22,6 +22,9 @@ _COMMANDS = {
     "measure-systematics": "mento_gui.commands.measure_systematics",
     "status": "mento_gui.commands.status",
     "jobs": "mento_gui.commands.jobs",
+    "series-file": "mento_gui.commands.series_file",
+    "submit": "mento_gui.commands.submit",
+    "recipe": "mento_gui.commands.recipe",
     "trust": "mento_gui.commands.trust",
     "doctor": "mento_gui.commands.doctor",
 }
@@ -34,6 +37,9 @@ _SUMMARIES = {
     "measure-systematics": "Measure slow drifts of I(q) that are not the sample.",
     "status": "Ask the running backend.",
     "jobs": "List, show, cancel or retry jobs of the running backend.",
+    "series-file": "Name all frames of a series in one file, for programs of others.",
+    "submit": "Run any command as a job of the running backend.",
+    "recipe": "List, check and begin recipes; choose which run by themselves.",
     "trust": "Approve the host key of a cluster.",
     "doctor": "Check all that jobs on the cluster need.",
 }

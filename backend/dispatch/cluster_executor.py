@@ -34,6 +34,7 @@ from backend.dispatch.job import (
 from backend.dispatch.job_files import JobFiles, SharedFiles
 from backend.dispatch.job_report import report, report_of_done
 from backend.dispatch.job_script import batch_request, intent_on_node
+from backend.dispatch.patience import Patience
 from backend.dispatch.scheduler import BatchJob, BatchState, Scheduler, Submission
 from backend.dispatch.transport import TransportError
 from backend.errors import BeamtimeError, DispatchError
@@ -78,20 +79,6 @@ class ClusterRules:
     submit_attempts: int = 5
 
 
-@dataclass(slots=True)
-class _Patience:
-    """What is remembered of one job between two looks; all of it may be forgotten without harm."""
-
-    pause: Backoff
-    refusals: int = 0
-    refusal: str = ""
-    unseen_since: float | None = None
-    over_since: float | None = None
-    out_of_sight_since: float | None = None
-    cancelled_at_look: int = -1
-    withdrawn: str = ""
-
-
 class ClusterExecutor:
     """Executor whose jobs are batch jobs of a cluster.
 
@@ -123,7 +110,7 @@ class ClusterExecutor:
         self._clock = clock
         self._files: JobFiles = files or SharedFiles()
         self._watch = ClusterWatch(scheduler, rules.poll_s, rules.idle_poll_s, clock)
-        self._memory: dict[str, _Patience] = {}
+        self._memory: dict[str, Patience] = {}
         self._takes_none: NotNowError | None = None
         self._pause = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_OF_ALL_S, clock)
         self.parallel_jobs = rules.parallel_jobs
@@ -186,6 +173,18 @@ class ClusterExecutor:
             f"No answer whether {self._scheduler.place} took it ({answer.message}); it is looked for by its key.",
         )
 
+    def preview(self, intent: JobIntent) -> tuple[str, JobIntent]:
+        """What would be handed over for a job, in words of the scheduler, and the job as the nodes would see it.
+
+        Raises
+        ------
+        BeamtimeError
+            A path lies outside the beamtime folder.
+        """
+        on_node = intent_on_node(intent, self._paths)
+        request = batch_request(on_node, self.python, self._rules.setup)
+        return self._scheduler.preview(request), on_node
+
     def poll(self, jobs: Sequence[JobRecord]) -> Iterator[JobReport]:
         """One report per job; releases what waits on hold, cancels what is asked for and what is surplus."""
         self._files.watch([job.intent for job in jobs])
@@ -215,9 +214,9 @@ class ClusterExecutor:
         self._scheduler.close()
         self._files.close()
 
-    def _patience(self, intent: JobIntent) -> _Patience:
+    def _patience(self, intent: JobIntent) -> Patience:
         pause = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, self._clock)
-        return self._memory.setdefault(intent.job_id, _Patience(pause))
+        return self._memory.setdefault(intent.job_id, Patience(pause))
 
     def _hand_over(self, intent: JobIntent) -> Submission:
         on_node = self._prepare(intent)
@@ -330,7 +329,7 @@ class ClusterExecutor:
             started_at=claim.started_at if claim else None,
         )
 
-    def _stop(self, job: JobRecord, batch: BatchJob, patience: _Patience) -> JobReport:
+    def _stop(self, job: JobRecord, batch: BatchJob, patience: Patience) -> JobReport:
         if patience.cancelled_at_look != self._watch.looks:
             if patience.cancelled_at_look < 0:
                 self._watch.hurry()

@@ -5,35 +5,31 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from backend.dispatch.command_recipe import command_recipe
 from backend.dispatch.executor import Executor, NotNowError
 from backend.dispatch.folders import folder_identity
 from backend.dispatch.intake import CheckedResult, take_in
-from backend.dispatch.intent import make_intent, next_attempt
+from backend.dispatch.intent import next_attempt
 from backend.dispatch.job import JobIntent, JobRecord, JobReport, JobState, JobStatus
 from backend.dispatch.job_board import JobBoard
 from backend.dispatch.job_inspection import inspect_job
 from backend.dispatch.outage_watch import OutageWatch
 from backend.dispatch.recipe import Recipe
+from backend.dispatch.recipe_book import RecipeBook
 from backend.dispatch.status_steps import cancelled_before, judged_by_result, with_report
+from backend.dispatch.wishes import SeriesEndJobs, Wishes
 from backend.errors import DispatchError
 from backend.frames import SeriesInfo
 from backend.job_details import JobDetails
 from backend.ledger import Ledger
+from backend.requests import SubmitCommand
 from backend.settings import DispatchSettings
 from backend.snapshot import JobRow
 
 _HANDED_OVER = (JobState.SUBMITTED, JobState.RUNNING, JobState.UNKNOWN)
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesEndJobs:
-    """Jobs that a series end led to, and why a recipe could not be used."""
-
-    rows: tuple[JobRow, ...]
-    problems: tuple[DispatchError, ...]
 
 
 class Dispatcher:
@@ -62,6 +58,8 @@ class Dispatcher:
     ----------
     outages : OutageWatch
         What keeps executors from their work, as of the last poll.
+    recipes : RecipeBook
+        The recipes, and which run by themselves.
     """
 
     def __init__(
@@ -76,19 +74,18 @@ class Dispatcher:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._ledger = ledger
-        self._recipes = recipes
         self._executors = {executor.name: executor for executor in executors}
-        self._settings = settings
-        self._results_of = results_of
+        self.recipes = RecipeBook(recipes, settings.recipes_at_series_end, ledger, self._executors)
         self._beamtime = beamtime
         self._clock = clock
         self._lock = threading.RLock()
         self._one_poll = threading.Lock()
         self._board = JobBoard(ledger)
+        self._wishes = Wishes(ledger, self._board, self._executors, settings, results_of, beamtime, clock)
         # An earlier backend may have died between starting a job and writing that down.
         self._to_find = {job.intent.job_id for job in self._board.jobs(JobState.QUEUED)}
         self._being_handed_over = ""
-        self.outages = OutageWatch(self._board, self._executors, recipes.get, settings.local_after_s)
+        self.outages = OutageWatch(self._board, self._executors, self.recipes.find, settings.local_after_s)
         self._beamtime_identity = folder_identity(beamtime)
         for job in self._board.jobs(JobState.QUEUED, *_HANDED_OVER):
             if job.intent.executor not in self._executors:
@@ -103,18 +100,24 @@ class Dispatcher:
         LedgerError
             The intent cannot be stored; nothing was started.
         """
-        rows: list[JobRow] = []
-        problems: list[DispatchError] = []
         with self._lock:
-            for name in self._settings.recipes_at_series_end:
-                try:
-                    recipe = self._recipe(name)
-                    asked = self._ledger.last_attempt(info.name, info.detector.name, recipe.text_sha256)
-                    if recipe.applies(info, frames) and not asked:
-                        rows.append(self._queue(recipe, info, frames, attempt=1))
-                except DispatchError as problem:
-                    problems.append(problem)
-        return SeriesEndJobs(tuple(rows), tuple(problems))
+            return self._wishes.at_series_end(self.recipes, info, frames, self._may_be_elsewhere)
+
+    def frames_arrived(self, info: SeriesInfo, frames: int) -> tuple[DispatchError, ...]:
+        """Queue the recipes that run every so many frames, if enough came; returns why one could not be used.
+
+        Raises
+        ------
+        LedgerError
+            The intent cannot be stored; nothing was started.
+        """
+        with self._lock:
+            return self._wishes.while_it_runs(self.recipes, info, frames, self._may_be_elsewhere)
+
+    def add_executor(self, executor: Executor) -> None:
+        """A further executor is set up now."""
+        with self._lock:
+            self._executors[executor.name] = executor
 
     def run(self, info: SeriesInfo, recipe_name: str, frames: int | None = None) -> JobRow:
         """Queue a recipe on a series because a person asked; every call is a new job.
@@ -127,11 +130,25 @@ class Dispatcher:
             The intent cannot be stored; nothing was started.
         """
         with self._lock:
-            recipe = self._recipe(recipe_name)
-            asked = self._ledger.last_attempt(info.name, info.detector.name, recipe.text_sha256)
-            return self._queue(
-                recipe, info, info.expected_frames if frames is None else frames, attempt=asked + 1
-            )
+            recipe = self.recipes[recipe_name]
+            return self._wishes.again(recipe, info, info.expected_frames if frames is None else frames)
+
+    def submit(self, wish: SubmitCommand, info: SeriesInfo | None, frames: int | None) -> str:
+        """Queue a command of a person's own and return its key; asked again with the same token, nothing is added.
+
+        ``info`` is the series that its placeholders stand for, if there is one.
+
+        Raises
+        ------
+        DispatchError
+            The command cannot be used, or what is to run it is not set up.
+        LedgerError
+            The intent cannot be stored; nothing was started.
+        """
+        recipe = command_recipe(wish)
+        self.recipes.check_executor(recipe)
+        with self._lock:
+            return self._wishes.command(wish, recipe, info, frames)
 
     def cancel(self, job_id: str) -> JobRow:
         """Stop a job; a queued one at once, one that was handed over as soon as it obeys or is killed.
@@ -198,7 +215,7 @@ class Dispatcher:
         with self._one_poll:
             self._check_beamtime()
             before = {row.job_id: row for row in self.job_rows()}
-            for executor in self._executors.values():
+            for executor in tuple(self._executors.values()):
                 self._find_earlier_jobs(executor)
                 with self._lock:
                     active = self._board.jobs(*_HANDED_OVER, executor=executor.name)
@@ -248,39 +265,6 @@ class Dispatcher:
         """Let go of all jobs; they run on and are taken up by the next backend. Cuts a poll short."""
         for executor in self._executors.values():
             executor.close()
-
-    def _recipe(self, name: str) -> Recipe:
-        recipe = self._recipes.get(name)
-        if recipe is None:
-            raise DispatchError(
-                f"There is no recipe {name}; known are {', '.join(sorted(self._recipes)) or 'none'}.",
-                still_works="The live analysis and other recipes are not affected.",
-                try_this="Correct the name in the settings, or add the recipe file to shared/recipes of the beamtime.",
-            )
-        if recipe.executor not in self._executors:
-            raise DispatchError(
-                f"The recipe {name} is for the executor {recipe.executor}, which is not set up here.",
-                still_works="The live analysis and other recipes are not affected.",
-                try_this='See the message about the cluster, or write executor = "local" in the recipe.',
-            )
-        return recipe
-
-    def _queue(self, recipe: Recipe, info: SeriesInfo, frames: int | None, *, attempt: int) -> JobRow:
-        executor = self._executors[recipe.executor]
-        intent = make_intent(
-            recipe,
-            info,
-            frames,
-            attempt=attempt,
-            python=executor.python,
-            results=self._results_of(info),
-            beamtime=self._beamtime,
-            settings=self._settings,
-            settings_file=executor.settings_file,
-            at=self._clock(),
-        )
-        self._board.add(intent)
-        return self._board.row(intent.job_id)
 
     def _may_be_elsewhere(self, job_id: str) -> bool:
         return job_id in self._to_find or job_id == self._being_handed_over

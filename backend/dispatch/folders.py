@@ -6,6 +6,9 @@ from pathlib import Path
 
 from backend.frames import SeriesInfo
 
+RESULT_ENDING = "_results.h5"
+"""End of the name of a result file; what comes before it is shared by all files of the job."""
+
 _FOLDER_MODE = 0o770
 
 
@@ -29,6 +32,11 @@ def result_folder(raw: Path, processed: Path, info: SeriesInfo) -> Path:
     source = info.folder if info.master is None else info.master.parent
     below = source.relative_to(raw) if source.is_relative_to(raw) else Path(info.name)
     return processed / "onlineanalysis" / below
+
+
+def command_folder(beamtime: Path, name: str) -> Path:
+    """Folder for the files of a command that belongs to no series."""
+    return beamtime / "processed" / "onlineanalysis" / name
 
 
 def job_folder(results: Path, job_id: str) -> Path:

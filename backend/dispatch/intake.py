@@ -6,31 +6,42 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
-
-from backend.dispatch.job import DONE_FILE, INTENT_FILE, DoneRecord, JobIntent, read_record
-from backend.dispatch.run_job import measure_file
+from backend.dispatch.file_checksum import measure_file
+from backend.dispatch.job import (
+    DONE_FILE,
+    INTENT_FILE,
+    DoneRecord,
+    JobIntent,
+    OutputRecord,
+    output_records,
+    read_record,
+)
 from backend.errors import DispatchError
-
-_NEEDED_DATASETS = ("/xpcs/multitau/normalized_g2", "/xpcs/multitau/delay_list", "/xpcs/qmap/dynamic_roi_map")
+from backend.job_plan import Output
+from backend.output_files import output_faults
+from backend.snapshot import JobOutput
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedResult:
-    """A result file and what is wrong with it; without problems it may be shown."""
+    """The files that a job left and what is wrong with them; without problems they may be shown.
+
+    ``path`` is the first of them that is a result file of our form.
+    """
 
     job_id: str
     path: Path | None
     problems: tuple[DispatchError, ...] = ()
+    outputs: tuple[JobOutput, ...] = ()
 
     @property
     def is_good(self) -> bool:
-        """True when the file is exactly what the job said it wrote."""
-        return self.path is not None and not self.problems
+        """True when the job ended well and each of its files is exactly what it said it wrote."""
+        return not self.problems
 
 
 def take_in(folder: Path) -> CheckedResult:
-    """Check the result of the job in this folder against its own ``done.json``; refused files stay where they are."""
+    """Check the files of the job in this folder against its own ``done.json``; refused ones stay where they are."""
     try:
         intent = read_record(folder / INTENT_FILE, JobIntent)
         done = read_record(folder / DONE_FILE, DoneRecord)
@@ -42,10 +53,20 @@ def take_in(folder: Path) -> CheckedResult:
         return CheckedResult(folder.name, None, (problem,))
     if done.outcome != "done":
         return CheckedResult(intent.job_id, None, (_refused(f"The job gave no result: {done.reason}"),))
+    records = output_records(intent, done)
     # Where the job ran, the same folders may have other names; from the job's folder the way is the same.
-    path = Path(os.path.normpath(folder / os.path.relpath(intent.result_path, intent.folder)))
-    faults = _differences(intent, done) or _file_faults(path, done)
-    return CheckedResult(intent.job_id, path, tuple(_refused(fault) for fault in faults))
+    paths = [
+        Path(os.path.normpath(folder / os.path.relpath(record.path, intent.folder))) for record in records
+    ]
+    faults = _differences(intent, done) or [
+        fault for path, record in zip(paths, records, strict=True) for fault in _file_faults(path, record)
+    ]
+    outputs = tuple(
+        JobOutput(path=str(path), kind=record.kind, title=record.title, x=record.x, y=record.y)
+        for path, record in zip(paths, records, strict=True)
+    )
+    result = next((Path(output.path) for output in outputs if output.kind == "mento-result"), None)
+    return CheckedResult(intent.job_id, result, tuple(_refused(fault) for fault in faults), outputs)
 
 
 def _differences(intent: JobIntent, done: DoneRecord) -> list[str]:
@@ -55,28 +76,30 @@ def _differences(intent: JobIntent, done: DoneRecord) -> list[str]:
         "recipe": (done.recipe_sha256, intent.recipe_sha256),
         "result file": (str(done.result_path), str(intent.result_path)),
     }
-    return [
+    faults = [
         f"{DONE_FILE} in {intent.folder} belongs to another {what} ({said}, expected {expected})."
         for what, (said, expected) in pairs.items()
         if said != expected
     ]
+    results = intent.result_path.parent
+    return faults + [
+        f"{DONE_FILE} in {intent.folder} names a file that is not its own ({record.path})."
+        for record in done.outputs
+        if record.path.parent != results
+    ]
 
 
-def _file_faults(path: Path, done: DoneRecord) -> list[str]:
+def _file_faults(path: Path, record: OutputRecord) -> list[str]:
     try:
         size_bytes, sha256 = measure_file(path)
     except OSError as error:
         return [f"The result {path} cannot be read: {error.strerror}."]
-    if size_bytes != done.size_bytes:
-        return [f"The result {path} has {size_bytes} bytes, the job wrote {done.size_bytes}."]
-    if sha256 != done.sha256:
+    if size_bytes != record.size_bytes:
+        return [f"The result {path} has {size_bytes} bytes, the job wrote {record.size_bytes}."]
+    if sha256 != record.sha256:
         return [f"The result {path} was changed after the job wrote it (its checksum differs)."]
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            lacking = [name for name in _NEEDED_DATASETS if not isinstance(file.get(name), h5py.Dataset)]
-    except (OSError, RuntimeError, KeyError) as error:
-        return [f"The result {path} is not a sound HDF5 file: {error}."]
-    return [f"The result {path} holds no {name}." for name in lacking]
+    promised = Output(file=path.name, kind=record.kind, x=record.x, y=record.y)
+    return [f"The result {path} is refused: {fault}." for fault in output_faults(path, promised)]
 
 
 def _refused(what: str) -> DispatchError:

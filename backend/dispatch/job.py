@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from backend.errors import DispatchError
+from backend.job_plan import OutputKind
 from backend.ledger_rows import JobIntent, JobRecord, JobState, JobStatus
 
 __all__ = ["ClaimRecord", "DoneRecord", "JobIntent", "JobRecord", "JobReport", "JobState", "JobStatus"]
@@ -51,11 +52,25 @@ class ClaimRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutputRecord:
+    """A file that a job left under its final name; the rest as in :class:`backend.job_plan.Output`."""
+
+    path: Path
+    kind: OutputKind
+    title: str
+    x: str
+    y: tuple[str, ...]
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DoneRecord:
     """How the job ended, in its own words; the only proof that a result is complete.
 
     ``outcome``: "done", "failed", "stopped" (a signal asked for it) or "time-limit". ``size_bytes`` and ``sha256``
-    describe the result file when the outcome is "done".
+    describe the result file when the outcome is "done" and the job was to write one; ``outputs`` are all files it left,
+    that one first.
     """
 
     job_id: str
@@ -74,6 +89,19 @@ class DoneRecord:
     started_at: float
     ended_at: float
     versions: dict[str, str]
+    outputs: tuple[OutputRecord, ...] = ()
+
+
+def output_records(intent: JobIntent, done: DoneRecord) -> tuple[OutputRecord, ...]:
+    """What a job says it left; one run by an earlier version of this program names its one result only."""
+    if done.outputs or not intent.plan.writes_result:
+        return done.outputs
+    return (
+        OutputRecord(
+            path=done.result_path, kind="mento-result", title="Result", x="", y=(),
+            size_bytes=done.size_bytes or 0, sha256=done.sha256,
+        ),
+    )  # fmt: skip
 
 
 def encode_record(record: Any) -> bytes:

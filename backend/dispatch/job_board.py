@@ -96,8 +96,9 @@ class JobBoard:
             ended_at=status.ended_at,
             progress=1.0 if done else self._progress.get(intent.job_id),
             last_line=status.last_line,
-            result_path=str(intent.result_path) if done else "",
+            result_path=_first_file(job) if done else "",
             try_this=status.try_this,
+            outputs=status.outputs,
         )
 
     def rows(self) -> tuple[JobRow, ...]:
@@ -110,3 +111,10 @@ class JobBoard:
         for job_id in finished[: max(0, surplus)]:
             del self._jobs[job_id]
             self._progress.pop(job_id, None)
+
+
+def _first_file(job: JobRecord) -> str:
+    if job.status.outputs:
+        return job.status.outputs[0].path
+    # A job of an earlier version of this program has its one result only.
+    return str(job.intent.result_path) if job.intent.plan.writes_result else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backend.dispatch.job import DONE_FILE, LOG_FILE, DoneRecord, JobRecord, read_record
+from backend.dispatch.job_command import program_of
 from backend.dispatch.log_tail import read_last_lines
 from backend.errors import DispatchError
 from backend.job_details import JobDetails, JobStep
@@ -34,7 +35,7 @@ def inspect_job(job: JobRecord, history: Sequence[JobStateChange]) -> JobDetails
         reason=status.reason,
         try_this=status.try_this,
         identity=status.identity,
-        command=intent.command,
+        command=program_of(intent),
         folder=str(intent.folder),
         submitted_at=intent.submitted_at,
         started_at=status.started_at,

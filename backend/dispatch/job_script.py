@@ -28,6 +28,10 @@ def intent_on_node(intent: JobIntent, paths: PathMap) -> JobIntent:
         part_path=Path(paths.to_there(intent.part_path)),
         result_path=Path(paths.to_there(intent.result_path)),
         nice=0,
+        plan=replace(
+            intent.plan,
+            values={name: paths.argument_to_there(value) for name, value in intent.plan.values.items()},
+        ),
     )
 
 
@@ -59,4 +63,5 @@ def batch_request(on_node: JobIntent, python: str, setup: Sequence[str]) -> Batc
         script="\n".join(lines) + "\n",
         log=PurePosixPath(on_node.folder / LOG_FILE),
         time_limit_s=on_node.time_limit_s + 2 * STOP_GRACE_S,
+        resources=on_node.plan.resources,
     )

@@ -9,7 +9,7 @@ from backend.dispatch.job import JobIntent
 
 
 def needed_files(intent: JobIntent, beamtime: PurePath) -> tuple[Path, ...]:
-    """Existing files of the beamtime folder that the command names, in the order of their names.
+    """Existing files of the beamtime folder that the command or script names, in the order of their names.
 
     With a file of the series itself, for instance the detector's master, come all that stand beside it and one folder
     above and carry the name of the series: data files, ``.batchinfo``, ``.fio``. Folders are not taken as a whole.
@@ -20,7 +20,8 @@ def needed_files(intent: JobIntent, beamtime: PurePath) -> tuple[Path, ...]:
         A folder cannot be listed.
     """
     found: set[Path] = set()
-    for argument in intent.command:
+    # A script may use any of its values, as placeholders or as variables.
+    for argument in intent.command or tuple(intent.plan.values.values()):
         path = Path(argument.partition("=")[2] if argument.startswith("-") else argument)
         if not path.is_absolute() or ".." in path.parts or not path.is_relative_to(beamtime):
             continue

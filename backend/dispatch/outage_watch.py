@@ -120,4 +120,5 @@ def intent_for(intent: JobIntent, there: Executor, here: Executor) -> JobIntent:
     if there.settings_file is not None and here.settings_file is not None:
         changes[str(there.settings_file)] = str(here.settings_file)
     command = tuple(changes.get(argument, argument) for argument in intent.command)
-    return replace(intent, executor=here.name, command=command)
+    values = {name: changes.get(value, value) for name, value in intent.plan.values.items()}
+    return replace(intent, executor=here.name, command=command, plan=replace(intent.plan, values=values))

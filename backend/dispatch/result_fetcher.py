@@ -8,13 +8,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 import paramiko
 
 from backend.beamtime.path_map import PathMap
 from backend.dispatch.backoff import Backoff
+from backend.dispatch.file_checksum import measure_file
 from backend.dispatch.folders import make_folder
 from backend.dispatch.job import (
     CLAIM_FILE,
@@ -22,11 +23,12 @@ from backend.dispatch.job import (
     LOG_FILE,
     DoneRecord,
     JobIntent,
+    OutputRecord,
     decode_record,
+    output_records,
     place_result,
 )
 from backend.dispatch.pace import Pace, StreamStoppedError
-from backend.dispatch.run_job import measure_file
 from backend.dispatch.sftp_download import fetch_rest, read_small, store_whole
 from backend.dispatch.ssh_transport import SshTransport
 from backend.errors import DispatchError
@@ -141,19 +143,33 @@ class ResultFetcher:
         return True
 
     def _fetch_result(self, sftp: paramiko.SFTPClient, intent: JobIntent, content: bytes) -> bool:
-        """Fetch the result that a job vouches for; False when it has to be fetched again."""
+        """Fetch all files that a job vouches for; False when one has to be fetched again."""
         try:
             done = decode_record(content, DoneRecord)
         except msgspec.DecodeError:
             return True
-        if done.outcome != "done" or _is_here(intent.result_path, done):
+        results = intent.result_path.parent
+        of_this_job = [
+            file
+            for file in output_records(intent, done)
+            if file.path.parent == Path(self._paths.to_there(results))
+        ]
+        return done.outcome != "done" or all(
+            self._fetch_file(sftp, intent, file, results / file.path.name) for file in of_this_job
+        )
+
+    def _fetch_file(
+        self, sftp: paramiko.SFTPClient, intent: JobIntent, file: OutputRecord, target: Path
+    ) -> bool:
+        if _is_here(target, file):
             return True
+        part = intent.folder / f".part-{target.name}"
         try:
-            fetch_rest(sftp, self._paths.to_there(intent.result_path), intent.part_path, self._pace.passed)
-            if not _is_here(intent.part_path, done) and self._is_worth_another_try(intent):
-                intent.part_path.unlink()
+            fetch_rest(sftp, PurePosixPath(file.path), part, self._pace.passed)
+            if not _is_here(part, file) and self._is_worth_another_try(intent):
+                part.unlink()
                 return False
-            place_result(intent.part_path, intent.result_path)
+            place_result(part, target)
         except (FileNotFoundError, FileExistsError):
             # There is none there any more, or another file has its name here: who checks the result will say so.
             return True
@@ -165,8 +181,8 @@ class ResultFetcher:
         return self._mismatches[intent.job_id] < _FETCHES
 
 
-def _is_here(path: Path, done: DoneRecord) -> bool:
+def _is_here(path: Path, file: OutputRecord) -> bool:
     try:
-        return measure_file(path) == (done.size_bytes, done.sha256)
+        return measure_file(path) == (file.size_bytes, file.sha256)
     except FileNotFoundError:
         return False

@@ -6,7 +6,6 @@ how it went. Needs no ledger and outlives the program that started it.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import signal
@@ -18,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal, NamedTuple
 
+from backend.dispatch.folders import make_folder
 from backend.dispatch.job import (
     CLAIM_FILE,
     DONE_FILE,
@@ -25,27 +25,28 @@ from backend.dispatch.job import (
     ClaimRecord,
     DoneRecord,
     JobIntent,
+    OutputRecord,
     claim_with,
-    place_result,
+    open_for_group,
     read_record,
     write_record,
 )
+from backend.dispatch.job_command import SCRIPT_FILE, output_folder, program_of, script_of, value_variables
 from backend.dispatch.process_identity import ProcessIdentity
 from backend.dispatch.room_on_disk import when_there_is_room
 from backend.errors import DispatchError
 
 _WAIT_STEP_S = 0.05
-_READ_BYTES = 1 << 20
 _PATIENCE_S = 600.0
 """Longest wait for room on a full disk, for the word without which the job would count as failed."""
+_NOT_FOUND = 127
 
 
 class _Outcome(NamedTuple):
     word: Literal["done", "failed", "stopped", "time-limit"]
     reason: str
     exit_code: int | None
-    size_bytes: int | None = None
-    sha256: str = ""
+    outputs: tuple[OutputRecord, ...] = ()
 
 
 class _StopRequest:
@@ -81,8 +82,9 @@ def run_job(intent: JobIntent) -> int:
         return 0
     outcome = _run_command(intent, stop)
     if outcome.word == "done":
-        outcome = _keep_result(intent, outcome)
+        outcome = _keep_files(intent, outcome)
     _say(outcome.reason)
+    result = outcome.outputs[0] if outcome.outputs and intent.plan.writes_result else None
     record = DoneRecord(
         job_id=intent.job_id,
         series=intent.series,
@@ -94,12 +96,13 @@ def run_job(intent: JobIntent) -> int:
         exit_code=outcome.exit_code,
         command=intent.command,
         result_path=intent.result_path,
-        size_bytes=outcome.size_bytes,
-        sha256=outcome.sha256,
+        size_bytes=None if result is None else result.size_bytes,
+        sha256="" if result is None else result.sha256,
         identity=str(identity),
         started_at=started_at,
         ended_at=time.time(),
         versions=_versions(),
+        outputs=outcome.outputs,
     )
     when_there_is_room(
         lambda: write_record(intent.folder / DONE_FILE, record), _PATIENCE_S, lambda: stop.came
@@ -108,11 +111,26 @@ def run_job(intent: JobIntent) -> int:
 
 
 def _run_command(intent: JobIntent, stop: _StopRequest) -> _Outcome:
+    program = program_of(intent)
+    try:
+        folder = output_folder(intent.folder)
+        make_folder(folder)
+        if intent.plan.script:
+            with open(intent.folder / SCRIPT_FILE, "w", encoding="utf-8", opener=open_for_group) as script:
+                script.write(script_of(intent))
+    except OSError as error:
+        return _Outcome("failed", f"The job's folder cannot be prepared: {error.strerror}.", None)
     try:
         # Its own process group, so that a stop reaches all that the command starts but not this wrapper.
-        child = subprocess.Popen(intent.command, cwd=intent.folder, stdin=subprocess.DEVNULL, process_group=0)
+        child = subprocess.Popen(
+            program,
+            cwd=folder,
+            env=os.environ | value_variables(intent.plan.values),
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+        )
     except OSError as error:
-        return _Outcome("failed", f"{intent.command[0]} cannot be started: {error.strerror}.", None)
+        return _Outcome("failed", f"{program[0]} cannot be started: {error.strerror}.", None)
     interrupted = _wait(child, time.monotonic() + intent.time_limit_s, stop)
     # What the command left running in the background could still change its result.
     _signal_group(child.pid, signal.SIGKILL)
@@ -123,6 +141,9 @@ def _run_command(intent: JobIntent, stop: _StopRequest) -> _Outcome:
         return _Outcome("time-limit", f"Stopped after its time limit of {intent.time_limit_s:g} s.", code)
     if code < 0:
         return _Outcome("failed", f"The command was killed by {_signal_name(-code)}.", code)
+    if code == _NOT_FOUND:
+        missing = "its program, or a program it calls, was not found (see its log)"
+        return _Outcome("failed", f"The command ended with exit code {code}: {missing}.", code)
     if code > 0:
         return _Outcome("failed", f"The command ended with exit code {code}.", code)
     return _Outcome("done", "The command ended well.", code)
@@ -158,35 +179,19 @@ def _signal_group(group: int, number: signal.Signals) -> None:
         return
 
 
-def _keep_result(intent: JobIntent, outcome: _Outcome) -> _Outcome:
+def _keep_files(intent: JobIntent, outcome: _Outcome) -> _Outcome:
+    # Loaded only now: the libraries that look into files take their time, and a job is to claim its work at once.
+    from backend.dispatch.output_collection import CollectionError, find_files, left_over, place_files
+
     try:
-        size_bytes, sha256 = measure_file(intent.part_path)
-        place_result(intent.part_path, intent.result_path)
-    except FileNotFoundError:
-        return _Outcome("failed", "The command ended well but wrote no result.", outcome.exit_code)
-    except FileExistsError:
-        reason = f"There already is a file {intent.result_path.name}; it was not replaced."
-        return _Outcome("failed", reason, outcome.exit_code)
+        outputs = place_files(find_files(intent))
+    except CollectionError as error:
+        return _Outcome("failed", str(error), outcome.exit_code)
     except OSError as error:
         return _Outcome("failed", f"The result cannot be stored: {error.strerror}.", outcome.exit_code)
-    return outcome._replace(reason="The result is complete.", size_bytes=size_bytes, sha256=sha256)
-
-
-def measure_file(path: Path) -> tuple[int, str]:
-    """Size in bytes and SHA-256 (hexadecimal) of a file.
-
-    Raises
-    ------
-    OSError
-        It cannot be read.
-    """
-    digest = hashlib.sha256()
-    size_bytes = 0
-    with open(path, "rb") as file:
-        while piece := file.read(_READ_BYTES):
-            digest.update(piece)
-            size_bytes += len(piece)
-    return size_bytes, digest.hexdigest()
+    surplus = left_over(intent)
+    note = f" {surplus} further files stay in {output_folder(intent.folder)}." if surplus else ""
+    return outcome._replace(reason=f"The result is complete.{note}", outputs=outputs)
 
 
 def _signal_name(number: int) -> str:

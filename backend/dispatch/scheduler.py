@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from backend.job_plan import Resources
+
 
 class BatchState(StrEnum):
     """Where a batch job stands. What a newer scheduler calls by a word not known here is ``UNKNOWN``."""
@@ -52,12 +54,13 @@ class BatchJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRequest:
-    """What is to be run: a script for a POSIX shell, its log and its time limit; paths as the nodes see them."""
+    """What is to be run: a script for a POSIX shell, its log, time limit and resources; paths as the nodes see them."""
 
     key: str
     script: str
     log: PurePosixPath
     time_limit_s: float
+    resources: Resources = Resources()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,10 @@ class Scheduler(Protocol):
     @property
     def place(self) -> str:
         """Where it is asked, for sentences."""
+        ...
+
+    def preview(self, request: BatchRequest) -> str:
+        """What a submit would say, for a person to read; nothing is asked or sent."""
         ...
 
     def submit(self, request: BatchRequest) -> Submission:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from backend.dispatch.slurm_text import (
 )
 from backend.dispatch.transport import CommandResult, Transport
 from backend.errors import DispatchError
+from backend.job_plan import Resources
 
 _SUBMIT_S = 60.0
 _ASK_S = 30.0
@@ -50,6 +52,10 @@ class SlurmScheduler:
     def place(self) -> str:
         """Where the programs run."""
         return self._transport.place
+
+    def preview(self, request: BatchRequest) -> str:
+        """``sbatch`` with all its options, and the script that it gets."""
+        return f"{shlex.join(self._sbatch(request))} <<'EOF'\n{request.script}EOF\n"
 
     def submit(self, request: BatchRequest) -> Submission:
         """Hand over a job on hold, its script on the standard input of ``sbatch``.
@@ -100,6 +106,8 @@ class SlurmScheduler:
 
     def _sbatch(self, request: BatchRequest) -> list[str]:
         options = self._options
+        partition = request.resources.partition or options.partition
+        reservation = request.resources.reservation or options.reservation
         return [
             str(options.programs / "sbatch"),
             "--parsable",
@@ -112,9 +120,11 @@ class SlurmScheduler:
             f"--chdir={request.log.parent}",
             f"--output={literal(request.log)}",
             "--open-mode=append",
-            *([f"--partition={options.partition}"] if options.partition else []),
-            *([f"--reservation={options.reservation}"] if options.reservation else []),
+            *([f"--partition={partition}"] if partition else []),
+            *([f"--reservation={reservation}"] if reservation else []),
             *options.further,
+            # Of two equal options the last one holds: a recipe knows better than the settings for all.
+            *_resource_options(request.resources),
         ]
 
     def _run(self, program: str, *arguments: str) -> CommandResult:
@@ -132,6 +142,17 @@ class SlurmScheduler:
             still_works="Jobs on the cluster go on; live pictures, the verdict and local jobs too.",
             try_this="It is asked again; if this lasts, ask the cluster's operators whether Slurm is up.",
         )
+
+
+def _resource_options(resources: Resources) -> list[str]:
+    asked = {
+        "--nodes": resources.nodes,
+        "--cpus-per-task": resources.cpus,
+        "--gres": None if resources.gpus is None else f"gpu:{resources.gpus}",
+        "--mem": None if resources.memory_gb is None else f"{math.ceil(resources.memory_gb * 1024)}M",
+    }
+    options = [f"{option}={value}" for option, value in asked.items() if value is not None]
+    return options + list(resources.sbatch_options)
 
 
 def _words(answer: CommandResult) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,6 +14,7 @@ from backend.dispatch.scheduler import BatchJob, BatchRequest, Submission
 from backend.dispatch.slurm import SlurmOptions, literal, minutes_of
 from backend.dispatch.slurm_text import UNCERTAIN, is_not_now, never_starts, state_of, words_for
 from backend.errors import DispatchError
+from backend.job_plan import Resources
 
 # As sbatch --export=NONE: the node gives the job the environment of a log-in.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "SLURM_GET_USER_ENV": "1"}
@@ -31,6 +34,11 @@ class SlurmRestScheduler:
     def place(self) -> str:
         """Where it is asked."""
         return self._client.place
+
+    def preview(self, request: BatchRequest) -> str:
+        """The properties and the script that a submit would send."""
+        properties = json.dumps(self._properties(request), indent=1)
+        return f"POST {self.place}/job/submit\n{properties}\n{request.script}"
 
     def submit(self, request: BatchRequest) -> Submission:
         """Hand over a job on hold; a number counts whatever else was said."""
@@ -82,11 +90,23 @@ class SlurmRestScheduler:
         }
         # Up to v0.0.38 the other name is heard only.
         properties |= {"requeue": False} if self._typed_numbers else {"no_requeue": True}
-        if self._options.partition:
-            properties["partition"] = self._options.partition
-        if self._options.reservation:
-            properties["reservation"] = self._options.reservation
-        return properties
+        return properties | self._resources(request.resources)
+
+    def _resources(self, resources: Resources) -> dict[str, Any]:
+        def number(value: int) -> Any:
+            return {"set": True, "number": value} if self._typed_numbers else value
+
+        asked: dict[str, Any] = {
+            "partition": resources.partition or self._options.partition or None,
+            "reservation": resources.reservation or self._options.reservation or None,
+            "nodes": None if resources.nodes is None else str(resources.nodes),
+            "cpus_per_task": resources.cpus,
+            "tres_per_node": None if resources.gpus is None else f"gres/gpu:{resources.gpus}",
+            "memory_per_node": None
+            if resources.memory_gb is None
+            else number(math.ceil(1024 * resources.memory_gb)),
+        }
+        return {name: value for name, value in asked.items() if value is not None}
 
     def _is_still(self, job: BatchJob) -> bool:
         """False when the job is gone or its number was given to another one."""

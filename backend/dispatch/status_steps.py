@@ -33,6 +33,7 @@ def with_report(status: JobStatus, report: JobReport) -> JobStatus:
 def judged_by_result(status: JobStatus, result: CheckedResult) -> JobStatus:
     """Status of a job that says it is done, after its files were checked."""
     if result.is_good:
-        return replace(status, reason="The result is complete and checked.", try_this="")
+        reason = "The result is complete and checked."
+        return replace(status, reason=reason, try_this="", outputs=result.outputs)
     problem = result.problems[0]
     return replace(status, state=JobState.FAILED, reason=problem.what, try_this=problem.try_this)

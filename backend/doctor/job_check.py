@@ -11,7 +11,8 @@ import numpy as np
 
 from backend.cluster_access import open_files, open_scheduler, open_transport
 from backend.dispatch.cluster_executor import ClusterExecutor, ClusterRules
-from backend.dispatch.intent import make_intent
+from backend.dispatch.file_checksum import measure_file
+from backend.dispatch.intent import WhereJobRuns, make_intent
 from backend.dispatch.job import (
     DONE_FILE,
     LOG_FILE,
@@ -24,7 +25,6 @@ from backend.dispatch.job import (
     read_record,
 )
 from backend.dispatch.recipe import Recipe, text_sha256
-from backend.dispatch.run_job import measure_file
 from backend.doctor.examination import Check, Examination
 from backend.doctor.finding import Finding, fault, good, note
 from backend.doctor.node_report import NodeReport, read_node_report
@@ -129,18 +129,15 @@ def _intent(seen: Examination) -> JobIntent:
                 "executor": "slurm", "time_limit_s": _TIME_LIMIT_S}  # fmt: skip
     recipe = Recipe.model_validate(document | {"text_sha256": text_sha256(_NAME)})
     nothing = DetectorInfo("none", (1, 1), np.dtype(np.uint16))
-    return make_intent(
-        recipe,
-        SeriesInfo(_NAME, _NAME, 0, seen.folder.raw, nothing),
-        None,
-        attempt=1,
+    where = WhereJobRuns(
         python=seen.plan.python,
         results=seen.work_folder,
         beamtime=seen.folder.path,
         settings=seen.settings.dispatch,
         settings_file=None,
-        at=time.time(),
     )
+    info = SeriesInfo(_NAME, _NAME, 0, seen.folder.raw, nothing)
+    return make_intent(recipe, info, None, where, attempt=1, at=time.time())
 
 
 def _judge(intent: JobIntent, status: JobStatus, took_s: float) -> Finding:

@@ -24,6 +24,7 @@ def status_of(snapshot: Snapshot) -> dict[str, Any]:
             "series",
             "runs",
             "jobs",
+            "recipes",
             "messages",
             "missing",
             "spot",

@@ -22,7 +22,18 @@ from mento_gui.command_line import main
 from mento_gui.exit_codes import ANOTHER_BACKEND_RUNS
 
 FRAMES = speckle_frames(150, seed=8)
-COMMANDS = ("demo", "simulate", "correlate", "replay", "tune", "status")
+COMMANDS = (
+    "demo",
+    "simulate",
+    "correlate",
+    "replay",
+    "tune",
+    "status",
+    "jobs",
+    "submit",
+    "recipe",
+    "series-file",
+)
 
 
 def _run(*arguments: str | Path) -> Result:

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.dispatch.intent import make_intent
+from backend.dispatch.intent import WhereJobRuns, make_intent
 from backend.dispatch.recipe import PLACEHOLDERS, Recipe, placeholders_in
 from backend.dispatch.recipe_folder import load_recipes, read_recipe
 from backend.errors import DispatchError
 from backend.frames import DetectorInfo, SeriesInfo
 from backend.settings import DispatchSettings
 
+BUILT_IN = set(load_recipes()[0])
 GOOD = """
 name = "mine"
 title = "My analysis"
@@ -33,18 +34,14 @@ def series(sample: str = "silica", detector: str = "e4m", master: bool = True) -
 
 
 def intent_of(recipe: Recipe, info: SeriesInfo, settings_file: Path | None):
-    return make_intent(
-        recipe,
-        info,
-        100,
-        attempt=1,
+    where = WhereJobRuns(
         python=sys.executable,
         results=Path("/p/r"),
         beamtime=Path("/gpfs/current"),
         settings=DispatchSettings(),
         settings_file=settings_file,
-        at=0.0,
     )
+    return make_intent(recipe, info, 100, where, attempt=1, at=0.0)
 
 
 def test_the_built_in_recipe_runs_our_own_correlation() -> None:
@@ -72,7 +69,7 @@ def test_a_recipe_of_the_beamtime_replaces_a_built_in_one(tmp_path: Path) -> Non
         ("name = \n", "line 1"),
         (GOOD.replace("{master}", "{maister}"), "line 5, command: {maister}"),
         (GOOD.replace("{master}", "{master.parent}"), "line 5, command"),
-        (GOOD.replace("{result}", "out"), "no argument contains {result}"),
+        (GOOD.replace("{result}", "out"), "write {result} in the command, or name files in [[outputs]]"),
         (GOOD + 'colour = "red"\n', "line 6, colour"),
         (GOOD + "retries = -1\n", "line 6, retries"),
         (GOOD + "\n[applies_to]\nmin_frames = 0\n", "line 8, applies_to.min_frames"),
@@ -85,7 +82,7 @@ def test_a_bad_recipe_is_explained_and_the_others_load(tmp_path: Path, text: str
     (tmp_path / "bad.toml").write_text(text)
     (tmp_path / "good.toml").write_text(GOOD)
     recipes, (problem,) = load_recipes([tmp_path])
-    assert set(recipes) == {"xpcs", "mine"}
+    assert set(recipes) == {*BUILT_IN, "mine"}
     assert "bad.toml" in problem.what and words in problem.what
     assert problem.still_works and problem.try_this
 
@@ -93,7 +90,7 @@ def test_a_bad_recipe_is_explained_and_the_others_load(tmp_path: Path, text: str
 def test_bytes_that_are_no_text_and_a_file_instead_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_bytes(b"\xff\xfe\x00")
     recipes, problems = load_recipes([tmp_path, tmp_path / "bad.toml"])
-    assert set(recipes) == {"xpcs"}
+    assert set(recipes) == BUILT_IN
     assert sorted(problem.what.split(str(tmp_path))[0] for problem in problems) == [
         "The recipe file ",
         "The recipe folder ",

@@ -249,6 +249,20 @@ def test_an_older_ledger_is_brought_up_to_date_without_loss(path: Path) -> None:
     connection.close()
 
 
+def test_jobs_of_a_ledger_that_knew_only_one_result_are_taken_up(path: Path) -> None:
+    path.parent.mkdir()
+    connection, _ = open_ledger_file(path, 1.0, VERSIONS[:3])
+    connection.execute(
+        "INSERT INTO job VALUES (1, 'k-1', 's', 'e4m', 'xpcs', '', 1, 0, 'local', '[\"x\", \"y\"]', '/f', '/p', '/r',"
+        " 60.0, 5, 1.0, 'queued', '', '', '', NULL, NULL, NULL, '', 0)"
+    )
+    connection.close()
+    opened = Ledger(path)
+    (job,) = opened.unfinished_jobs()
+    assert (job.intent.command, job.intent.plan.writes_result, job.status.outputs) == (("x", "y"), True, ())
+    opened.close()
+
+
 def test_a_failed_migration_leaves_the_old_ledger(path: Path) -> None:
     Ledger(path).close()
     broken = (

@@ -1,0 +1,61 @@
+"""What a job's wrapper starts: the command or the script, inside the environment that the recipe asks for."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from backend.dispatch.script_text import fill_script
+from backend.job_plan import Environment
+from backend.ledger_rows import JobIntent
+
+SCRIPT_FILE = "script.sh"
+OUTPUT_FOLDER = "output"
+VALUE_PREFIX = "MENTO_"
+
+
+def output_folder(job_folder: Path) -> Path:
+    """Where the command runs and leaves its files, for ``{output}``; private to the job."""
+    return job_folder / OUTPUT_FOLDER
+
+
+def script_of(intent: JobIntent) -> str:
+    """The script of a job with its values put in; "" when it has a command instead."""
+    return fill_script(intent.plan.script, intent.plan.values)
+
+
+def program_of(intent: JobIntent) -> tuple[str, ...]:
+    """Program and arguments that the wrapper starts, in the folder for the output."""
+    script = intent.folder / SCRIPT_FILE
+    inner = ("/bin/bash", "-e", str(script)) if intent.plan.script else intent.command
+    environment = intent.plan.environment
+    if environment.container:
+        seen = dict.fromkeys((intent.plan.values.get("beamtime"), str(intent.result_path.parent)))
+        mounts = [part for folder in seen if folder for part in ("--bind", folder)]
+        where = str(output_folder(intent.folder))
+        inner = ("apptainer", "exec", *mounts, "--pwd", where, environment.container, *inner)
+    if environment.variables:
+        inner = (
+            "/usr/bin/env",
+            *(f"{name}={value}" for name, value in environment.variables.items()),
+            *inner,
+        )
+    lines = _preparation(environment)
+    if not lines:
+        return inner
+    # A log-in shell knows modules; the command takes its place and gets its arguments as they are.
+    shell = "\n".join(["set -e", *lines, 'exec "$@"'])
+    return ("/bin/bash", "-l", "-c", shell, "mento-gui", *inner)
+
+
+def value_variables(values: Mapping[str, str]) -> dict[str, str]:
+    """The values of the placeholders as environment variables, for programs that are no shell."""
+    return {VALUE_PREFIX + name.upper(): value for name, value in values.items()}
+
+
+def _preparation(environment: Environment) -> list[str]:
+    lines = [f"module load {shlex.quote(name)}" for name in environment.modules]
+    if environment.conda:
+        lines += ['eval "$(conda shell.posix hook)"', f"conda activate {shlex.quote(environment.conda)}"]
+    return lines + list(environment.setup)
