@@ -15,6 +15,7 @@ from widgets.intensity_view import IntensityView
 from widgets.job_table import JobTable
 from widgets.message_table import MessageTable
 from widgets.qt_objects import existing
+from widgets.recipe_menu import RecipeMenu
 from widgets.run_table import RunTable
 from widgets.sample_table import SampleTable
 from widgets.speckle_view import SpeckleView
@@ -49,11 +50,12 @@ class WatchPage(QWidget):
         self.runs = RunTable()
         self.sample = SampleTable()
         self.jobs = JobTable()
+        self.recipes = RecipeMenu()
         self.messages = MessageTable()
         self.views: tuple[ViewFrame, ...] = (self.speckle, self.two_time, self.intensity, self.g2, self.trend)
         for view in self.views:
             view.ring_selected.connect(self.ring_selected)
-        for table in (self.runs, self.jobs):
+        for table in (self.runs, self.jobs, self.recipes):
             table.wish.connect(self.wish)
         self._build()
 
@@ -64,6 +66,7 @@ class WatchPage(QWidget):
         self.runs.show_snapshot(snapshot)
         self.sample.show_snapshot(snapshot)
         self.jobs.show_snapshot(snapshot)
+        self.recipes.show_snapshot(snapshot)
         failed = sum(job.state == "failed" for job in snapshot.jobs)
         self._name_tab(self.jobs, "Jobs", len(snapshot.jobs), f"{failed} failed" if failed else "")
 
@@ -111,6 +114,7 @@ class WatchPage(QWidget):
         existing(self.lower_tabs.tabBar()).setDrawBase(False)
         self.lower_tabs.addTab(self.jobs, "Jobs")
         self.lower_tabs.addTab(self.messages, "Messages")
+        self.lower_tabs.setCornerWidget(self.recipes)
         series_tabs = QTabWidget()
         series_tabs.setDocumentMode(True)
         existing(series_tabs.tabBar()).setDrawBase(False)

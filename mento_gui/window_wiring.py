@@ -8,6 +8,7 @@ from mento_gui.backend_process import BackendProcess
 from mento_gui.close_question import CloseChoice
 from mento_gui.host_approval import HostApproval
 from mento_gui.main_window import MainWindow
+from mento_gui.output_reading import OutputOpener
 
 
 def wire_up(window: MainWindow, link: BackendLink, process: BackendProcess) -> None:
@@ -35,6 +36,7 @@ def wire_up(window: MainWindow, link: BackendLink, process: BackendProcess) -> N
     window.approval_wanted.connect(approval.ask_again)
     approval.told.connect(window.show_message)
     approval.failed.connect(window.show_error)
+    window.page.jobs.outputs_wanted.connect(OutputOpener(window).open)
     process.running.connect(show_running)
     process.died.connect(window.show_error)
     link.lost.connect(lambda _age_s: process.ensure())

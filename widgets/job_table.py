@@ -34,6 +34,7 @@ class JobTable(RowTable[JobRow]):
     """One row per job; the context menu cancels, runs again, and shows what the job said."""
 
     wish = pyqtSignal(object)
+    outputs_wanted = pyqtSignal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         self._theme = DARK
@@ -97,6 +98,17 @@ class JobTable(RowTable[JobRow]):
             "State and reason, recipe and versions, and the end of its log as it grows.",
             lambda: self.window_of_job.open_job(row.job_id),
         )
+        self._add_result_entries(menu, row)
+        return menu
+
+    def _add_result_entries(self, menu: QMenu, row: JobRow) -> None:
+        add_entry(
+            menu,
+            "Show its results",
+            "Curves, pictures and texts that it left." if row.outputs else "There are none yet.",
+            lambda: self.outputs_wanted.emit(row),
+            enabled=bool(row.outputs),
+        )
         add_entry(
             menu,
             "Open the result's folder",
@@ -104,7 +116,6 @@ class JobTable(RowTable[JobRow]):
             lambda: _open_folder(row.result_path),
             enabled=bool(row.result_path),
         )
-        return menu
 
     def _open_menu(self, position: QPoint) -> None:
         index = self.indexAt(position)
