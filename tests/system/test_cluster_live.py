@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cluster_settings_file import cluster_settings_file
 from program import START_S, Program
 from recorded_detector import RecordedDetector, RecordedSeries
-from slurm_over_ssh import SlurmOverSsh, running_cluster
+from slurm_over_ssh import running_cluster
 
 from backend.dispatch.recipe_folder import load_recipes
-from backend.kernel_cache import NUMBA_FOLDER
 
 pytestmark = pytest.mark.system
-
-
-def _settings_file(program: Program, cluster: SlurmOverSsh) -> Path:
-    """Settings for the cluster; its nodes know the beamtime folder by another name."""
-    on_node = program.folder / "on-node"
-    on_node.symlink_to(program.root / "current")
-    kernels = os.environ.get(NUMBA_FOLDER)
-    setup = [] if kernels is None else [f"export {NUMBA_FOLDER}={kernels}"]
-    lines = [
-        "[rings]",
-        "count = 10",
-        "[cluster]",
-        'host = "127.0.0.1"',
-        f"port = {cluster.port}",
-        f'user = "{cluster.user}"',
-        f'key_file = "{cluster.key_file}"',
-        f'known_hosts = "{cluster.known_hosts}"',
-        f'beamtime_folder = "{on_node}"',
-        f"setup = {setup}",
-        "poll_s = 0.5",
-    ]
-    file = program.folder / "settings.toml"
-    file.write_text("\n".join(lines), encoding="utf-8")
-    return file
 
 
 def _write_recipe(shared: Path) -> None:
@@ -60,7 +35,7 @@ def test_a_series_that_ends_is_confirmed_by_the_cluster(
 ) -> None:
     with running_cluster() as cluster:
         _write_recipe(raw.parent / "shared")
-        program.start_backend("--settings", str(_settings_file(program, cluster)))
+        program.start_backend("--settings", str(cluster_settings_file(program, cluster)))
         detector = RecordedDetector(raw, long_recording)
         detector.begin()
         with program.listen() as listener:
