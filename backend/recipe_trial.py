@@ -75,7 +75,7 @@ class RecipeTrial:
         self._settings = settings
         self._scratch = _scratch_folder(recipe, folder)
         self._executor: Executor = (
-            LocalExecutor(1, settings_file)
+            LocalExecutor(1, settings_file, settings.dispatch.processors)
             if recipe.executor == LocalExecutor.name
             else open_cluster(folder, settings, self._scratch)
         )
