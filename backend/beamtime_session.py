@@ -64,12 +64,11 @@ class BeamtimeSession:
             LocalExecutor(settings.dispatch.parallel_jobs, settings_file, settings.dispatch.processors)
         ]
         problems: list[FeedbackError] = [*self.ledger.notices]
-        self._cluster_was_tried = _need_cluster(found.recipes)
-        if self._cluster_was_tried:
-            try:
-                executors.append(open_cluster(folder, settings, self._state))
-            except FeedbackError as error:
-                problems.append(error)
+        self._cluster_was_tried = False
+        try:
+            executors += self._cluster_if_needed(found.recipes)
+        except FeedbackError as error:
+            problems.append(error)
         self.dispatcher = Dispatcher(
             self.ledger,
             found.recipes,
@@ -91,15 +90,23 @@ class BeamtimeSession:
         changed = self._recipe_watch.look()
         if changed is None:
             return notices
-        if _need_cluster(changed.recipes) and not self._cluster_was_tried:
-            self._cluster_was_tried = True
-            try:
-                self.dispatcher.add_executor(open_cluster(self.folder, self._settings, self._state))
-            except FeedbackError as error:
-                no_cluster = SourceNotice("cluster", "warning", error.what, error.still_works, error.try_this)
-                notices += (no_cluster,)
+        try:
+            for executor in self._cluster_if_needed(changed.recipes):
+                self.dispatcher.add_executor(executor)
+        except FeedbackError as error:
+            no_cluster = SourceNotice("cluster", "warning", error.what, error.still_works, error.try_this)
+            notices += (no_cluster,)
         self.dispatcher.recipes.replace(changed.recipes)
         return notices + changed.notices
+
+    def _cluster_if_needed(self, recipes: Mapping[str, Recipe]) -> tuple[ClusterExecutor, ...]:
+        """The cluster when the first recipe for it is there; it is set up once only."""
+        if self._cluster_was_tried or all(
+            recipe.executor != ClusterExecutor.name for recipe in recipes.values()
+        ):
+            return ()
+        self._cluster_was_tried = True
+        return (open_cluster(self.folder, self._settings, self._state),)
 
     def frames_arrived(self, info: SeriesInfo, frames: int) -> tuple[DispatchError, ...]:
         """Hand a series that still runs to the recipes that want it; why one of them could not be used."""
@@ -116,7 +123,3 @@ class BeamtimeSession:
         self.dispatcher.close()
         self.ledger.close()
         self._lease.release()
-
-
-def _need_cluster(recipes: Mapping[str, Recipe]) -> bool:
-    return any(recipe.executor == ClusterExecutor.name for recipe in recipes.values())
