@@ -54,13 +54,17 @@ class CuttableLink:
 
     def _connect(self, near: socket.socket) -> None:
         self._whole.wait()
-        try:
-            far = socket.create_connection(("127.0.0.1", self._to_port))
-        except OSError:
-            near.close()
-            return
-        for source, target in ((near, far), (far, near)):
-            threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+        with near:
+            try:
+                far = socket.create_connection(("127.0.0.1", self._to_port))
+            except OSError:
+                # Nobody listens there now: who has called learns it as the connection ends.
+                return
+            with far:
+                back = threading.Thread(target=self._pass_on, args=(far, near), daemon=True)
+                back.start()
+                self._pass_on(near, far)
+                back.join()
 
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         try:
