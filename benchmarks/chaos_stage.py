@@ -150,7 +150,8 @@ def open_stage(folder: Path, recipes: int, work_s: float) -> Iterator[Stage]:
             cluster.slurm("scancel", f"--user={cluster.user}")
             wait_until(lambda: not cluster.slurm("squeue", "-h", "-o", "%i"), 60.0, "no job runs any more")
             if stage.has_small_disk:
-                subprocess.run(["umount", str(stage.processed)], check=True)
+                # What a job that was killed leaves running may hold it for a moment.
+                wait_until(lambda: _unmount(stage.processed), 60.0, "nobody uses the small disk any more")
 
 
 def _mount_small_disk(folder: Path) -> bool:
@@ -162,3 +163,7 @@ def _mount_small_disk(folder: Path) -> bool:
         subprocess.run(["mount", "-t", "tmpfs", "-o", options, "chaos", str(folder)], check=False).returncode
         == 0
     )
+
+
+def _unmount(folder: Path) -> bool:
+    return subprocess.run(["umount", str(folder)], check=False, capture_output=True).returncode == 0
