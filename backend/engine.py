@@ -97,18 +97,21 @@ class Engine:
         warming = threading.Thread(target=self._warm_up, name="warm-up", daemon=True)
         warming.start()
         self._acquisition.start()
+        worked = False
         try:
             while not self._stop.is_set():
                 self._guard("answering requests", self._answer)
                 self._guard("renewing the lock", self._lease.keep)
-                worked = self._ready.is_set() and not self._is_analysing() and self._work()
                 if self._is_analysing():
+                    self._guard("following jobs", self._jobs.look)
                     self._guard("publishing", self._publish_sign_of_life)
-                else:
-                    self._guard(_BEAMTIME, self._follow_beamtime)
-                    self._guard("storing jobs", self._jobs.hand_over)
-                    self._guard("following jobs", partial(self._jobs.follow, self._run))
-                    self._guard("publishing", partial(self._publish, worked))
+                    continue
+                # Before the next piece of work: pieces that take long must not keep all this waiting for ever.
+                self._guard(_BEAMTIME, self._follow_beamtime)
+                self._guard("storing jobs", self._jobs.hand_over)
+                self._guard("following jobs", partial(self._jobs.follow, self._run))
+                self._guard("publishing", partial(self._publish, worked))
+                worked = self._ready.is_set() and self._work()
         finally:
             self._close()
 
@@ -297,7 +300,7 @@ class Engine:
         """The last snapshot again, while a long piece of work keeps its successor waiting."""
         if self._desk.snapshot is not None and time.monotonic() - self._published_at >= _IDLE_PUBLISH_S:
             self._published_at = time.monotonic()
-            self._desk.snapshot = self._composer.again(self._desk.snapshot)
+            self._desk.snapshot = self._composer.again(self._desk.snapshot, self._jobs.rows)
             self._server.publish(self._desk.snapshot)
 
     def _publish(self, worked: bool) -> None:

@@ -109,16 +109,21 @@ class JobFollower:
 
     def follow(self, run: SeriesRun | None) -> None:
         """Take in what the jobs did, then let them be looked after again; ``run`` is the series that is shown."""
+        if self._session is not None and self._looking is not None and self._looking.done():
+            looked, self._looking = self._looking, None
+            self._take_in(looked, run)
+        self.look()
+
+    def look(self) -> None:
+        """Show what is known of the jobs, and let them be looked after if that is due and not under way."""
         if self._session is None:
             return
         dispatcher = self._session.dispatcher
         # Also while the clerk waits for a network, the table shows what is known.
         self.rows = dispatcher.job_rows()
         if self._looking is not None:
-            if self._looking.done():
-                looked, self._looking = self._looking, None
-                self._take_in(looked, run)
-        elif time.monotonic() >= self._look_at:
+            return
+        if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + (_LOOK_S if dispatcher.has_work else _IDLE_LOOK_S)
             self._looking = self._clerk.submit(look_after_jobs, dispatcher)
         elif dispatcher.has_work and self._look_at > time.monotonic() + _TRY_AGAIN_S:

@@ -166,10 +166,10 @@ class SnapshotComposer:
             **self._parts,
         )
 
-    def again(self, snapshot: Snapshot) -> Snapshot:
-        """The same snapshot with a new time: the backend lives, but has no newer numbers yet."""
+    def again(self, snapshot: Snapshot, jobs: tuple[JobRow, ...]) -> Snapshot:
+        """The same snapshot with a new time and these jobs: the backend lives, but has no newer numbers yet."""
         self._sequence += 1
-        return msgspec.structs.replace(snapshot, sequence=self._sequence, produced_at=time.time())
+        return msgspec.structs.replace(snapshot, sequence=self._sequence, produced_at=time.time(), jobs=jobs)
 
     def _backend(
         self,
