@@ -67,6 +67,7 @@ class JobFollower:
             wait([self._looking])
             self._looking = None
         self._session = None
+        self._board.solve(_NOT_FOLLOWED)
         self.rows = ()
         self.untrusted_host = None
         self._tell(tuple(SourceNotice(key, "warning", "") for key in self._told))

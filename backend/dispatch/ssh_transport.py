@@ -113,9 +113,7 @@ class SshTransport:
             login = log_in(self._address)
         except DispatchError as problem:
             self._remember_failure(problem.what.rstrip("."), problem)
-            raise TransportError(
-                problem.what, still_works=problem.still_works, try_this=problem.try_this
-            ) from problem
+            raise self._unreachable() from problem
         with self._lock:
             if self._closed:
                 login.close()
@@ -133,9 +131,11 @@ class SshTransport:
         self._backoff.failed()
 
     def _unreachable(self) -> TransportError:
+        # The same words for as long as the trouble lasts: they are stored with every job that waits.
         return TransportError(
             f"{self._failure or f'{self.place} cannot be reached'}; it is tried again.",
             still_works=STILL_WORKS,
+            try_this="" if self._problem is None else self._problem.try_this,
         )
 
     def _drop_if_broken(self) -> None:

@@ -139,6 +139,22 @@ def test_the_folder_comes_goes_and_comes_back(root: Path, caplog: pytest.LogCapt
         assert [row.series for row in again.runs] == ["silica_00002", "silica_00001"]
 
 
+def test_the_next_beamtime_under_the_same_name_has_its_own_ledger(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    beamtime(root)
+    ledger = root / "current" / "processed" / "mento-gui" / "ledger.sqlite"
+    with RunningEngine(root) as engine:
+        engine.until(lambda _: ledger.exists())
+        next_one = root / "next"
+        beamtime(next_one)
+        # The one is unlinked and the other appears between two looks.
+        (root / "current").rename(root / "before")
+        (next_one / "current").rename(root / "current")
+        engine.until(lambda _: ledger.exists())
+        engine.until(lambda _: engine.ask(CancelJob(job_id="any")).message == "There is no job any.")
+
+
 def test_two_backends_on_one_beamtime_by_two_roads(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The same folder, given once by its parent and once itself: only one may store, both may show."""
     raw = beamtime(root)
