@@ -132,7 +132,7 @@ class ClusterExecutor:
     @property
     def trouble(self) -> DispatchError | None:
         """Why the cluster takes no job, or does not say how they are."""
-        return self._takes_none or self._watch.problem
+        return self._takes_none or self._watch.problem or self._files.trouble
 
     def may_move(self, intent: JobIntent) -> bool:
         """A job that nobody has begun may, if its claim counts for the nodes too or they never heard of it."""

@@ -14,6 +14,7 @@ from backend.dispatch.result_fetcher import ResultFetcher
 from backend.dispatch.sftp_upload import make_remote_folder
 from backend.dispatch.ssh_transport import SshTransport
 from backend.dispatch.transport import TransportError
+from backend.errors import DispatchError
 
 
 class CopiedFiles:
@@ -38,6 +39,11 @@ class CopiedFiles:
         self._paths = paths
         self._sender = sender
         self._fetcher = fetcher
+
+    @property
+    def trouble(self) -> DispatchError | None:
+        """What the sender says."""
+        return self._sender.trouble
 
     def bring(self, intent: JobIntent) -> str:
         """How far the sending is."""

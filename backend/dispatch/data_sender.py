@@ -58,6 +58,11 @@ class DataSender:
         Highest rate.
     further : sequence of Path
         Files that every job may read, for instance a mask.
+
+    Attributes
+    ----------
+    trouble : DispatchError or None
+        Why nothing can be sent now.
     """
 
     def __init__(
@@ -79,6 +84,7 @@ class DataSender:
         self._parcels: dict[str, _Parcel] = {}
         self._arrived: dict[PurePosixPath, tuple[int, int]] = {}
         self._thread: threading.Thread | None = None
+        self.trouble: DispatchError | None = None
 
     def bring(self, intent: JobIntent) -> str:
         """How far the sending is, "" when everything has arrived. What nobody asks for any more is not sent.
@@ -126,9 +132,11 @@ class DataSender:
                 self._give_up(parcel, error)
             except (OSError, EOFError, paramiko.SSHException, DispatchError) as error:
                 self._backoff.failed()
+                self.trouble = error if isinstance(error, DispatchError) else _interrupted(error)
                 parcel.problem = str(error.what if isinstance(error, DispatchError) else error).rstrip(".")
             else:
                 self._backoff.succeeded()
+                self.trouble = None
 
     def _next(self) -> _Parcel | None:
         """The newest job that somebody still wants; others are forgotten."""
@@ -150,6 +158,7 @@ class DataSender:
         def count(sent: int) -> None:
             parcel.sent_bytes += sent
             parcel.problem = ""
+            self.trouble = None
             if self._clock() - parcel.asked_at > _FORGOTTEN_S:
                 raise StreamStoppedError
 
@@ -174,3 +183,11 @@ class DataSender:
             still_works="The live analysis and other jobs are not affected.",
             try_this="Check that the series is still there, then run the recipe again.",
         )
+
+
+def _interrupted(error: Exception) -> DispatchError:
+    return DispatchError(
+        f"Copying to the cluster was interrupted: {error}.",
+        still_works="Live pictures, the verdict and local jobs go on; jobs for the cluster wait.",
+        try_this="It goes on by itself; if this lasts, check that the account may write there and has room.",
+    )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from backend.dispatch.job import JobIntent
+from backend.errors import DispatchError
 
 
 class JobFiles(Protocol):
@@ -14,6 +15,11 @@ class JobFiles(Protocol):
     @property
     def shares_claims(self) -> bool:
         """True when a claim that is made here counts for the nodes, and theirs here."""
+        ...
+
+    @property
+    def trouble(self) -> DispatchError | None:
+        """Why the nodes get no files at all now; ``None`` when they do."""
         ...
 
     def bring(self, intent: JobIntent) -> str:
@@ -53,6 +59,7 @@ class SharedFiles:
     """The nodes see the same files, under whatever name: nothing is to be done."""
 
     shares_claims = True
+    trouble = None
 
     def bring(self, intent: JobIntent) -> str:
         """Nothing is waited for."""
