@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 import threading
@@ -163,6 +164,9 @@ def main() -> int:
     )
     parser.add_argument("--every", type=float, default=4.0, help="seconds from series to series (default: 4)")
     given = parser.parse_args()
+    # Whoever ends it, processes and the mounted disk are cleared away.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(1))
     began = time.monotonic()
     verdict, faults = run(
         given.jobs, given.seed, pause_s=given.pause, work_s=given.work, series_every_s=given.every
