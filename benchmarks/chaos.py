@@ -61,7 +61,7 @@ def run(
         _wait_for_rest(stage, watcher, len(wishes), under_fire=False)
         watcher.stop()
         records = _records(stage)
-        verdict = judge(wishes, records, watcher.history, faults.done, stage.diaries)
+        verdict = judge(wishes, records, watcher.history, faults.done, stage.diaries, watcher.silences)
         verdict.counts["rows the command line shows"] = _rows_of_command_line(stage, watcher, verdict)
         return verdict, Counter(fault.what for fault in faults.done)
 

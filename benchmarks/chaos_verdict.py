@@ -68,6 +68,7 @@ def judge(
     history: dict[str, list[Shown]],
     faults: Sequence[Fault],
     diaries: Path,
+    silences: Sequence[tuple[float, float]],
 ) -> Verdict:
     """Judge a run that has come to rest; ``wishes`` are pairs of series and recipe, ``records`` all of the ledger."""
     verdict = Verdict()
@@ -81,7 +82,9 @@ def judge(
         verdict.counts["attempts"] += 1
         job_id = record.intent.job_id
         mine = [fault for fault in faults if fault.job_id == job_id]
-        _judge_shown(verdict, record, history.get(job_id, []), read_diary(diaries / job_id), mine)
+        diary = read_diary(diaries / job_id)
+        _judge_shown(verdict, record, history.get(job_id, []), mine)
+        _judge_lag(verdict, job_id, history.get(job_id, []), diary, silences)
         _judge_explanation(verdict, record, faults, mine)
     return verdict
 
@@ -126,7 +129,7 @@ def _judge_wish(
 
 
 def _judge_shown(
-    verdict: Verdict, record: JobRecord, shown: Sequence[Shown], diary: Diary, faults: Sequence[Fault]
+    verdict: Verdict, record: JobRecord, shown: Sequence[Shown], faults: Sequence[Fault]
 ) -> None:
     job_id = record.intent.job_id
     result = take_in(record.intent.folder)
@@ -148,22 +151,30 @@ def _judge_shown(
         verdict.counts["results truncated after they were checked"] += 1
     if last.state in ("failed", "cancelled", "parked") and result.is_good:
         verdict.wrong.append(f"{job_id}: shown as {last.state}, but there is a good result")
-    _judge_lag(verdict, job_id, shown, diary)
 
 
-def _judge_lag(verdict: Verdict, job_id: str, shown: Sequence[Shown], diary: Diary) -> None:
+def _judge_lag(
+    verdict: Verdict,
+    job_id: str,
+    shown: Sequence[Shown],
+    diary: Diary,
+    silences: Sequence[tuple[float, float]],
+) -> None:
     """Rows that said something else than what was so for longer than it takes to ask."""
     for entry, following in zip(shown, [*shown[1:], None], strict=True):
         until = entry.at if following is None else following.at
-        state = entry.row.state
-        if state == "queued" and diary.begun_at and until > diary.begun_at[0] + GRACE_S:
-            verdict.wrong.append(
-                f"{job_id}: queued was shown {until - diary.begun_at[0]:.0f} s after it began"
-            )
-        if state == "running" and diary.ended_at and until > diary.ended_at[0] + GRACE_S:
-            verdict.wrong.append(
-                f"{job_id}: running was shown {until - diary.ended_at[0]:.0f} s after it ended"
-            )
+        for state, since, what in (("queued", diary.begun_at, "began"), ("running", diary.ended_at, "ended")):
+            if entry.row.state != state or not since:
+                continue
+            lag_s = until - since[0] - _silent_s(silences, since[0], until)
+            if lag_s > GRACE_S:
+                verdict.wrong.append(
+                    f"{job_id}: {state} ({entry.row.reason}) was shown {lag_s:.0f} s after it {what}"
+                )
+
+
+def _silent_s(silences: Sequence[tuple[float, float]], since: float, until: float) -> float:
+    return sum(max(0.0, min(until, end) - max(since, begin)) for begin, end in silences)
 
 
 def _judge_explanation(

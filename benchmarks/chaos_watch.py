@@ -11,6 +11,8 @@ from backend.publish.client import BackendClient
 from backend.snapshot import JobRow
 
 _LOOK_S = 0.05
+SILENCE_S = 3.0
+"""After so long a window says NO DATA."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Watcher:
         By job, in the order in which it was shown.
     newest : dict of str to JobRow
         The rows of the last snapshot.
+    silences : list of (float, float)
+        From when to when no snapshot came although several were due: what stands on the screen then is dimmed.
     is_ready : threading.Event
         Set once a backend was ready for frames.
     """
@@ -38,11 +42,13 @@ class Watcher:
     root: Path
     history: dict[str, list[Shown]] = field(default_factory=dict)
     newest: dict[str, JobRow] = field(default_factory=dict)
+    silences: list[tuple[float, float]] = field(default_factory=list)
     is_ready: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
         """Begin to listen."""
+        self._heard_at = time.time()
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
         self._thread.start()
 
@@ -65,6 +71,9 @@ class Watcher:
 
     def _take(self, rows: tuple[JobRow, ...]) -> None:
         now = time.time()
+        if now - self._heard_at > SILENCE_S:
+            self.silences.append((self._heard_at, now))
+        self._heard_at = now
         for row in rows:
             shown = self.history.setdefault(row.job_id, [])
             if not shown or shown[-1].row != row:

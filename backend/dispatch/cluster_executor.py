@@ -307,6 +307,8 @@ class ClusterExecutor:
             return self._judge_over(job, batch, claim)
         patience.over_since = None
         patience.out_of_sight_since = None
+        if batch.state is not BatchState.WAITING:
+            patience.waits_again_since = None
         if batch.never_starts and claim is None:
             patience.withdrawn = batch.reason
         if job.status.cancel_asked or (patience.withdrawn and claim is None):
@@ -319,6 +321,9 @@ class ClusterExecutor:
             if batch.starts:
                 reason = f"{reason.rstrip('.')}; Slurm expects to start it at {batch.starts}."
             return report(job, JobState.SUBMITTED, reason, identity=batch.identity)
+        if claim is not None and batch.state is BatchState.WAITING and self._waits_again(patience):
+            reason = "It has begun, but the scheduler shows it waiting again; its result is waited for."
+            return report(job, JobState.UNKNOWN, reason, identity=batch.identity, started_at=claim.started_at)
         # The job's own claim is newer than the last look at the queue.
         running = claim is not None or batch.state is BatchState.RUNNING
         return report(
@@ -328,6 +333,12 @@ class ClusterExecutor:
             identity=batch.identity,
             started_at=claim.started_at if claim else None,
         )
+
+    def _waits_again(self, patience: Patience) -> bool:
+        """True when the queue has shown a job that has begun as waiting for so long that it is no old picture."""
+        if patience.waits_again_since is None:
+            patience.waits_again_since = self._clock()
+        return self._clock() - patience.waits_again_since > self._rules.settle_s
 
     def _stop(self, job: JobRecord, batch: BatchJob, patience: Patience) -> JobReport:
         if patience.cancelled_at_look != self._watch.looks:

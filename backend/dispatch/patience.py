@@ -1,4 +1,4 @@
-"""What the cluster executor remembers of a job between two looks."""
+"""What the cluster's executor remembers of a job from one look to the next."""
 
 from __future__ import annotations
 
@@ -18,4 +18,5 @@ class Patience:
     over_since: float | None = None
     out_of_sight_since: float | None = None
     cancelled_at_look: int = -1
+    waits_again_since: float | None = None
     withdrawn: str = ""

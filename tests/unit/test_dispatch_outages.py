@@ -219,6 +219,17 @@ def test_a_job_whose_reservation_is_gone_is_taken_back(flexible: Life) -> None:
     assert flexible.starts == "x\n" and flexible.rows[0].executor == "local"
 
 
+def test_a_job_that_has_begun_and_waits_again_is_not_called_running(patient: Life) -> None:
+    patient.series_ends()
+    patient.poll(times=2)
+    patient.cluster.crash_all(BatchState.NODE_LOST)
+    patient.cluster.start_again()
+    patient.poll()
+    assert patient.rows[0].state == "running"
+    patient.poll(after_s=30.0)
+    assert patient.rows[0].state == "unknown" and "waiting again" in patient.rows[0].reason
+
+
 def test_nothing_is_said_of_jobs_while_their_folder_is_gone(patient: Life, tmp_path: Path) -> None:
     patient.series_ends()
     patient.poll(times=2)
