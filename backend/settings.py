@@ -242,7 +242,7 @@ class DoseSettings(SettingsSection):
     )
     residence_time_s: float | None = setting(
         None,
-        "How long a flowing sample stays in the beam; its dose grows no further.",
+        "How long a flowing or scanned sample stays in the beam, beam size over speed; its dose grows no further.",
         unit="s",
         gt=0,
         le=100000,

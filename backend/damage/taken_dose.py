@@ -1,8 +1,8 @@
 """The dose that the sample has really taken: that of a steady beam, bent where the beam was weaker, stronger or lost.
 
 The incident beam of a window, in units of the first ones, is that of the monitor where there is one, times a step of
-the scattering that the monitor has not seen: an absorber, a shutter, or lost beam behind it. Of a step the middle ring
-knows, for damage of the sample changes few rings so much; less than by a third or a half is no step.
+the scattering that the monitor has not seen: an absorber, a shutter, or lost beam behind it. A step is one of most
+rings alike, by a third down or by a half up; damage of the sample changes few rings so much.
 """
 
 from __future__ import annotations
@@ -94,5 +94,7 @@ class TakenDose:
             self._first_rates.append(rates)
         usual = np.median(self._first_rates, axis=0)
         bright = usual > 0
-        step = float(np.median(rates[bright] / usual[bright])) if bright.any() else 1.0
-        return relative if _STEP[0] < step < _STEP[1] else relative * step
+        if not bright.any():
+            return relative
+        low, step, high = np.quantile(rates[bright] / usual[bright], (0.25, 0.5, 0.75)).tolist()
+        return relative * step if high < _STEP[0] or low > _STEP[1] else relative

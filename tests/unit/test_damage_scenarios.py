@@ -93,3 +93,9 @@ def test_dark_frames_are_called_so_and_nothing_else_is() -> None:
 def test_only_the_window_in_which_a_bubble_comes_is_set_aside() -> None:
     assert _judged("bubble", 1)[-1].windows_set_aside <= 3
     assert _judged("stable", 1)[-1].windows_set_aside == 0
+
+
+@pytest.mark.parametrize("name", ["stable", "absorber", "beam-loss", "late-shutter", "top-up", "aggregation"])
+def test_the_dose_that_is_told_is_what_the_sample_has_taken(name: str) -> None:
+    taken = sum(SCENARIOS[name].flux_factor(frame, FRAMES) for frame in range(FRAMES))
+    assert _judged(name, 1)[-1].taken == pytest.approx(taken, rel=0.03)
