@@ -147,9 +147,11 @@ class SettingsDialog(QDialog):
         except FeedbackError as error:
             self.status.setText(str(error))
             return
+        another = file != self._place.file
         self._place = replace(self._place, file=file)
         self._load(file)
-        self.status.setText(f"Saved to {file}. It holds from the next series on.")
+        start = f" Start the program with --settings {file} the next time." if another else ""
+        self.status.setText(f"Saved to {file}. It holds from the next series on.{start}")
         self.saved.emit(file, author)
 
     def back_to_file(self) -> None:

@@ -109,7 +109,7 @@ def test_save_keeps_the_rest_of_the_file_and_says_who(qtbot, open_dialog, place:
     written = load_settings(place.file)
     assert written.damage.false_alarms_per_100_h == 0.5
     assert (written.dose.thickness_mm, written.dose.beam_width_um) == (None, 30.0)
-    assert dialog.changes == () and "holds from the next series on" in dialog.status.text()
+    assert dialog.changes == () and dialog.status.text().endswith("holds from the next series on.")
     assert sorted(path.name for path in place.file.parent.iterdir()) == ["p10.toml"]
 
 
@@ -125,6 +125,7 @@ def test_a_first_file_is_made_and_one_that_cannot_be_written_is_told(qtbot, open
     shared.mkdir()
     press(qtbot, dialog.save)
     assert load_settings(shared / "mento-gui.toml").damage.window_frames == 16
+    assert f"with --settings {shared / 'mento-gui.toml'} the next time" in dialog.status.text()
 
 
 def test_a_file_that_cannot_be_read_is_told_and_left_alone(open_dialog, place: SettingsPlace) -> None:
