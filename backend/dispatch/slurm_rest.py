@@ -93,6 +93,13 @@ class SlurmRestScheduler:
         return properties | self._resources(request.resources)
 
     def _resources(self, resources: Resources) -> dict[str, Any]:
+        if resources.sbatch_options:
+            raise DispatchError(
+                f"The recipe asks for {' '.join(resources.sbatch_options)}, which Slurm's REST interface is not told.",
+                still_works="Live pictures, the verdict and other recipes go on.",
+                try_this="Write it as resources (partition, nodes, cpus ...), or use Slurm's programs over SSH.",
+            )
+
         def number(value: int) -> Any:
             return {"set": True, "number": value} if self._typed_numbers else value
 
@@ -101,7 +108,9 @@ class SlurmRestScheduler:
             "reservation": resources.reservation or self._options.reservation or None,
             "nodes": None if resources.nodes is None else str(resources.nodes),
             "cpus_per_task": resources.cpus,
-            "tres_per_node": None if resources.gpus is None else f"gres/gpu:{resources.gpus}",
+            "tres_per_node" if self._typed_numbers else "gres": None
+            if resources.gpus is None
+            else f"{'gres/' if self._typed_numbers else ''}gpu:{resources.gpus}",
             "memory_per_node": None
             if resources.memory_gb is None
             else number(math.ceil(1024 * resources.memory_gb)),

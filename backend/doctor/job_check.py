@@ -55,7 +55,7 @@ def _test_job(seen: Examination) -> Finding | None:
     began = time.monotonic()
     status = job.follow(seen.job_wait_s)
     if status.state is JobState.DONE:
-        return _judge(job.intent, status, time.monotonic() - began)
+        return _judge(job.intent, time.monotonic() - began)
     if status.state.is_final or status.state is JobState.PARKED:
         return fault(
             f"The test job failed: {status.reason}{_last_words(job.intent)}",
@@ -124,9 +124,11 @@ class _TestJob:
 def _intent(seen: Examination) -> JobIntent:
     # Where copies are sent, the folder for them is all that there is.
     raw = "{beamtime}" if seen.plan.copies else "{beamtime}/raw"
-    command = ["{python}", "-P", "-m", "backend.doctor.node_report", "{result}", raw]
-    document = {"name": _NAME, "title": "Test job", "description": "Reports on a node.", "command": command,
-                "executor": "slurm", "time_limit_s": _TIME_LIMIT_S}  # fmt: skip
+    command = ["{python}", "-P", "-m", "backend.doctor.node_report", "{output}/node.h5", raw]
+    document = {
+        "name": _NAME, "title": "Test job", "description": "Reports on a node.", "command": command,
+        "outputs": [{"file": "node.h5", "kind": "hdf5"}], "executor": "slurm", "time_limit_s": _TIME_LIMIT_S,
+    }  # fmt: skip
     recipe = Recipe.model_validate(document | {"text_sha256": text_sha256(_NAME)})
     nothing = DetectorInfo("none", (1, 1), np.dtype(np.uint16))
     where = WhereJobRuns(
@@ -140,7 +142,7 @@ def _intent(seen: Examination) -> JobIntent:
     return make_intent(recipe, info, None, where, attempt=1, at=time.time())
 
 
-def _judge(intent: JobIntent, status: JobStatus, took_s: float) -> Finding:
+def _judge(intent: JobIntent, took_s: float) -> Finding:
     done = read_record(intent.folder / DONE_FILE, DoneRecord)
     assert done is not None
     node = _checked_result(intent, done)
@@ -163,9 +165,12 @@ def _judge(intent: JobIntent, status: JobStatus, took_s: float) -> Finding:
 
 def _checked_result(intent: JobIntent, done: DoneRecord) -> NodeReport:
     try:
-        if measure_file(intent.result_path) != (done.size_bytes, done.sha256):
+        (output,) = done.outputs
+        # On the nodes the same folder may have another name.
+        file = intent.result_path.with_name(output.path.name)
+        if measure_file(file) != (output.size_bytes, output.sha256):
             raise ValueError("its checksum differs from the one that the job gave")
-        return read_node_report(intent.result_path)
+        return read_node_report(file)
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise DispatchError(
             f"The result of the test job is not as the job wrote it: {error}.",

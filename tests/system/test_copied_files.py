@@ -212,10 +212,12 @@ def test_a_cut_in_the_middle_of_the_result(start: Callable[..., Backend], cluste
     backend.series_ended()
 
     def fetching(_: JobRow) -> bool:
-        return any(part.stat().st_size > 4_000_000 for part in backend.current.rglob(".part-*-xpcs-*.h5"))
+        return any(part.stat().st_size > 4_000_000 for part in backend.current.rglob(".part-*_results.h5"))
 
     backend.poll_until(fetching, "a part of the result is here", within_s=90.0)
-    assert not list(backend.current.rglob("done.json")) and not list(backend.current.rglob("*_results.h5"))
+    assert not list(backend.current.rglob("done.json")) and not list(
+        backend.current.rglob("silica_*_results.h5")
+    )
     _cut_all(cluster)
     backend.poll_until(_is_done, "done", within_s=90.0)
     _check_result(backend)

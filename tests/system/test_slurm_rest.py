@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from click.testing import CliRunner
@@ -28,6 +28,7 @@ from backend.dispatch.scheduler import BatchRequest, BatchState
 from backend.dispatch.slurm import SlurmOptions
 from backend.dispatch.slurm_rest import SlurmRestScheduler
 from backend.errors import DispatchError
+from backend.job_plan import Resources
 from backend.ledger import Ledger
 from backend.settings import DispatchSettings, load_settings
 from backend.simulation.beamtime_tree import write_beamtime_skeleton
@@ -114,7 +115,10 @@ def scheduler(server: RestServer, tmp_path: Path) -> SlurmRestScheduler:
 
 
 def request(folder: Path, key: str, script: str = "#!/bin/bash -l\nsleep 100\n") -> BatchRequest:
-    return BatchRequest(key=key, script=script, log=folder / "50% done.txt", time_limit_s=60.0)  # type: ignore[arg-type]
+    return BatchRequest(
+        key=key, script=script, log=PurePosixPath(folder / "50% done.txt"), time_limit_s=60.0,
+        resources=Resources(nodes=1, cpus=2, memory_gb=0.5),
+    )  # fmt: skip
 
 
 def test_a_job_is_held_released_and_cancelled(
@@ -126,6 +130,7 @@ def test_a_job_is_held_released_and_cancelled(
     (job,) = [job for job in scheduler.jobs() if job.key == "rest-1"]
     assert job.number == taken.number and job.held and job.state is BatchState.WAITING
     shown = server.cluster.slurm("scontrol", "show", "job", taken.number)
+    assert "CPUs/Task=2" in shown and "MinMemoryNode=512M" in shown and "NumNodes=1" in shown
     assert "Requeue=0" in shown and "Comment=rest-1" in shown and "TimeLimit=00:02:00" in shown
     scheduler.release(job)
     log = tmp_path / "50% done.txt"
