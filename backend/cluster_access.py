@@ -11,7 +11,8 @@ from backend.beamtime.folder import BeamtimeFolder
 from backend.beamtime.path_map import PathMap
 from backend.cluster_plan import ClusterPlan, plan_cluster
 from backend.cluster_settings import ClusterSettings
-from backend.dispatch.cluster_executor import ClusterExecutor, ClusterRules
+from backend.dispatch.cluster_executor import ClusterExecutor
+from backend.dispatch.cluster_rules import ClusterRules
 from backend.dispatch.copied_files import CopiedFiles
 from backend.dispatch.data_sender import DataSender
 from backend.dispatch.job_files import JobFiles, SharedFiles

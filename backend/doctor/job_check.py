@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from backend.cluster_access import open_files, open_scheduler, open_transport
-from backend.dispatch.cluster_executor import ClusterExecutor, ClusterRules
+from backend.dispatch.cluster_executor import ClusterExecutor
+from backend.dispatch.cluster_rules import ClusterRules
 from backend.dispatch.file_checksum import measure_file
 from backend.dispatch.intent import WhereJobRuns, make_intent
 from backend.dispatch.job import (

@@ -16,7 +16,8 @@ from program import wait_until
 from slurm_over_ssh import SlurmOverSsh, make_key, running_cluster
 
 from backend.beamtime.path_map import PathMap
-from backend.dispatch.cluster_executor import ClusterExecutor, ClusterRules
+from backend.dispatch.cluster_executor import ClusterExecutor
+from backend.dispatch.cluster_rules import ClusterRules
 from backend.dispatch.dispatcher import Dispatcher
 from backend.dispatch.folders import result_folder
 from backend.dispatch.host_keys import approve_host, fetch_host_key, fingerprint

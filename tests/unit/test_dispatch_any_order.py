@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from backend.beamtime.path_map import PathMap
-from backend.dispatch.cluster_executor import ClusterExecutor, ClusterRules
+from backend.dispatch.cluster_executor import ClusterExecutor
+from backend.dispatch.cluster_rules import ClusterRules
 from backend.dispatch.dispatcher import Dispatcher
 from backend.dispatch.folders import result_folder
 from backend.dispatch.recipe import Recipe

@@ -12,7 +12,8 @@ from batch_model import BatchModel
 from test_dispatch_any_order import series, write_template
 
 from backend.beamtime.path_map import PathMap
-from backend.dispatch.cluster_executor import ClusterExecutor, ClusterRules
+from backend.dispatch.cluster_executor import ClusterExecutor
+from backend.dispatch.cluster_rules import ClusterRules
 from backend.dispatch.cluster_watch import ClusterWatch
 from backend.dispatch.dispatcher import Dispatcher
 from backend.dispatch.executor import NotNowError, cannot_prepare
