@@ -89,7 +89,7 @@ def simulate_ring_speckle(
     Parameters
     ----------
     lags : ndarray, shape (lag,), int64
-        Frames between the factors of the products.
+        Frames between the factors of the products, ascending.
     fine_rings : int
         Parts of each ring that are counted by themselves.
     """
@@ -144,11 +144,15 @@ def _count_photons(
     photons, memory, modulation, gain = laws
     counts, products, fine_counts = sums
     slots, pixels = recent.shape
-    sectors, fine_rings = counts.shape[1], fine_counts.shape[1]
+    sector_of_pixel = np.arange(pixels) * counts.shape[1] // pixels
+    fine_ring_of_pixel = np.arange(pixels) * fine_counts.shape[1] // pixels
     mean = np.empty(field.shape[1], np.float32)
+    earlier = np.empty(len(lags), np.int64)
     one = np.float32(1)
     for index in range(len(photons)):
         frame = first + index
+        reached = np.searchsorted(lags, frame, side="right")
+        earlier[:reached] = (frame - lags[:reached]) % slots
         keep = memory[index] if frame > 0 else one
         renew = np.float32(np.sqrt(0.5)) * np.sqrt(one - keep * keep)
         for speckle in range(len(mean)):
@@ -170,12 +174,11 @@ def _count_photons(
             row[pixel] = count
             if count == 0:
                 continue
-            sector = pixel * sectors // pixels
+            sector = sector_of_pixel[pixel]
             counts[index, sector] += count
-            fine_counts[index, pixel * fine_rings // pixels] += count
-            for lag in range(len(lags)):
-                if lags[lag] <= frame:
-                    products[index, sector, lag] += count * recent[(frame - lags[lag]) % slots, pixel]
+            fine_counts[index, fine_ring_of_pixel[pixel]] += count
+            for lag in range(reached):
+                products[index, sector, lag] += count * recent[earlier[lag], pixel]
 
 
 @numba.njit(nogil=True, cache=True)
