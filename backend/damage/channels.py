@@ -13,8 +13,8 @@ import numpy as np
 from backend.damage.noise_model import NoiseModel
 from backend.damage.windows import Window
 
-STRUCTURE_SCALES = (0.03, 0.15, 0.8)
-DYNAMICS_SCALES = (0.3, 1.5, 8.0)
+STRUCTURE_SCALES = (0.15, 0.9)
+DYNAMICS_SCALES = (0.6, 4.0)
 BROAD_CHANNELS = 4
 """The first so many structure channels look at more than one ring alone."""
 CONTRAST_ALONE = "speckle contrast, whatever the rate"
@@ -53,7 +53,7 @@ class Channel:
 
 
 def structure_channels(model: NoiseModel, reference: list[Window], q_inv_nm: np.ndarray) -> list[Channel]:
-    """Lowest rings, lower half, slope in ln q, and each ring against the rest; empty when photons are too few."""
+    """Lowest rings, lower half, slope in ln q, and each other ring against the rest; empty when photons are too few."""
     counts = np.mean([window.counts for window in reference], axis=0)
     bright = counts >= _FEWEST_COUNTS
     if np.count_nonzero(bright) < 3:
@@ -66,14 +66,14 @@ def structure_channels(model: NoiseModel, reference: list[Window], q_inv_nm: np.
     log_q = np.log(q_inv_nm)
     tilt = -(log_q - log_q[order[0]]) / (log_q[order[-1]] - log_q[order[0]])
     templates = [
-        ("lowest q against the rest", _members(order[:1], len(counts)), 0.15),
-        ("two lowest q against the rest", _members(order[:2], len(counts)), 0.15),
-        ("low q against high q", _members(order[: max(rings // 2, 1)], len(counts)), 0.15),
-        ("lowest against highest q", tilt, 0.15),
+        ("lowest q against the rest", _members(order[:1], len(counts)), 0.14),
+        ("two lowest q against the rest", _members(order[:2], len(counts)), 0.14),
+        ("low q against high q", _members(order[: max(rings // 2, 1)], len(counts)), 0.14),
+        ("lowest against highest q", tilt, 0.14),
     ]
     templates += [
-        (f"ring {ring + 1} against the rest", _members(np.array([ring]), len(counts)), 0.4 / rings)
-        for ring in order
+        (f"ring {ring + 1} against the rest", _members(np.array([ring]), len(counts)), 0.09 / (rings - 1))
+        for ring in order[1:]
     ]
     channels = []
     for label, template, prior in templates:
@@ -81,7 +81,7 @@ def structure_channels(model: NoiseModel, reference: list[Window], q_inv_nm: np.
         weights = precision * centred
         weights = weights / (weights * template).sum()
         changing = tuple(np.flatnonzero(bright if template is tilt else template).tolist())
-        channels.append(Channel("structure", label, 0.5 * prior, STRUCTURE_SCALES, weights, 1.0, changing))
+        channels.append(Channel("structure", label, prior, STRUCTURE_SCALES, weights, 1.0, changing))
     return channels
 
 
@@ -116,12 +116,12 @@ def dynamics_channels(model: NoiseModel, reference: list[Window], lags: np.ndarr
         changing = tuple(np.flatnonzero(weights.any(axis=1)).tolist())
         channels.append(Channel(family, label, prior, scales, weights, 1.0 / scale, changing))
 
-    channel("dynamics", "relaxation rate", by_rate, 0.25, DYNAMICS_SCALES)
+    channel("dynamics", "relaxation rate", by_rate, 0.2, DYNAMICS_SCALES)
     # A change of one alone moves both; the channel made for it has the most evidence and gives it the name.
     channel("contrast", "speckle contrast", by_contrast, 0.05, STRUCTURE_SCALES)
     channel("contrast", CONTRAST_ALONE, by_contrast_alone, 0.025, STRUCTURE_SCALES)
     for ring in range(rings):
         only = np.zeros_like(by_rate)
         only[ring] = by_rate[ring]
-        channel("dynamics", f"relaxation rate of ring {ring + 1}", only, 0.175 / rings, DYNAMICS_SCALES)
+        channel("dynamics", f"relaxation rate of ring {ring + 1}", only, 0.075 / rings, DYNAMICS_SCALES)
     return channels

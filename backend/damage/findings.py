@@ -102,7 +102,11 @@ def findings_of(groups: list[FollowedChannels]) -> Findings:
         np.concatenate([followed.log10_evidence() for followed in groups]),
         np.concatenate([effect for effect, _ in effects]),
         np.concatenate([error for _, error in effects]),
-        tuple(followed.compared_frames() for followed in groups for _ in followed.group.channels),
+        tuple(
+            frames
+            for followed in groups
+            for frames in [followed.compared_frames()] * len(followed.group.channels)
+        ),
     )
 
 

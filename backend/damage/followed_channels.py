@@ -12,6 +12,7 @@ from backend.damage.windows import Window
 
 _GATE_SIGMA = 6.0
 _NEWEST_WINDOWS = 5
+_NEWEST_FRAMES = 50
 
 
 class FollowedChannels:
@@ -32,7 +33,7 @@ class FollowedChannels:
         self._scales = np.array([channel.scale for channel in group.channels])
         self._log_prior = np.log([channel.prior for channel in group.channels])
         self._tests = RampTests(capacity, planned, np.array([c.slope_scales for c in group.channels]))
-        self._position = np.empty(capacity)
+        self._by_distance = np.empty((0, len(group.channels)))
         self._last_frame = np.empty(capacity, np.int64)
         self._values = np.empty((capacity, len(group.channels)))
         self._counting = np.empty_like(self._values)
@@ -51,28 +52,42 @@ class FollowedChannels:
         foreseen = self._foreseen
         numbers = foreseen[1] if foreseen and foreseen[0] is window else self._predict(window)
         self._foreseen = None
-        self._frames = window.frames
         self._tests.add(numbers, dose)
 
     def _predict(self, window: Window) -> Prediction:
         n = self._tests.size
         values, counting = self.group.measure(window)
-        here = window.last_frame - 0.5 * window.frames
-        distance = here - np.append(self._position[:n], here)
-        covariance = self.group.slow_covariance(distance, window.frames)
+        self._frames = window.frames
+        self._last_frame[n] = window.last_frame
+        covariance = self._slow_covariance(window.last_frame - self._last_frame[: n + 1])
         covariance[-1] += counting
-        self._position[n], self._last_frame[n] = here, window.last_frame
         self._values[n], self._counting[n] = values, counting
         return self._tests.predict(values, covariance)
 
+    def _slow_covariance(self, distance_frames: np.ndarray) -> np.ndarray:
+        """Covariance from speckle and systematics at multiples of the window, int64; shape (distance, channel)."""
+        apart = distance_frames // self._frames
+        self._know_covariance_up_to(int(apart.max()))
+        return self._by_distance[apart]
+
+    def _know_covariance_up_to(self, windows: int) -> None:
+        if windows >= len(self._by_distance):
+            reach = np.arange(2 * windows + 64, dtype=float)
+            self._by_distance = self.group.slow_covariance(self._frames * reach, self._frames)
+
     def learn_over_dispersion(self) -> None:
-        """Widen the noise of each family as far as its residuals up to now are wider than predicted."""
+        """Widen the noise of each family as far as its residuals up to now are surely wider than predicted.
+
+        Surely: less one standard error, for chance alone would widen half of all series, and hide damage in them.
+        """
         families = np.array([channel.family for channel in self.group.channels])
         for family in set(families):
             residuals = self._tests.residuals[:, families == family]
-            # Something unknown adds noise; never claim less than predicted.
-            squares = float(np.mean(np.clip(residuals, -4, 4) ** 2)) if residuals.size else 1.0
-            self._over_dispersion[families == family] = max(1.0, squares)
+            of_windows = np.mean(np.clip(residuals, -4, 4) ** 2, axis=1)
+            if len(of_windows) >= 2:
+                wider = of_windows.mean() - of_windows.std(ddof=1) / math.sqrt(len(of_windows))
+                # Something unknown adds noise; never claim less than predicted.
+                self._over_dispersion[families == family] = max(1.0, float(wider))
 
     def log10_evidence(self) -> np.ndarray:
         """log10 of prior share times e-value: by the union bound any channel may raise the alarm; shape (channel,)."""
@@ -81,7 +96,7 @@ class FollowedChannels:
     def _compared(self) -> tuple[slice, slice] | None:
         """Windows of the reference and the newest ones; ``None`` before there are both."""
         size = self._tests.size
-        newest = min(_NEWEST_WINDOWS, size - 1)
+        newest = min(max(_NEWEST_WINDOWS, math.ceil(_NEWEST_FRAMES / self._frames)), size - 1)
         first = min(self._reference, size - newest)
         return None if newest < 1 or first < 1 else (slice(0, first), slice(size - newest, size))
 
@@ -123,8 +138,10 @@ class FollowedChannels:
         return self._reference_variance
 
     def _mean_covariance(self, some: slice, others: slice) -> np.ndarray:
-        distance = np.abs(self._position[some, None] - self._position[None, others]).ravel()
-        return self.group.slow_covariance(distance, self._frames).mean(axis=0)
+        distance_frames = np.subtract.outer(self._last_frame[some], self._last_frame[others])
+        pairs = np.bincount(np.abs(distance_frames).ravel() // self._frames)
+        self._know_covariance_up_to(len(pairs) - 1)
+        return pairs @ self._by_distance[: len(pairs)] / distance_frames.size
 
     def crossing(self, channel: int, tolerance: float) -> tuple[float, float, float]:
         """Doses, in units of the planned dose, by which the change reaches the tolerance at 5, 50 and 95 % chance."""
@@ -142,8 +159,8 @@ class FollowedChannels:
         low, middle, high = (int(np.searchsorted(cumulative, level)) for level in (0.05, 0.5, 0.95))
         last = self._tests.size - 1
         frames = [int(self._last_frame[min(index, last)]) for index in (low, middle, high)]
-        start = frames[0] - self._frames + 1
-        return frames[1] - self._frames // 2, (max(start, 0), frames[2])
+        start = int(self._last_frame[min(low, last) - 1]) + 1 if low > 0 else 0
+        return frames[1] - self._frames // 2, (start, frames[2])
 
 
 def place_of(channel: int, groups: list[FollowedChannels]) -> tuple[FollowedChannels, int]:

@@ -35,22 +35,24 @@ def extend_ramps(ramps: np.ndarray, row: np.ndarray, scale: np.ndarray, heights:
 
     Parameters
     ----------
-    ramps : ndarray, shape (onset, number, channel), float64
-        Whitened ramps; 0 before their onset.
+    ramps : ndarray, shape (number, onset, channel), float64
+        Whitened ramps; 0 before their onset. Memory is read and written in order.
     row : ndarray, shape (number, channel), float64
         Newest row of the whitening factor, without its last element ``scale``, shape (channel,).
     heights : ndarray, shape (onset,), float64
         Newest heights; there is one more onset than numbers before.
     """
     numbers, channels = row.shape
-    rest = np.empty(channels)
+    newest = ramps[numbers]
     for onset in range(numbers + 1):
-        rest[:] = heights[onset]
-        for number in range(onset, numbers):
+        newest[onset] = heights[onset]
+    for number in range(numbers):
+        for onset in range(number + 1):
             for channel in range(channels):
-                rest[channel] -= row[number, channel] * ramps[onset, number, channel]
+                newest[onset, channel] -= row[number, channel] * ramps[number, onset, channel]
+    for onset in range(numbers + 1):
         for channel in range(channels):
-            ramps[onset, numbers, channel] = rest[channel] / scale[channel]
+            newest[onset, channel] /= scale[channel]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -66,8 +68,8 @@ def add_to_scores(
 
     Parameters
     ----------
-    ramps : ndarray, shape (onset, number, channel), float64
-        The last number is the newest.
+    ramps : ndarray, shape (onset, channel), float64
+        Newest heights, whitened.
     newest : tuple of ndarray, shape (channel,), float64
         Its whitened level, spread and residual.
     level_weight : ndarray, shape (channel,), float64
@@ -79,7 +81,7 @@ def add_to_scores(
     level, spread, residual = newest
     for onset in range(onsets):
         for channel in range(channels):
-            ramp = ramps[onset, onsets - 1, channel]
+            ramp = ramps[onset, channel]
             foretold = level[channel] * level_ramp[onset, channel] / level_weight[channel]
             change = (ramp - foretold) / spread[channel]
             score[onset, channel] += change * residual[channel]
@@ -89,15 +91,17 @@ def add_to_scores(
 
 @numba.njit(nogil=True, cache=True)
 def log_sum_bayes_factors(
-    score: np.ndarray, information: np.ndarray, variance: np.ndarray, result: np.ndarray
+    score: np.ndarray, information: np.ndarray, variance: np.ndarray, weight: np.ndarray, result: np.ndarray
 ) -> None:
-    """Natural log of the sum of the Bayes factors over onsets and scales, for every channel.
+    """Natural log of the weighted sum of the Bayes factors over onsets and scales, for every channel.
 
     Parameters
     ----------
     score, information : ndarray, shape (onset, channel), float64
     variance : ndarray, shape (scale, channel), float64
         Of the slopes.
+    weight : ndarray, shape (onset,), float64
+        Of each onset, for every scale.
     result : ndarray, shape (channel,), float64
     """
     for channel in range(score.shape[1]):
@@ -113,5 +117,5 @@ def log_sum_bayes_factors(
             for scale in range(variance.shape[0]):
                 grown = variance[scale, channel] * information[onset, channel]
                 exponent = 0.5 * variance[scale, channel] * squared / (1 + grown)
-                total += math.exp(exponent - largest) / math.sqrt(1 + grown)
+                total += weight[onset] * math.exp(exponent - largest) / math.sqrt(1 + grown)
         result[channel] = largest + math.log(total)

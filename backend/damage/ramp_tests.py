@@ -7,7 +7,9 @@ normal. For every possible onset and slope scale the Bayes factor of a Gaussian 
     BF = (1 + s^2 S)^(-1/2) exp(s^2 U^2 / (2 (1 + s^2 S))),   U = sum r w,  S = sum r^2
 
 with residuals w and whitened ramps r. Their average over onsets and scales is a test martingale: the chance that it
-ever exceeds 1/alpha without a change is at most alpha (Ville's inequality), at any stopping time.
+ever exceeds 1/alpha without a change is at most alpha (Ville's inequality), at any stopping time. The weights of the
+onsets fall linearly to zero at the planned end, for what begins late has no time to be found, but for a share of the
+very first one: much damage begins with the beam.
 
 All channels are tested at the same doses, each with a covariance of its own. The work per number goes with the square
 of the numbers so far, and nothing is fitted again.
@@ -23,6 +25,7 @@ from scipy.special import logsumexp, ndtr
 from backend.damage.ramp_kernels import add_to_scores, extend_ramps, log_sum_bayes_factors, whiten
 
 _FARTHEST_DOSE = 10.0
+_SHARE_FROM_THE_START = 0.05
 _BISECTIONS = 24
 
 
@@ -56,15 +59,17 @@ class RampTests:
     capacity : int
         Most numbers that can be added.
     planned : int
-        Numbers that the whole series will bring; each onset has the prior weight 1 / planned. In a longer series no
-        new onsets begin after the plan: the weights must not exceed one together, or the bound on alarms is lost.
+        Numbers that the whole series will bring. In a longer series no new onsets begin after the plan: the weights
+        must not exceed one together, or the bound on alarms is lost.
     slope_scales : ndarray, shape (channel, scale)
         Prior standard deviations of the slope, per unit of planned dose.
     """
 
     def __init__(self, capacity: int, planned: int, slope_scales: np.ndarray) -> None:
         channels = len(slope_scales)
-        self._planned = max(planned, 1)
+        falling = np.arange(max(planned, 1), 0, -1.0)
+        self._onset_weight = (1 - _SHARE_FROM_THE_START) * falling / falling.sum()
+        self._onset_weight[0] += _SHARE_FROM_THE_START
         self._slope_variance = np.ascontiguousarray(np.asarray(slope_scales, float).T ** 2)
         self._factor = np.zeros((capacity, capacity, channels))
         self._ramps = np.zeros((capacity, capacity, channels))
@@ -119,7 +124,7 @@ class RampTests:
         heights = np.maximum(dose - self._onset_dose[onsets], 0.0)
         extend_ramps(self._ramps, numbers.row, numbers.scale, heights)
         add_to_scores(
-            self._ramps,
+            self._ramps[n],
             (level, numbers.spread, numbers.residual),
             np.maximum(self._level_weight, 1e-300),
             self._level_ramp[onsets],
@@ -138,17 +143,18 @@ class RampTests:
         """Natural log of the test martingales, shape (channel,); onsets still to come count with a factor of one."""
         if self.size == 0:
             return np.zeros(len(over_dispersion))
-        onsets = min(self.size, self._planned)
+        begun = self._onset_weight[: self.size]
+        onsets = len(begun)
         factors = np.empty(len(over_dispersion))
         log_sum_bayes_factors(
             self._score[:onsets] / over_dispersion,
             self._information[:onsets] / over_dispersion,
             self._slope_variance,
+            begun / len(self._slope_variance),
             factors,
         )
-        prior = -np.log(self._planned * len(self._slope_variance))
-        rest = max(1 - self.size / self._planned, 1e-300)
-        return np.logaddexp(factors + prior, np.log(rest))
+        rest = max(1 - float(begun.sum()), 1e-300)
+        return np.logaddexp(factors, np.log(rest))
 
     def onset_weights(self, channel: int, over_dispersion: float) -> np.ndarray:
         """Posterior weight of each number being the first after the onset; shape (onset,), sums to one."""
@@ -174,12 +180,13 @@ class RampTests:
 
     def _posterior(self, channel: int, over_dispersion: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Weights, and mean and standard deviation of the slope, of each scale and onset; shape (scale, onset)."""
-        onsets = min(self.size, self._planned)
+        prior = self._onset_weight[: self.size]
+        onsets = len(prior)
         score = self._score[:onsets, channel] / over_dispersion
         information = self._information[:onsets, channel] / over_dispersion
         variance = self._slope_variance[:, channel, None]
         grown = variance * information
-        factors = -0.5 * np.log1p(grown) + 0.5 * variance * score**2 / (1 + grown)
+        factors = np.log(prior) - 0.5 * np.log1p(grown) + 0.5 * variance * score**2 / (1 + grown)
         weight = np.exp(factors - logsumexp(factors))
         return weight, variance * score / (1 + grown), np.sqrt(variance / (1 + grown))
 

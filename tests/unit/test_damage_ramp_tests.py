@@ -74,6 +74,8 @@ def test_numbers_one_by_one_give_the_algebra_of_the_whole_series(size: int, chan
     values += rng.uniform(0, 3, channels) * np.linspace(0, 1, size)[:, None]
     dose = np.cumsum(rng.uniform(0.2, 1.8, size)) / 40
     tests = _sequential(values, covariances, dose, planned=40)
+    prior = 0.95 * np.arange(40, 0, -1) / (40 * 41 / 2)
+    prior[0] += 0.05
     over_dispersion = rng.choice((1.0, 1.7), channels)
     evidence = tests.log_evidence(over_dispersion)
     for channel, covariance in enumerate(covariances):
@@ -82,7 +84,8 @@ def test_numbers_one_by_one_give_the_algebra_of_the_whole_series(size: int, chan
         assert tests.residuals[:, channel] == pytest.approx(residuals, rel=1e-9, abs=1e-9)
         # A factor on the covariance divides score^2 and information alike.
         factors = _twin_bayes_factors(number, covariance * over_dispersion[channel], dose)
-        wanted = logsumexp(np.append(factors - math.log(40 * len(SCALES)), math.log(1 - size / 40)))
+        factors += np.log(prior[:size])
+        wanted = logsumexp(np.append(factors - math.log(len(SCALES)), math.log(1 - prior[:size].sum())))
         assert evidence[channel] == pytest.approx(wanted, rel=1e-9, abs=1e-9)
         weights = np.exp(logsumexp(factors, axis=0) - logsumexp(factors))
         found = tests.onset_weights(channel, over_dispersion[channel])
