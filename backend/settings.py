@@ -200,6 +200,15 @@ class DamageSettings(SettingsSection):
         le=20,
     )
     systematic_time_s: float = setting(4.0, "Correlation time of that drift.", unit="s", gt=0, le=10000)
+    ageing_exponent: float = setting(
+        0.0,
+        "Power of the age with which the relaxation time of the undamaged sample grows; 0 for a steady sample.",
+        ge=0,
+        le=3,
+    )
+    ageing_start_s: float = setting(
+        1.0, "Age of such a sample when its series starts.", unit="s", gt=0, le=1e7
+    )
     min_beam_fraction: float = setting(
         0.1,
         "Windows with less than this share of the usual counts are set aside as beam loss.",

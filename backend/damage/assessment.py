@@ -36,6 +36,8 @@ class Assessment:
         Largest weighted e-value over channels; the alarm is at ``log10_alarm``.
     family, label : str
         Leading channel.
+    family_told : bool
+        False as long as the other one of "dynamics" and "contrast" may explain the change of g2 as well.
     effect : float
         Its relative change (ln ratio) between the reference and the newest windows; ``effect_err`` one sigma.
     effects : dict
@@ -76,6 +78,7 @@ class Assessment:
     taken: float = 0.0
     onset_taken: float | None = None
     limit_taken: float | None = None
+    family_told: bool = True
 
 
 def nothing_told(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.damage.channels import Channel
+from backend.damage.channels import Channel, dynamics_channels, structure_channels
 from backend.damage.noise_model import NoiseModel
 from backend.damage.windows import Window
 
@@ -75,3 +75,19 @@ def correlation_group(channels: list[Channel], model: NoiseModel, lags: np.ndarr
     variance = weights.sum(axis=1) ** 2 * (8 * model.contrast**2 / model.speckles)[:, None]
     flat = weights.reshape(-1, len(channels))
     return ChannelGroup(tuple(channels), model, model.excess(lags).ravel(), flat, variance)
+
+
+def channel_groups(
+    model: NoiseModel, reference: list[Window], q_inv_nm: np.ndarray, lags: np.ndarray | None
+) -> list[ChannelGroup]:
+    """What the photons of the reference suffice to follow: nothing, I(q), or g2 as well unless ``lags`` is ``None``."""
+    structure = structure_channels(model, reference, q_inv_nm)
+    if not structure:
+        return []
+    correlations = [] if lags is None else dynamics_channels(model, reference, lags)
+    groups = [structure_group(structure, model)]
+    return (
+        groups
+        if lags is None or not correlations
+        else [*groups, correlation_group(correlations, model, lags)]
+    )

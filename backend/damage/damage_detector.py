@@ -7,22 +7,20 @@ import math
 import numpy as np
 
 from backend.damage.assessment import Assessment, DamageState, nothing_told
-from backend.damage.channel_group import correlation_group, structure_group
-from backend.damage.channels import dynamics_channels, structure_channels
+from backend.damage.channel_group import channel_groups
 from backend.damage.deadband import deadbands_of_verdict
 from backend.damage.findings import CONFIDENCE_SIGMA, Findings, alpha_of, findings_of, tolerances_of
 from backend.damage.followed_channels import FollowedChannels, place_of
 from backend.damage.glitch_gate import GlitchGate
 from backend.damage.naming import family_of_change
-from backend.damage.noise_model import fit_noise_model
 from backend.damage.ramp_tests import compile_kernels
+from backend.damage.reference_noise import noise_of_reference
 from backend.damage.sector_gate import SectorGate, SectorGlitch
 from backend.damage.taken_dose import TakenDose
 from backend.damage.window_length import MOST_WINDOWS, believed_plan, frames_of_window
 from backend.damage.windows import SectorSums, Window, WindowBuilder, merge_windows
 from backend.settings import DamageSettings
 
-_FEWEST_TO_COMPARE = 5
 _TOLERANCES_OF_A_RAMP = 2.0
 
 
@@ -80,7 +78,7 @@ class DamageDetector:
         self._photons: list[float] = []
         self._followed: list[FollowedChannels] = []
         self._following = False
-        self._gate = GlitchGate()
+        self._gate = GlitchGate(self._builder.frames_per_window)
         self._tolerance = tolerances_of(settings)
         self._damaging_since: int | None = None
         self._onset_of_damage: tuple[int, tuple[int, int]] | None = None
@@ -225,25 +223,19 @@ class DamageDetector:
         """Fit the noise on the reference, then feed all windows so far to the tests."""
         self._look_at_sectors()
         reference = self._windows[: self.reference_windows]
-        model = fit_noise_model(
-            reference,
-            self._lags,
-            self._speckles,
-            self.planned_windows * self.frames_per_window,
-            self._settings.systematic_rms_percent / 100,
-            self._settings.systematic_time_s / self._frame_time_s,
+        planned_frames = self.planned_windows * self.frames_per_window
+        self._ageing, self._model = noise_of_reference(
+            reference, self._lags, self._speckles, planned_frames, self._settings, self._frame_time_s
         )
-        structure = structure_channels(model, reference, self._q_inv_nm)
-        with_correlations = bool(structure) and self._even_frames
-        correlations = dynamics_channels(model, reference, self._lags) if with_correlations else []
-        groups = [structure_group(structure, model)] if structure else []
-        groups += [correlation_group(correlations, model, self._lags)] if correlations else []
+        lags = self._lags if self._even_frames else None
+        aged = self._ageing.undone(reference, self._model, self._lags)
+        groups = channel_groups(self._model, aged, self._q_inv_nm, lags)
         self._followed = [
             FollowedChannels(group, MOST_WINDOWS, self.planned_windows, self.reference_windows)
             for group in groups
         ]
         self._following = True
-        self._gate = GlitchGate()
+        self._gate = GlitchGate(self._builder.frames_per_window)
         for window in reference:
             self._follow(window)
         for followed in self._followed:
@@ -252,6 +244,7 @@ class DamageDetector:
             self._follow(window)
 
     def _follow(self, window: Window) -> None:
+        (window,) = self._ageing.undone([window], self._model, self._lags)
         dose = window.dose / self._planned_dose()
         telling = [followed for followed in self._followed if followed.group.tells(window)]
         far = any(followed.is_far(window) for followed in telling)
@@ -298,10 +291,11 @@ class DamageDetector:
         tolerances = np.array([self._tolerance[channel.family] for channel in found.channels])
         log10_evidence, log10_alarm = float(found.log10_evidence.max()), -math.log10(self.alpha)
         leading = found.leading(log10_alarm, None if self._damaging_since is None else tolerances)
+        family_told = True
         watching = self._deadbands.watching.holds(log10_evidence)
         onset = self._onset(leading) if watching else None
         if onset is not None:
-            leading = self._named(found, leading, onset[0])
+            leading, family_told = self._named(found, leading, onset[0])
         effects = found.by_family()
         self._remember_damage(window, found, leading, float(tolerances[leading]), onset)
         state = self._state(watching, effects)
@@ -315,6 +309,7 @@ class DamageDetector:
             log10_alarm=log10_alarm,
             family=found.channels[leading].family,
             label=found.channels[leading].label,
+            family_told=family_told,
             effect=float(found.effect[leading]),
             effect_err=float(found.effect_err[leading]),
             effects=effects,
@@ -354,16 +349,15 @@ class DamageDetector:
             return DamageState.CHANGING
         return DamageState.STEADY if self._tells_enough(effects) else DamageState.TOO_UNCERTAIN
 
-    def _named(self, found: Findings, leading: int, onset_frame: int) -> int:
-        """The leading channel, of rate and contrast the one that explains the change of g2."""
+    def _named(self, found: Findings, leading: int, onset_frame: int) -> tuple[int, bool]:
+        """The leading channel, of rate and contrast the one that explains the change of g2; whether it surely does."""
         channel = found.channels[leading]
         if channel.family == "structure":
-            return leading
-        before = sum(window.last_frame <= onset_frame for window in self._windows)
-        before = min(max(before, _FEWEST_TO_COMPARE), len(self._windows) - 1)
-        model = self._followed[0].group.model
-        family = family_of_change(model, self._lags, self._windows[:before], self._windows[before:])
-        return leading if family == channel.family else found.main_channel(family, leading)
+            return leading, True
+        windows = self._ageing.undone(self._windows, self._model, self._lags)
+        change = family_of_change(self._model, self._lags, windows, onset_frame)
+        named = leading if change.family == channel.family else found.main_channel(change.family, leading)
+        return named, change.told
 
     def _onset(self, channel: int) -> tuple[int, tuple[int, int]] | None:
         """Onset as one channel sees it, with its interval.

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 from backend.damage.windows import Window
 
-_LONGEST_GLITCH = 3
+_LONGEST_GLITCH_WINDOWS = 3
+_LONGEST_GLITCH_FRAMES = 30
 
 
 class GlitchGate:
     """One gate for all channels: what moves one of them by a lot moves others by less, but just as wrongly.
 
-    A glitch is over after at most three windows and is then set aside; a lasting change is let through with the fourth,
-    and from then on nothing is kept back.
+    A glitch is over after at most 30 frames, or three windows if these are longer, and is then set aside; a lasting
+    change is let through with the next window, and from then on nothing is kept back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, frames_per_window: int) -> None:
+        self._longest = max(_LONGEST_GLITCH_WINDOWS, math.ceil(_LONGEST_GLITCH_FRAMES / frames_per_window))
         self._waiting: list[tuple[Window, float]] = []
         self._changed = False
         self.set_aside = 0
@@ -24,7 +28,7 @@ class GlitchGate:
         if not far:
             self.set_aside += len(self._waiting)
             self._waiting = []
-        elif not self._changed and len(self._waiting) < _LONGEST_GLITCH:
+        elif not self._changed and len(self._waiting) < self._longest:
             self._waiting.append((window, dose))
             return []
         passed = [*self._waiting, (window, dose)]

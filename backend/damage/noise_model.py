@@ -54,9 +54,9 @@ class NoiseModel:
     systematic_rms: float
     systematic_frames: float
 
-    def excess(self, lags: np.ndarray) -> np.ndarray:
-        """g2 - 1 at ``lags`` (frames); shape (ring, lag)."""
-        return self.contrast * np.exp(-2 * self.gamma_per_frame[:, None] * lags[None])
+    def excess(self, lags: np.ndarray, rate: float = 1.0) -> np.ndarray:
+        """g2 - 1 at ``lags`` (frames), with all rates times ``rate``; shape (ring, lag)."""
+        return self.contrast * np.exp(-2 * rate * self.gamma_per_frame[:, None] * lags[None])
 
     def speckle_correlation(self, distance_frames: np.ndarray, frames: int) -> np.ndarray:
         """Correlation of two window means whose centres are this far apart; shape (ring, window)."""
@@ -93,8 +93,13 @@ def fit_noise_model(
     planned_frames: int,
     systematic_rms: float,
     systematic_frames: float,
+    rates: np.ndarray | None = None,
+    slowest_rate: float = 1.0,
 ) -> NoiseModel:
     """Contrast and rates from the lagged products of the reference windows.
+
+    ``rates``, shape (window,), are known factors on the relaxation rates in each window, and ``slowest_rate`` is the
+    least of the whole series, where a sample ages: its speckle is taken as slow as it will be.
 
     A weighted grid search over the rates: needs no start values and cannot diverge, which is what an unattended fit on
     little data must offer. Each ring has its own amplitude, for few speckles make it far from the common contrast.
@@ -102,7 +107,7 @@ def fit_noise_model(
     expected = sum((window.expected for window in windows), np.zeros_like(windows[0].expected))
     products = sum((window.products for window in windows), np.zeros_like(windows[0].products))
     measured = products / np.maximum(expected, 1e-9) - 1
-    decay = np.exp(-2 * _RATES_PER_FRAME[:, None] * lags[None])
+    decay = _mean_decay(lags, np.ones(1) if rates is None else rates)
     norm = np.einsum("rl,bl->rb", decay**2, expected)
     amplitude = np.einsum("rl,bl->rb", decay, measured * expected) / np.maximum(norm, 1e-9)
     amplitude = np.clip(amplitude, _LEAST_CONTRAST, 1.0)
@@ -117,13 +122,19 @@ def fit_noise_model(
     return NoiseModel(
         contrast,
         _RATES_PER_FRAME[best],
-        _RATES_PER_FRAME[fast],
+        slowest_rate * _RATES_PER_FRAME[fast],
         np.clip(most / contrast, 0.0, 1.0),
         slow_rate,
         speckles_per_ring,
         systematic_rms,
         systematic_frames,
     )
+
+
+def _mean_decay(lags: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    """exp(-2 gamma lag) for the rates of the grid, averaged over factors on them; shape (rate, lag)."""
+    exponent = 2 * _RATES_PER_FRAME[:, None] * lags
+    return np.mean([np.exp(-rate * exponent) for rate in rates], axis=0)
 
 
 def _most_slow_amplitude(

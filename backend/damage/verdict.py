@@ -78,7 +78,11 @@ def _leading(assessment: Assessment) -> str:
     detail = (
         "" if assessment.label in (words.lower(), "lowest against highest q") else f" ({assessment.label})"
     )
-    return f"{words}{detail} {_change(assessment.effect, assessment.effect_err)}, {_limit(assessment)}"
+    numbers = f"{_change(assessment.effect, assessment.effect_err)}, {_limit(assessment)}"
+    if assessment.family_told:
+        return f"{words}{detail} {numbers}"
+    other = _WORDS["contrast" if assessment.family == "dynamics" else "dynamics"].lower()
+    return f"{words} or {other}, cannot tell which yet: if the former, {numbers}"
 
 
 def _at_dose(exposure: float | None, dose: DoseScale) -> str:

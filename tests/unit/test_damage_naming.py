@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.damage.naming import family_of_change
+from backend.damage.naming import FamilyOfChange, family_of_change
 from backend.damage.noise_model import NoiseModel, fit_noise_model
 from backend.damage.windows import Window
 
@@ -36,17 +36,37 @@ def _model() -> NoiseModel:
         (_excess(faster=0.3), "dynamics"),
         (_excess(contrast=0.5 * CONTRAST), "contrast"),
         (_excess(contrast=1.5 * CONTRAST), "contrast"),
-        # Nothing to tell them apart by: then it is what beams do most often.
-        (_excess(), "dynamics"),
     ],
-    ids=["faster", "slower", "contrast lost", "contrast gained", "no change"],
+    ids=["faster", "slower", "contrast lost", "contrast gained"],
 )
 def test_the_shape_of_the_change_tells_its_family(after: np.ndarray, family: str) -> None:
     for seed in range(10):
         rng = np.random.default_rng(seed)
         unchanged = [_window(index, _excess(), rng) for index in range(12)]
         changed = [_window(12 + index, after, rng) for index in range(12)]
-        assert family_of_change(_model(), LAGS, unchanged, changed) == family
+        assert family_of_change(
+            _model(), LAGS, [*unchanged, *changed], unchanged[-1].last_frame
+        ) == FamilyOfChange(family, told=True)
+
+
+def test_without_a_change_nothing_is_told() -> None:
+    told = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        windows = [_window(index, _excess(), rng) for index in range(24)]
+        told += family_of_change(_model(), LAGS, windows, windows[11].last_frame).told
+    assert told <= 2
+
+
+def test_the_latest_windows_of_a_growing_change_tell_most() -> None:
+    """A change that grows from nothing and is told by the ramp, but is too small in the plain mean."""
+    rng = np.random.default_rng(3)
+    unchanged = [_window(index, _excess(), rng) for index in range(12)]
+    grown = np.linspace(1.0, 1.9, 24)
+    changed = [_window(12 + index, _excess(faster=factor), rng) for index, factor in enumerate(grown)]
+    assert family_of_change(
+        _model(), LAGS, [*unchanged, *changed], unchanged[-1].last_frame
+    ) == FamilyOfChange("dynamics", told=True)
 
 
 def test_a_reference_that_is_not_what_the_model_says_does_not_matter() -> None:
@@ -54,7 +74,10 @@ def test_a_reference_that_is_not_what_the_model_says_does_not_matter() -> None:
     start = 1.3 * _excess() + 0.01
     unchanged = [_window(index, start, rng) for index in range(12)]
     changed = [_window(12 + index, start - _excess() + _excess(faster=3.0), rng) for index in range(12)]
-    assert family_of_change(_model(), LAGS, unchanged, changed) == "dynamics"
+    assert (
+        family_of_change(_model(), LAGS, [*unchanged, *changed], unchanged[-1].last_frame).family
+        == "dynamics"
+    )
 
 
 @pytest.mark.parametrize(("slow", "least", "most"), [(0.0, 0.0, 0.05), (0.04, 0.04, 0.09), (0.2, 0.2, 0.25)])

@@ -104,6 +104,21 @@ CHANGED = {"onset_frame": 154, "onset_interval": (120, 189)}
             VerdictState.DAMAGING,
             "Relaxation rate -50.3 ± 10.5 %, limit 20 %, since about frame 154 (120 to 189).",
         ),
+        (
+            {
+                "state": DamageState.CHANGING,
+                "family": "contrast",
+                "family_told": False,
+                "label": "speckle contrast",
+                "effect": -0.3,
+                "effect_err": 0.05,
+                "tolerance": math.log1p(0.1),
+                **CHANGED,
+            },
+            VerdictState.WATCH,
+            "Speckle contrast or relaxation rate, cannot tell which yet: if the former, -25.9 ± 5.1 %, limit 10 %, "
+            "since about frame 154 (120 to 189).",
+        ),
     ],
 )
 def test_each_state_has_its_number_limit_and_unit(
