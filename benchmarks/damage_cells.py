@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ CONTRAST = 0.12
 GLITCH_FRAMES = 30
 MODULE_GAINS = (0.0, 0.5, 1.5, 3.0)
 SYSTEMATIC_FRAMES = 80
+FIRST_AGE_FRAMES = 200
 _LOW_RINGS = 2
 
 
@@ -42,6 +43,9 @@ class Cell:
         ``systematic_rms_percent``, which the program is told.
     systematic_rms_percent : float
         Rms of the ratio of the lowest to the highest ring, with a correlation time of ``SYSTEMATIC_FRAMES``.
+    ageing_exponent : float
+        Power of the age with which the relaxation time grows from ``tau_c_frames`` at the first frame, of an age of
+        ``FIRST_AGE_FRAMES``; the program is told.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Cell:
     photons_per_pixel: tuple[float, float] = (0.21, 0.05)
     disturbance: str = ""
     systematic_rms_percent: float = 0.0
+    ageing_exponent: float = 0.0
 
     @property
     def change(self) -> np.ndarray:
@@ -85,6 +90,7 @@ class Cell:
             beam[where:] *= 0.6
         grown = 1 + self.change
         still = np.ones(self.frames)
+        ageing = (1 + np.arange(self.frames) / FIRST_AGE_FRAMES) ** -self.ageing_exponent
         structure = np.ones((self.frames, RINGS))
         if self.family == "structure":
             structure[:, :_LOW_RINGS] = grown[:, None]
@@ -94,7 +100,7 @@ class Cell:
             tau_c_frames=self.tau_c_frames,
             beam=beam,
             structure=structure,
-            rate=grown if self.family == "dynamics" else still,
+            rate=ageing * (grown if self.family == "dynamics" else still),
             contrast=CONTRAST * (grown if self.family == "contrast" else still),
             pixels=self.pixels,
             photons_per_pixel=self.photons_per_pixel,
@@ -122,3 +128,16 @@ DAMAGED = (
     Cell("contrast -50 %, tau_c 6", 6.0, "contrast", -0.5),
     Cell("contrast -50 %, tau_c 60", 60.0, "contrast", -0.5),
 )
+# tau grows by a factor of 2.2 during the series.
+AGEING = (
+    Cell("ageing, tau ~ t^0.5, tau_c 6", 6.0, disturbance="ageing", ageing_exponent=0.5),
+    Cell("rate x4 while ageing, tau_c 6", 6.0, "dynamics", 3.0, ageing_exponent=0.5),
+    Cell("low q +30 % while ageing, tau_c 6", 6.0, "structure", 0.3, ageing_exponent=0.5),
+)
+
+
+def small(cell: Cell) -> Cell:
+    """The same in half as many frames, with a third of the pixels and three times the light: a sixth of the work."""
+    return replace(
+        cell, onset=cell.onset // 2, frames=cell.frames // 2, pixels=700, photons_per_pixel=(0.6, 0.15)
+    )

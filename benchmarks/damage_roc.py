@@ -2,37 +2,58 @@
 
 Series of simulated speckle, most of them undamaged and with everything a beamline does to the incident beam, go through
 the damage detector of the program and through other ways to raise an alarm. Others are disturbed by a module, the
-beam, or a drift of the shape of I(q), but not damaged either. The tables say how many undamaged series
+beam, or a drift of the shape of I(q), or age, but are not damaged either. The tables say how many undamaged series
 were called damaged, with exact bounds, and how far the damage had gone at the alarm.
+
+The series are worked off in mixed order. Interrupted with Ctrl-C, the tables tell of those that are done; with
+``--checkpoint`` the same command goes on with the others.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from benchmarks.damage_cells import DAMAGED, DISTURBED, NULLS
+from benchmarks.damage_cells import AGEING, DAMAGED, DISTURBED, NULLS, small
+from benchmarks.damage_checkpoint import Checkpoint, Task
 from benchmarks.damage_outcomes import Outcome, Watch, run
 from benchmarks.damage_tables import as_markdown, tables_of
 
 
-def run_all(
-    nulls: int, disturbed: int, damaged: int, seed: int, watch: Watch, processes: int
-) -> list[Outcome]:
+def tasks_of(nulls: int, disturbed: int, damaged: int, seed: int, watch: Watch) -> list[Task]:
     """``nulls`` series without damage in all, spread over the cells, and so many of each disturbance and damage."""
     tasks = [(NULLS[index % len(NULLS)], seed + index, watch) for index in range(nulls)]
     first = seed + nulls
-    for cells, number in ((DAMAGED, damaged), (DISTURBED, disturbed)):
-        tasks += [
-            (cell, first + k * number + i, watch) for k, cell in enumerate(cells) for i in range(number)
-        ]
-        first += number * len(cells)
+    for cells in (DAMAGED, DISTURBED, AGEING):
+        for cell in cells:
+            number = damaged if cell.family else disturbed
+            tasks += [(cell, first + index, watch) for index in range(number)]
+            first += number
+    return tasks
+
+
+def run_all(tasks: list[Task], checkpoint: Checkpoint, processes: int) -> list[Outcome]:
+    """Outcomes, in the order of the tasks, of all that were done before Ctrl-C."""
+    waiting = [task for task in tasks if checkpoint.find(task) is None]
+    random.Random(0).shuffle(waiting)
+    try:
+        for task, outcome in zip(waiting, _run(waiting, processes), strict=True):
+            checkpoint.add(task, outcome)
+    except KeyboardInterrupt:
+        print("Interrupted: the tables are those of the series that are done.\n")
+    return [done for task in tasks if (done := checkpoint.find(task)) is not None]
+
+
+def _run(tasks: list[Task], processes: int) -> Iterator[Outcome]:
     if processes == 1:
-        return [run(*task) for task in tasks]
+        yield from (run(*task) for task in tasks)
+        return
     with ProcessPoolExecutor(processes) as pool:
-        return list(pool.map(run, *zip(*tasks, strict=True), chunksize=4))
+        yield from pool.map(run, *zip(*tasks, strict=True), chunksize=4)
 
 
 def main() -> None:
@@ -44,6 +65,11 @@ def main() -> None:
         "--disturbed", type=int, default=0, help="undamaged series of each kind of disturbance (default 0)"
     )
     parser.add_argument("--damaged", type=int, default=60, help="series of each kind of damage (default 60)")
+    parser.add_argument(
+        "--small",
+        action="store_true",
+        help="half the frames, a third of the pixels: many, in a sixth of the time",
+    )
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same tables (default 1)")
     parser.add_argument(
         "--processes", type=int, default=1, help="processes that share the series (default 1)"
@@ -52,12 +78,15 @@ def main() -> None:
         "--lags", help="frames between the factors of the products, with commas (default: installed)"
     )
     parser.add_argument("--window-frames", type=int, default=Watch().window_frames, help="default: installed")
+    parser.add_argument("--checkpoint", type=Path, help="file that keeps each series that is done, to go on")
     parser.add_argument("--json", type=Path, help="file for all numbers of the tables")
     wanted = parser.parse_args()
     lags = tuple(int(lag) for lag in wanted.lags.split(",")) if wanted.lags else Watch().lags
     watch = Watch(lags, wanted.window_frames)
-    outcomes = run_all(wanted.nulls, wanted.disturbed, wanted.damaged, wanted.seed, watch, wanted.processes)
-    tables = tables_of(outcomes)
+    tasks = tasks_of(wanted.nulls, wanted.disturbed, wanted.damaged, wanted.seed, watch)
+    if wanted.small:
+        tasks = [(small(cell), seed, watch) for cell, seed, watch in tasks]
+    tables = tables_of(run_all(tasks, Checkpoint(wanted.checkpoint), wanted.processes))
     print(as_markdown(tables))
     if wanted.json:
         wanted.json.write_text(json.dumps(tables, indent=1), encoding="utf-8")

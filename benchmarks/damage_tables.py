@@ -9,15 +9,15 @@ import numpy as np
 from scipy.stats import beta
 
 from benchmarks.damage_cells import Cell
-from benchmarks.damage_outcomes import ALPHA, LEVELS, Outcome
+from benchmarks.damage_outcomes import ALPHA, LEVELS, Alarm, Outcome
 from benchmarks.damage_rivals import RIVALS, WINDOW_FRAMES
 
 _CONFIDENCE = 0.95
 _ALL = "all without damage"
 _DETECTION_HEAD = (
     "damage", "found", "change at the alarm", "goal", "when called damaging",
-    "right family: at the alarm, at the end", "before onset", "onset in its interval: at the alarm, at the end",
-    "tolerance reached within the forecast",
+    "family at the alarm: right, not yet told, wrong", "once told, right", "told and right at the end",
+    "before onset", "onset in its interval: at the alarm, at the end", "tolerance reached within the forecast",
 )  # fmt: skip
 
 
@@ -78,14 +78,31 @@ def detection_rows(outcomes: list[Outcome]) -> list[dict[str, Any]]:
             "change_at_alarm": _median_change(cell, (o.alarms[0] and o.alarms[0].frame for o in some)),
             "goal": cell.goal,
             "change_when_damaging": _median_change(cell, (o.damaging_frame for o in some)),
-            "right_family": sum(alarm.family == cell.family for alarm in alarms),
-            "right_family_at_end": sum(outcome.last_family == cell.family for outcome in some),
+            "family_at_alarm": _families(cell, alarms),
+            "right_once_told": _right_once_told(cell, some),
+            "right_family_at_end": sum(o.last_told and o.last_family == cell.family for o in some),
             "before_onset": sum(alarm.frame <= cell.onset for alarm in alarms),
             "onset_covered_at_alarm": _covered(cell, [a.onset_interval for a in alarms if a.onset_interval]),
             "limit_covered": _forecasts_covered(cell, [a.limit_interval for a in alarms if a.limit_interval]),
             "onset_covered_at_end": _covered(cell, intervals),
         })  # fmt: skip
     return rows
+
+
+def _families(cell: Cell, alarms: list[Alarm]) -> tuple[int, int, int]:
+    """How many name the right family, say that they cannot tell yet, and name a wrong one."""
+    right = sum(alarm.told and alarm.family == cell.family for alarm in alarms)
+    told = sum(alarm.told for alarm in alarms)
+    return right, len(alarms) - told, told - right
+
+
+def _right_once_told(cell: Cell, outcomes: list[Outcome]) -> tuple[int, int, float]:
+    """How many are right when they first name a family, of how many, and how many frames after the alarm (median)."""
+    told = [(o.first_told, o.alarms[0]) for o in outcomes]
+    pairs = [(first, alarm) for first, alarm in told if first is not None and alarm is not None]
+    right = sum(first.family == cell.family for first, _ in pairs)
+    delay = float(np.median([first.frame - alarm.frame for first, alarm in pairs])) if pairs else float("nan")
+    return right, len(pairs), delay
 
 
 def _damaged_cells(outcomes: list[Outcome]) -> list[Cell]:
@@ -125,7 +142,8 @@ def _reached(path: np.ndarray, threshold: float) -> int | None:
 
 def as_markdown(tables: dict[str, list[dict[str, Any]]]) -> str:
     """The tables for a page of the docs."""
-    lines = ["| undamaged series | number | alarms at 1 % | at 0.1 % | called damaging |", _rule(5)]
+    levels = [f"alarms at {_percent(level)}" for level in LEVELS]
+    lines = [_line("undamaged series", "number", *levels, "called damaging"), _rule(3 + len(LEVELS))]
     for row in tables["false_alarms"]:
         cells = [
             f"{number} ({_percent(low)} to {_percent(high)})"
@@ -152,13 +170,12 @@ def _detection_line(row: dict[str, Any]) -> str:
     covered = (
         f"{inside} of {of}" for inside, of in (row["onset_covered_at_alarm"], row["onset_covered_at_end"])
     )
-    families = (
-        f"{row['right_family']} of {row['found']}",
-        f"{row['right_family_at_end']} of {row['series']}",
-    )
+    right, of, delay = row["right_once_told"]
+    once_told = f"{right} of {of}, {delay:.3g} frames later" if of else "-"
     return _line(
         row["cell"], f"{row['found']} of {row['series']}", _percent(change), reached,
-        _percent(row["change_when_damaging"]), ", ".join(families),
+        _percent(row["change_when_damaging"]), ", ".join(str(number) for number in row["family_at_alarm"]),
+        once_told, f"{row['right_family_at_end']} of {row['series']}",
         str(row["before_onset"]), ", ".join(covered), f"{row['limit_covered'][0]} of {row['limit_covered'][1]}",
     )  # fmt: skip
 

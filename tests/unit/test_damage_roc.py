@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from scipy.stats import binom
 
-from benchmarks.damage_cells import DAMAGED, FRAMES, NULLS, Cell
+from benchmarks.damage_cells import AGEING, DAMAGED, NULLS, small
 from benchmarks.damage_outcomes import LEVELS, Watch, run
 from benchmarks.damage_tables import as_markdown, exact_bounds, tables_of
 
 NULL_SERIES = 200
-SERIES_PER_DAMAGE = 10
+SERIES_PER_DAMAGE = 9
 SOME_DAMAGE = (
     "low q +30 %, tau_c 6",
     "low q +100 %, tau_c 6",
@@ -21,6 +20,7 @@ SOME_DAMAGE = (
     "rate x4, tau_c 6",
     "rate x4, tau_c 60",
     "contrast -50 %, tau_c 60",
+    "rate x4 while ageing, tau_c 6",
 )
 # A minute of one processor, which others may be using as well.
 pytestmark = pytest.mark.timeout(900)
@@ -28,16 +28,16 @@ pytestmark = pytest.mark.timeout(900)
 CHANCE = 1e-4
 
 
-def _small(cell: Cell) -> Cell:
-    """Half as long, with a third of the pixels and three times the light."""
-    return replace(cell, onset=cell.onset // 2, frames=FRAMES // 2, pixels=700, photons_per_pixel=(0.6, 0.15))
-
-
 @pytest.fixture(scope="module")
 def tables() -> dict[str, list[dict[str, Any]]]:
-    nulls = [_small(NULLS[index % len(NULLS)]) for index in range(NULL_SERIES)]
-    damaged = [_small(cell) for cell in DAMAGED if cell.name in SOME_DAMAGE for _ in range(SERIES_PER_DAMAGE)]
-    assert len(damaged) == 60
+    nulls = [small(NULLS[index % len(NULLS)]) for index in range(NULL_SERIES)]
+    damaged = [
+        small(cell)
+        for cell in (*DAMAGED, *AGEING)
+        if cell.name in SOME_DAMAGE
+        for _ in range(SERIES_PER_DAMAGE)
+    ]
+    assert len(damaged) == 63
     return tables_of([run(cell, 7000 + seed, Watch()) for seed, cell in enumerate([*nulls, *damaged])])
 
 
@@ -47,7 +47,7 @@ def test_undamaged_series_raise_no_more_alarms_than_promised(tables: dict[str, l
     for alarms, level in zip(everything["alarms"], LEVELS, strict=False):
         assert alarms <= binom.isf(CHANCE, NULL_SERIES, level)
     # No more are called damaging than raise the alarm.
-    assert everything["alarms"][2] <= everything["alarms"][0]
+    assert everything["alarms"][-1] <= everything["alarms"][0]
 
 
 def test_damage_is_found_after_its_onset_and_named(tables: dict[str, list[dict[str, Any]]]) -> None:
@@ -56,7 +56,11 @@ def test_damage_is_found_after_its_onset_and_named(tables: dict[str, list[dict[s
     number = SERIES_PER_DAMAGE * len(rows)
     assert sum(row["found"] for row in rows.values()) >= binom.ppf(CHANCE, number, 0.98)
     assert sum(row["before_onset"] for row in rows.values()) <= binom.isf(CHANCE, number, LEVELS[0])
-    assert sum(row["right_family_at_end"] for row in rows.values()) >= binom.ppf(CHANCE, number, 0.99)
+    # At the end nearly all are named, and when a name is said for the first time it is right.
+    assert sum(row["right_family_at_end"] for row in rows.values()) >= binom.ppf(CHANCE, number, 0.95)
+    right, told = (sum(row["right_once_told"][index] for row in rows.values()) for index in (0, 1))
+    assert told >= 0.9 * number
+    assert right >= binom.ppf(CHANCE, told, 0.99)
 
 
 def test_onsets_lie_in_their_intervals(tables: dict[str, list[dict[str, Any]]]) -> None:
