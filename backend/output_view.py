@@ -86,11 +86,13 @@ def _numbers(title: str, path: Path, output: JobOutput) -> OutputView:
     numbers = read_numbers(path, kind, wanted)  # type: ignore[arg-type]
     x = numbers[x_name].astype(np.float64).ravel() if x_name else None
     lines = [line for name in y_names for line in _lines(name, numbers[name], x)]
-    note = f"The first {_MOST_CURVES} of {len(lines)} curves are shown." if len(lines) > _MOST_CURVES else ""
+    # Of many curves those from the first to the last in equal steps: in order of q they say more than the first few.
+    shown = [lines[round(place)] for place in np.linspace(0, len(lines) - 1, min(len(lines), _MOST_CURVES))]
+    note = f"{len(shown)} of {len(lines)} curves are shown." if len(shown) < len(lines) else ""
     return OutputView(
         title=title,
         path=str(path),
-        curves=tuple(lines[:_MOST_CURVES]),
+        curves=tuple(shown),
         x_label=x_name.rpartition("/")[2] if x_name else "index",
         note=note,
     )

@@ -81,7 +81,8 @@ def test_long_and_many_curves_are_thinned_out(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "many.h5", "w") as file:
         file["y"] = np.zeros((50_000, 40))
     drawn = view(tmp_path / "many.h5", "hdf5", y=("y",))
-    assert len(drawn.curves) == 12 and "of 40" in drawn.note
+    assert len(drawn.curves) == 12 and "12 of 40" in drawn.note
+    assert (drawn.curves[0].label, drawn.curves[-1].label) == ("y 1", "y 40")
     assert drawn.curves[0].x.size <= 20_000
 
 
