@@ -73,9 +73,11 @@ class RunningEngine:
         return self.newest
 
     def until(self, condition: Callable[[Snapshot], object], timeout_s: float = LONGEST_WAIT_S) -> Snapshot:
-        """The first snapshot that fulfils the condition."""
+        """The first snapshot that fulfils the condition; while kernels are compiled the time does not count."""
         deadline = time.monotonic() + timeout_s
         while (snapshot := self.look()) is None or not condition(snapshot):
+            if snapshot is not None and snapshot.backend.phase == "preparing":
+                deadline = time.monotonic() + timeout_s
             if time.monotonic() > deadline:
                 raise AssertionError(f"it never came; the last: {_told(snapshot)}")
             self._pause.wait(0.01)
