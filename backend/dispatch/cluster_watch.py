@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 
 from backend.dispatch.job import JobRecord
 from backend.dispatch.job_script import batch_name
-from backend.dispatch.scheduler import BatchJob, Scheduler
+from backend.dispatch.scheduler import BatchJob, BatchState, Scheduler
 from backend.errors import DispatchError
 
 _SLOWER = 1.5
 
 
 class ClusterWatch:
-    """What the scheduler shows of our jobs; asked for ever more rarely while that stays the same.
+    """What the scheduler shows of our jobs; asked for ever more rarely while that stays the same and none runs.
 
     Parameters
     ----------
@@ -74,8 +74,9 @@ class ClusterWatch:
         before, self._by_key = self._by_key, {}
         for job in shown:
             self._by_key.setdefault(job.key, []).append(job)
-        same = self._by_key == before
-        self._pause_s = min(self._idle_poll_s, _SLOWER * self._pause_s) if same else self._poll_s
+        # A job that runs may die without a word of its own: then only this tells.
+        idle = self._by_key == before and not any(job.state is BatchState.RUNNING for job in shown)
+        self._pause_s = min(self._idle_poll_s, _SLOWER * self._pause_s) if idle else self._poll_s
         return True
 
     def of(self, job: JobRecord) -> tuple[BatchJob | None, tuple[BatchJob, ...]]:
