@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.dispatch.job import DONE_FILE, INTENT_FILE, DoneRecord, read_record
-from backend.dispatch.process_identity import processes_of_job
+from backend.dispatch.process_identity import JOB_MARK, processes_marked
 from benchmarks.chaos_stage import Stage
 
 _LOOK_S = 0.02
@@ -193,7 +193,7 @@ def _job_processes(stage: Stage) -> list[tuple[int, str, str]]:
     for diary in stage.diaries.iterdir():
         if "end" in diary.read_text(encoding="ascii"):
             continue
-        for pid in processes_of_job(diary.name):
+        for pid in processes_marked(JOB_MARK, diary.name):
             try:
                 command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
             except (FileNotFoundError, ProcessLookupError):

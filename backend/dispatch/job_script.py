@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from backend.beamtime.path_map import PathMap
 from backend.dispatch.job import INTENT_FILE, LOG_FILE, STOP_GRACE_S, JobIntent
-from backend.dispatch.process_identity import JOB_MARK
+from backend.dispatch.process_identity import FOLDER_MARK, JOB_MARK
 from backend.dispatch.scheduler import BatchRequest
 
 
@@ -56,6 +56,7 @@ def batch_request(on_node: JobIntent, python: str, setup: Sequence[str]) -> Batc
         "set -e",
         *setup,
         f"export {JOB_MARK}={shlex.quote(on_node.job_id)}",
+        f"export {FOLDER_MARK}={shlex.quote(str(on_node.folder))}",
         f"exec {shlex.join(start)}",
     )
     return BatchRequest(

@@ -30,7 +30,7 @@ from backend.dispatch.job import (
     write_record,
 )
 from backend.dispatch.job_report import report, report_of_done
-from backend.dispatch.process_identity import JOB_MARK, ProcessIdentity, processes_of_job
+from backend.dispatch.process_identity import FOLDER_MARK, JOB_MARK, ProcessIdentity, processes_marked
 from backend.errors import DispatchError
 
 _SOURCE_FOLDER = Path(backend.__file__).parent.parent
@@ -67,7 +67,7 @@ class LocalExecutor:
         return [
             self._judge(JobRecord(intent, JobStatus(state=JobState.QUEUED)))
             for intent in handed_over
-            if (intent.folder / CLAIM_FILE).exists() or processes_of_job(intent.job_id)
+            if (intent.folder / CLAIM_FILE).exists() or _processes_of(intent)
         ]
 
     def may_move(self, intent: JobIntent) -> bool:
@@ -85,7 +85,7 @@ class LocalExecutor:
                 process = subprocess.Popen(
                     command,
                     cwd=_SOURCE_FOLDER,
-                    env=os.environ | {JOB_MARK: intent.job_id},
+                    env=os.environ | {JOB_MARK: intent.job_id, FOLDER_MARK: str(intent.folder)},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -146,7 +146,7 @@ class LocalExecutor:
             if identity is not None and not identity.is_on_this_host:
                 return self._elsewhere(job, identity, claim)
             alive = identity is not None and identity.is_alive()
-            if alive or (claim is None and processes_of_job(job.intent.job_id)):
+            if alive or (claim is None and _processes_of(job.intent)):
                 return self._running(job, identity, claim)
             # It may have ended well between the first look and the second.
             return self._report_of_done(job) or self._vanished(job, identity, claim)
@@ -167,7 +167,7 @@ class LocalExecutor:
             self.cancel(job)
         kill_at = self._kill_at.get(job_id)
         if kill_at is not None and time.monotonic() >= kill_at:
-            _kill_all(job_id)
+            _kill_all(job.intent)
         return report(
             job,
             JobState.RUNNING,
@@ -179,7 +179,7 @@ class LocalExecutor:
     def _vanished(
         self, job: JobRecord, identity: ProcessIdentity | None, claim: ClaimRecord | None
     ) -> JobReport:
-        _kill_all(job.intent.job_id)
+        _kill_all(job.intent)
         self._kill_at.pop(job.intent.job_id, None)
         return report(
             job,
@@ -218,8 +218,12 @@ def _claim(intent: JobIntent) -> ClaimRecord | None:
     return read_record(intent.folder / CLAIM_FILE, ClaimRecord)
 
 
-def _kill_all(job_id: str) -> None:
-    for pid in processes_of_job(job_id):
+def _processes_of(intent: JobIntent) -> list[int]:
+    return processes_marked(FOLDER_MARK, str(intent.folder))
+
+
+def _kill_all(intent: JobIntent) -> None:
+    for pid in _processes_of(intent):
         _signal_process(pid, signal.SIGKILL)
 
 

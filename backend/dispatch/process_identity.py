@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 JOB_MARK = "MENTO_GUI_JOB"
+"""Environment variable with the job's key."""
+FOLDER_MARK = "MENTO_GUI_JOB_FOLDER"
+"""Environment variable with its folder: another beamtime may have a job of the same key at the same time."""
 """Environment variable that carries the job's key to all its processes."""
 
 _PROC = Path("/proc")
@@ -53,9 +56,9 @@ class ProcessIdentity:
         return stat is not None and int(stat[19]) == self.start_ticks and stat[0] not in ("Z", "X")
 
 
-def processes_of_job(job_id: str) -> list[int]:
-    """Numbers of all living processes of this host and user that carry the job's mark, in no order."""
-    mark = f"{JOB_MARK}={job_id}".encode()
+def processes_marked(name: str, value: str) -> list[int]:
+    """Numbers of all living processes of this host and user with this variable in their environment, in no order."""
+    mark = f"{name}={value}".encode()
     found = []
     for entry in os.listdir(_PROC):
         if not entry.isdigit():

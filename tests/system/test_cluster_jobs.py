@@ -22,7 +22,7 @@ from backend.dispatch.dispatcher import Dispatcher
 from backend.dispatch.folders import result_folder
 from backend.dispatch.host_keys import approve_host, fetch_host_key, fingerprint
 from backend.dispatch.job_script import batch_name
-from backend.dispatch.process_identity import processes_of_job
+from backend.dispatch.process_identity import JOB_MARK, processes_marked
 from backend.dispatch.recipe import Recipe
 from backend.dispatch.slurm import SlurmOptions, SlurmScheduler
 from backend.dispatch.ssh_login import SshAddress
@@ -295,7 +295,7 @@ def test_a_cancelled_job_is_gone(start: Callable[..., Backend], cluster: SlurmOv
     wait_until((backend.beamtime / "starts").exists, 20.0, "the command has begun")
     backend.dispatcher.cancel(row.job_id)
     backend.poll_until("cancelled")
-    wait_until(lambda: processes_of_job(row.job_id) == [], 20.0, "its processes are gone")
+    wait_until(lambda: processes_marked(JOB_MARK, row.job_id) == [], 20.0, "its processes are gone")
     # The job says that it has stopped a moment before Slurm has cleared up.
     wait_until(
         lambda: cluster.jobs_named(backend.batch_name) == ["CANCELLED"], 20.0, "Slurm has finished with it"

@@ -18,7 +18,7 @@ from backend.dispatch.dispatcher import Dispatcher
 from backend.dispatch.folders import result_folder
 from backend.dispatch.job import CLAIM_FILE, DONE_FILE, INTENT_FILE, write_record
 from backend.dispatch.local_executor import LocalExecutor
-from backend.dispatch.process_identity import processes_of_job
+from backend.dispatch.process_identity import JOB_MARK, processes_marked
 from backend.dispatch.recipe import Recipe
 from backend.errors import DispatchError
 from backend.frames import DetectorInfo, SeriesInfo
@@ -110,7 +110,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Backend]]:
     (tmp_path / "go").touch()
     for life in lives:
         for row in life.dispatcher.job_rows():
-            for pid in processes_of_job(row.job_id):
+            for pid in processes_marked(JOB_MARK, row.job_id):
                 # It may end by itself just now.
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -263,7 +263,7 @@ def test_a_job_that_vanished_with_its_backend_is_judged_failed(
     (row,) = first.dispatcher.series_ended(series(tmp_path), 100).rows
     first.poll_until(lambda: first.row(row.job_id).last_line == "waiting for go")
     first.end()
-    for pid in processes_of_job(row.job_id):
+    for pid in processes_marked(JOB_MARK, row.job_id):
         os.kill(pid, signal.SIGKILL)
     second = start(recipe(WAIT_FOR_GO))
     second.poll_until_over()

@@ -39,7 +39,7 @@ from backend.dispatch.job import (
 )
 from backend.dispatch.local_executor import LocalExecutor
 from backend.dispatch.log_tail import read_log_tail
-from backend.dispatch.process_identity import ProcessIdentity, processes_of_job
+from backend.dispatch.process_identity import JOB_MARK, ProcessIdentity, processes_marked
 from backend.dispatch.run_job import main
 from backend.errors import DispatchError
 
@@ -171,7 +171,7 @@ def test_a_job_over_its_time_limit_is_stopped(tmp_path: Path) -> None:
     executor = LocalExecutor()
     ended = follow(executor, job, executor.submit(job))
     assert ended.state is JobState.FAILED and "time limit of 0.3 s" in ended.reason
-    wait_for(lambda: processes_of_job(job.job_id) == [])
+    wait_for(lambda: processes_marked(JOB_MARK, job.job_id) == [])
 
 
 def test_cancel_stops_the_command(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_cancel_stops_the_command(tmp_path: Path) -> None:
     executor.cancel(JobRecord(job, JobStatus(state=JobState.RUNNING, identity=started.identity)))
     ended = follow(executor, job, started)
     assert ended.state is JobState.FAILED and "asked to stop" in ended.reason
-    wait_for(lambda: processes_of_job(job.job_id) == [])
+    wait_for(lambda: processes_marked(JOB_MARK, job.job_id) == [])
 
 
 def test_cancel_kills_a_command_that_does_not_listen(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_cancel_kills_a_command_that_does_not_listen(tmp_path: Path) -> None:
     executor.cancel(JobRecord(job, JobStatus(state=JobState.RUNNING, identity=started.identity)))
     assert time.monotonic() - began < 1.0
     assert follow(executor, job, started).exit_code == -signal.SIGKILL
-    wait_for(lambda: processes_of_job(job.job_id) == [])
+    wait_for(lambda: processes_marked(JOB_MARK, job.job_id) == [])
 
 
 def test_nothing_of_a_command_is_left_running(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_nothing_of_a_command_is_left_running(tmp_path: Path) -> None:
     job = intent(tmp_path, WRITE_RESULT + background)
     executor = LocalExecutor()
     assert follow(executor, job, executor.submit(job)).state is JobState.DONE
-    wait_for(lambda: processes_of_job(job.job_id) == [])
+    wait_for(lambda: processes_marked(JOB_MARK, job.job_id) == [])
 
 
 def test_kill_9_of_the_wrapper_is_seen_and_the_command_does_not_go_on(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_kill_9_of_the_wrapper_is_seen_and_the_command_does_not_go_on(tmp_path: 
     os.kill(identity.pid, signal.SIGKILL)
     ended = follow(executor, job, started)
     assert ended.state is JobState.FAILED and "vanished" in ended.reason and ended.last_line == "waiting"
-    wait_for(lambda: processes_of_job(job.job_id) == [])
+    wait_for(lambda: processes_marked(JOB_MARK, job.job_id) == [])
 
 
 def test_a_new_executor_adopts_a_running_job_by_its_claim(tmp_path: Path) -> None:
