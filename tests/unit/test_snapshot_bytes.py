@@ -19,15 +19,18 @@ from backend.snapshot import (
     G2Part,
     ImagePart,
     IntensityPart,
+    JobOutput,
     JobRow,
     Message,
     PixelsPart,
+    RecipeRow,
     RingFit,
     RunRow,
     SeriesPart,
     Snapshot,
     TrendPart,
     TwoTimePart,
+    UntrustedHost,
     Verdict,
     VerdictState,
 )
@@ -94,7 +97,8 @@ SNAPSHOT = Snapshot(
     ),
     jobs=(
         JobRow(
-            job_id="j1", series="gel_00001", recipe="xpcs", executor="local", state="done", reason="", submitted_at=0.5
+            job_id="j1", series="gel_00001", recipe="xpcs", executor="local", state="done", reason="", submitted_at=0.5,
+            outputs=(JobOutput(path="/p/g2.csv", kind="csv", title="g2", x="lag_s", y=("g2", "fit")),),
         ),
     ),
     messages=(Message(key="k", level="warning", what="µ"),),
@@ -113,6 +117,10 @@ SNAPSHOT = Snapshot(
         ),
         motion=PowerOfDoseRate(power=0.5, power_err=0.1, scatter=0.0, chance=1e-4, limit=1e-3, series=5),
     ),
+    recipes=(
+        RecipeRow(name="xpcs", title="g2", description="Of all.", executor="slurm", runs=True, problem="No host."),
+    ),
+    untrusted_host=UntrustedHost(host="max", port=22, known_hosts="/home/p10/known_hosts"),
 )  # fmt: skip
 
 
