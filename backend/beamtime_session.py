@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from backend.beamtime.folder import BeamtimeFolder
 from backend.cluster_access import open_cluster
+from backend.dispatch.backoff import Backoff
 from backend.dispatch.cluster_executor import ClusterExecutor
 from backend.dispatch.dispatcher import Dispatcher
-from backend.dispatch.executor import Executor
 from backend.dispatch.folders import folder_identity, make_folder, result_folder
 from backend.dispatch.local_executor import LocalExecutor
-from backend.dispatch.recipe import Recipe
 from backend.dispatch.recipe_watch import RecipesNow, RecipeWatch
 from backend.errors import BeamtimeError, DispatchError, FeedbackError
 from backend.frames import SeriesInfo, SourceNotice
@@ -24,13 +22,16 @@ from backend.snapshot import Snapshot
 
 STATE_FOLDER = "mento-gui"
 """Below ``processed``: lock, ledger and status file of the backend."""
+_CLUSTER = "cluster"
+_FIRST_PAUSE_S = 5.0
+_LONGEST_PAUSE_S = 60.0
 
 
 class BeamtimeSession:
     """Everything that is stored for one beamtime folder.
 
-    ``problems`` are what a person should know about the opening: a damaged ledger set aside, a cluster that cannot be
-    used.
+    ``problems`` are what a person should know about the opening: a damaged ledger set aside. ``cluster_is_open`` says
+    that recipes for the cluster can run.
 
     Raises
     ------
@@ -60,24 +61,22 @@ class BeamtimeSession:
         self._recipe_watch = RecipeWatch(folder.shared / "recipes")
         found = self._recipe_watch.look() or RecipesNow({}, ())
         self._notices = found.notices
-        executors: list[Executor] = [
-            LocalExecutor(settings.dispatch.parallel_jobs, settings_file, settings.dispatch.processors)
-        ]
-        problems: list[FeedbackError] = [*self.ledger.notices]
-        self._cluster_was_tried = False
-        try:
-            executors += self._cluster_if_needed(found.recipes)
-        except FeedbackError as error:
-            problems.append(error)
+        here = LocalExecutor(settings.dispatch.parallel_jobs, settings_file, settings.dispatch.processors)
+        self._recipes = found.recipes
+        self.cluster_is_open = False
+        # What keeps it from being set up may pass: a full disk, metadata that are not there yet.
+        self._cluster_pause = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
+        cluster, notices = self._cluster_if_needed()
+        self._notices += notices
         self.dispatcher = Dispatcher(
             self.ledger,
             found.recipes,
-            executors,
+            [here, *cluster],
             settings.dispatch,
             results_of=lambda info: result_folder(folder.raw, folder.processed, info),
             beamtime=folder.path,
         )
-        self.problems = tuple(problems)
+        self.problems = self.ledger.notices
 
     def is_of(self, folder: BeamtimeFolder) -> bool:
         """True while this folder is the one the session was opened for, not a later one of the same name."""
@@ -88,25 +87,28 @@ class BeamtimeSession:
         self._lease.keep()
         notices, self._notices = self._notices, ()
         changed = self._recipe_watch.look()
-        if changed is None:
-            return notices
-        try:
-            for executor in self._cluster_if_needed(changed.recipes):
-                self.dispatcher.add_executor(executor)
-        except FeedbackError as error:
-            no_cluster = SourceNotice("cluster", "warning", error.what, error.still_works, error.try_this)
-            notices += (no_cluster,)
-        self.dispatcher.recipes.replace(changed.recipes)
-        return notices + changed.notices
+        if changed is not None:
+            self._recipes = changed.recipes
+            notices += changed.notices
+        cluster, found = self._cluster_if_needed()
+        for executor in cluster:
+            self.dispatcher.add_executor(executor)
+        if changed is not None:
+            self.dispatcher.recipes.replace(changed.recipes)
+        return notices + found
 
-    def _cluster_if_needed(self, recipes: Mapping[str, Recipe]) -> tuple[ClusterExecutor, ...]:
-        """The cluster when the first recipe for it is there; it is set up once only."""
-        if self._cluster_was_tried or all(
-            recipe.executor != ClusterExecutor.name for recipe in recipes.values()
-        ):
-            return ()
-        self._cluster_was_tried = True
-        return (open_cluster(self.folder, self._settings, self._state),)
+    def _cluster_if_needed(self) -> tuple[tuple[ClusterExecutor, ...], tuple[SourceNotice, ...]]:
+        """The cluster, once there is a recipe for it, and what a person should know; tried again until it is set up."""
+        wanted = any(recipe.executor == ClusterExecutor.name for recipe in self._recipes.values())
+        if self.cluster_is_open or not wanted or self._cluster_pause.wait_s > 0:
+            return (), ()
+        try:
+            cluster = open_cluster(self.folder, self._settings, self._state)
+        except FeedbackError as error:
+            self._cluster_pause.failed()
+            return (), (SourceNotice(_CLUSTER, "warning", error.what, error.still_works, error.try_this),)
+        self.cluster_is_open = True
+        return (cluster,), (SourceNotice(_CLUSTER, "info", ""),)
 
     def frames_arrived(self, info: SeriesInfo, frames: int) -> tuple[DispatchError, ...]:
         """Hand a series that still runs to the recipes that want it; why one of them could not be used."""

@@ -101,6 +101,9 @@ def _settings_for_nodes(settings: Settings, paths: PathMap, state_folder: Path) 
     text = settings_to_toml(settings.model_copy(update={"mask": mask, "correlation": times}))
     # A file is never changed: jobs that wait still read the one of their time.
     file = state_folder / f"settings-{hashlib.sha256(text.encode()).hexdigest()[:12]}.toml"
+    if file.exists():
+        # Its name is that of its text: nothing has to be written, and a full disk does no harm.
+        return file
     part = file.with_name(f".part-{os.getpid()}-{file.name}")
     try:
         part.write_text(text, encoding="utf-8")

@@ -47,6 +47,8 @@ class JobFollower:
         self.untrusted_host: UntrustedHost | None = None
         self._session: BeamtimeSession | None = None
         self._ended: deque[tuple[SeriesInfo, int]] = deque(maxlen=_MOST_WITHOUT_JOBS)
+        # Had recipes that could not be used because there was no cluster yet.
+        self._unserved: deque[tuple[SeriesInfo, int]] = deque(maxlen=_MOST_WITHOUT_JOBS)
         self._hand_over_at = 0.0
         self._look_at = 0.0
         self._told: dict[str, SourceNotice] = {}
@@ -79,6 +81,11 @@ class JobFollower:
 
     def hand_over(self) -> None:
         """Ask the recipes which of them run on the series that have ended; none is forgotten before that is stored."""
+        if self._session is not None and self._session.cluster_is_open and self._unserved:
+            # What ran already for a series is not run again.
+            self._ended.extend(self._unserved)
+            self._unserved.clear()
+            self._hand_over_at = 0.0
         if self._session is None or not self._ended or time.monotonic() < self._hand_over_at:
             return
         self._hand_over_at = time.monotonic() + _TRY_AGAIN_S
@@ -97,6 +104,8 @@ class JobFollower:
         jobs = session.dispatcher.series_ended(info, frames)
         if jobs.rows:
             self._look_at = 0.0
+        if jobs.problems and not session.cluster_is_open:
+            self._unserved.append((info, frames))
         self._tell_unused(jobs.problems)
 
     def frames_arrived(self, info: SeriesInfo, frames: int) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from backend.beamtime.folder import find_beamtime_folder
 from backend.beamtime_session import BeamtimeSession
+from backend.errors import DispatchError
 from backend.frames import DetectorInfo, SeriesInfo
 from backend.job_follower import JobFollower
 from backend.ledger_file import LedgerError
@@ -112,3 +113,51 @@ def test_jobs_are_shown_while_something_waits_for_a_network(
     answer.set()
     follow_until(jobs, lambda: jobs.rows[0].state == "running")
     jobs.close()
+
+
+def test_series_wait_for_a_cluster_that_could_not_be_set_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipes = write_beamtime_skeleton(tmp_path) / "shared" / "recipes"
+    recipes.mkdir(parents=True, exist_ok=True)
+    recipe = RECIPE.replace("{beamtime}/go", "/dev/null") + 'executor = "slurm"\n'
+    settings = Settings.model_validate(
+        {
+            "dispatch": {"recipes_at_series_end": ["mine"]},
+            "cluster": {"transport": "local", "python": "python"},
+        }
+    )
+    (recipes / "mine.toml").write_text(recipe, encoding="utf-8")
+    folder = find_beamtime_folder(tmp_path)
+
+    def full_disk(*_: object) -> None:
+        raise DispatchError("The settings cannot be kept: no space left on device.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("backend.beamtime_session._FIRST_PAUSE_S", 0.01)
+        patch.setattr("backend.beamtime_session.open_cluster", full_disk)
+        without = BeamtimeSession(folder, settings, None)
+        jobs = JobFollower(MessageBoard())
+        jobs.open(without)
+        jobs.series_ended(series(without), 100)
+        jobs.hand_over()
+        assert {notice.what for notice in without.keep()} == {
+            "The settings cannot be kept: no space left on device."
+        }
+        assert "not set up here" in caplog.text
+        assert not without.dispatcher.job_rows()
+    try:
+        told: list[str] = []
+        until = time.monotonic() + 60.0
+        while not without.cluster_is_open:
+            assert time.monotonic() < until
+            told += [notice.what for notice in without.keep()]
+        assert told[-1] == ""
+        jobs.hand_over()
+        (row,) = without.dispatcher.job_rows()
+        assert (row.series, row.executor) == ("silica_00001", "slurm")
+        jobs.hand_over()
+        assert len(without.dispatcher.job_rows()) == 1
+    finally:
+        jobs.close()
+        without.close()
