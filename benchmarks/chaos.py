@@ -78,6 +78,7 @@ def _wait_for_rest(stage: Stage, watcher: Watcher, wishes: int, *, under_fire: b
             return
         if time.monotonic() - told_at > 10.0:
             told_at = time.monotonic()
+            stage.put_nodes_back()
             say(f"{over} of {wishes} are over; {states(watcher)}")
         time.sleep(0.5)
 

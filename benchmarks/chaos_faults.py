@@ -71,6 +71,7 @@ class FaultMaker:
             what = first.pop() if first else self.chance.choices(list(self._kinds), weights)[0]
             began_at = time.time()
             job_id = self._kinds[what][1]()
+            self.stage.put_nodes_back()
             if job_id is not None:
                 self.done.append(Fault(what, began_at, time.time(), job_id))
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "system"))
 
 from program import Program, Started, program_in, wait_until
 from recorded_detector import RecordedDetector, RecordedSeries
-from slurm_over_ssh import SlurmOverSsh, running_cluster
+from slurm_over_ssh import NODES, SlurmOverSsh, running_cluster
 
 from backend.dispatch.host_keys import approve_host
 from backend.kernel_cache import NUMBA_FOLDER
@@ -84,6 +84,14 @@ class Stage:
         environment = os.environ | {"QT_QPA_PLATFORM": "offscreen"}
         arguments = ("--root", str(self.program.root), "--settings", str(self.settings_file))
         self.window = self.program.start(*arguments, environment=environment)
+
+    def put_nodes_back(self) -> None:
+        """What the people who run a cluster do: Slurm drains nodes after a controller that was killed reuses numbers.
+
+        Nothing happens where no node is drained.
+        """
+        for node in NODES:
+            self.cluster.slurm("scontrol", "update", f"nodename={node}", "state=resume")
 
     @property
     def backend_pids(self) -> list[int]:
