@@ -1,120 +1,23 @@
-"""The dispatcher with a real ledger and real processes, across crashes and restarts."""
+"""The dispatcher with a real ledger and real processes."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
+from dispatching_backend import WAIT_FOR_GO, WRITE_RESULT, Backend, lives_in, recipe, series
 
-from backend.dispatch.dispatcher import Dispatcher
 from backend.dispatch.folders import result_folder
-from backend.dispatch.job import CLAIM_FILE, DONE_FILE, INTENT_FILE, write_record
-from backend.dispatch.local_executor import LocalExecutor
-from backend.dispatch.process_identity import JOB_MARK, processes_marked
-from backend.dispatch.recipe import Recipe
+from backend.dispatch.job import CLAIM_FILE, INTENT_FILE, write_record
 from backend.errors import DispatchError
-from backend.frames import DetectorInfo, SeriesInfo
-from backend.ledger import Ledger
-from backend.ledger_file import LedgerError
-from backend.settings import DispatchSettings
-from backend.snapshot import JobRow
-
-ROOT = Path(__file__).parents[2]
-WRITE_RESULT = """
-import sys, h5py, numpy
-with h5py.File(sys.argv[1], "w") as file:
-    file["/xpcs/multitau/normalized_g2"] = numpy.ones((3, 2))
-    file["/xpcs/multitau/delay_list"] = numpy.arange(3)
-    file["/xpcs/qmap/dynamic_roi_map"] = numpy.ones((4, 5), dtype="i4")
-"""
-WAIT_FOR_GO = (
-    """
-import os, time
-print("progress 0.42", file=sys.stderr)
-print("waiting for go", flush=True)
-while not os.path.exists(sys.argv[2] + "/go"):
-    time.sleep(0.01)
-"""
-    + WRITE_RESULT
-)
-
-
-def recipe(program: str = WRITE_RESULT, name: str = "xpcs", retries: int = 0, **changes: object) -> Recipe:
-    quoted = program.replace("{", "{{").replace("}", "}}")
-    command = ["{python}", "-c", "import sys\n" + quoted, "{result}", "{beamtime}"]
-    document = {"name": name, "title": "t", "description": "d", "command": command, "retries": retries}
-    return Recipe.model_validate(document | {"text_sha256": f"{retries}{len(program)}".zfill(64)} | changes)
-
-
-def series(beamtime: Path, number: int = 1, detector: str = "e4m") -> SeriesInfo:
-    name = f"silica_{number:05d}"
-    folder = beamtime / "raw" / name / detector
-    info = DetectorInfo(detector, (514, 1030), np.dtype(np.uint16))
-    return SeriesInfo(name, "silica", number, folder, info, folder / f"{name}_master.h5", expected_frames=100)
-
-
-class Backend:
-    """One life of a backend: ledger, executor and dispatcher on the files of a beamtime."""
-
-    def __init__(self, beamtime: Path, *recipes: Recipe, parallel_jobs: int = 1, **settings: object) -> None:
-        self.ledger = Ledger(beamtime / "processed" / "ledger.sqlite")
-        names = tuple(entry.name for entry in recipes)
-        chosen = DispatchSettings.model_validate({"recipes_at_series_end": names} | settings)
-        self.dispatcher = Dispatcher(
-            self.ledger,
-            {entry.name: entry for entry in recipes},
-            [LocalExecutor(parallel_jobs)],
-            chosen,
-            results_of=lambda info: result_folder(beamtime / "raw", beamtime / "processed", info),
-            beamtime=beamtime,
-        )
-
-    def row(self, job_id: str) -> JobRow:
-        return next(row for row in self.dispatcher.job_rows() if row.job_id == job_id)
-
-    def poll_until(self, condition: Callable[[], bool]) -> list[JobRow]:
-        deadline = time.monotonic() + 30.0
-        changed: list[JobRow] = []
-        while not condition():
-            assert time.monotonic() < deadline, self.dispatcher.job_rows()
-            changed += self.dispatcher.poll(time.time())
-            time.sleep(0.01)
-        return changed
-
-    def poll_until_over(self) -> list[JobRow]:
-        over = {"done", "failed", "cancelled"}
-        return self.poll_until(lambda: {row.state for row in self.dispatcher.job_rows()} <= over)
-
-    def end(self) -> None:
-        self.dispatcher.close()
-        self.ledger.close()
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Backend]]:
-    lives: list[Backend] = []
-
-    def begin(*recipes: Recipe, **settings: object) -> Backend:
-        lives.append(Backend(tmp_path, *recipes, **settings))  # type: ignore[arg-type]
-        return lives[-1]
-
-    yield begin
-    (tmp_path / "go").touch()
-    for life in lives:
-        for row in life.dispatcher.job_rows():
-            for pid in processes_marked(JOB_MARK, row.job_id):
-                # It may end by itself just now.
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        life.end()
+    with lives_in(tmp_path) as begin:
+        yield begin
 
 
 def test_a_series_end_leads_to_one_checked_result(start: Callable[..., Backend], tmp_path: Path) -> None:
@@ -241,130 +144,6 @@ def test_cancel_queued_and_running(start: Callable[..., Backend], tmp_path: Path
         backend.dispatcher.cancel(running.job_id)
     with pytest.raises(DispatchError, match="no job"):
         backend.dispatcher.cancel("never")
-
-
-def test_a_restarted_backend_adopts_the_running_job(start: Callable[..., Backend], tmp_path: Path) -> None:
-    first = start(recipe(WAIT_FOR_GO))
-    (row,) = first.dispatcher.series_ended(series(tmp_path), 100).rows
-    first.poll_until(lambda: first.row(row.job_id).last_line == "waiting for go")
-    first.end()
-    second = start(recipe(WAIT_FOR_GO))
-    second.dispatcher.poll(time.time())
-    assert second.row(row.job_id).state == "running"
-    (tmp_path / "go").touch()
-    second.poll_until_over()
-    assert second.row(row.job_id).state == "done"
-
-
-def test_a_job_that_vanished_with_its_backend_is_judged_failed(
-    start: Callable[..., Backend], tmp_path: Path
-) -> None:
-    first = start(recipe(WAIT_FOR_GO))
-    (row,) = first.dispatcher.series_ended(series(tmp_path), 100).rows
-    first.poll_until(lambda: first.row(row.job_id).last_line == "waiting for go")
-    first.end()
-    for pid in processes_marked(JOB_MARK, row.job_id):
-        os.kill(pid, signal.SIGKILL)
-    second = start(recipe(WAIT_FOR_GO))
-    second.poll_until_over()
-    assert second.row(row.job_id).state == "failed" and "vanished" in second.row(row.job_id).reason
-
-
-def test_a_job_that_ended_while_no_backend_ran_is_done(start: Callable[..., Backend], tmp_path: Path) -> None:
-    first = start(recipe(WAIT_FOR_GO))
-    (row,) = first.dispatcher.series_ended(series(tmp_path), 100).rows
-    first.dispatcher.poll(time.time())
-    (record,) = first.ledger.jobs(1)
-    first.end()
-    (tmp_path / "go").touch()
-    deadline = time.monotonic() + 30.0
-    while not (record.intent.folder / DONE_FILE).exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    second = start(recipe(WAIT_FOR_GO))
-    assert [changed.state for changed in second.dispatcher.poll(time.time())] == ["done"]
-    assert second.row(row.job_id).result_path
-
-
-def test_a_backend_killed_after_the_intent_starts_it_next_time(
-    start: Callable[..., Backend], tmp_path: Path
-) -> None:
-    first = start(recipe())
-    (row,) = first.dispatcher.series_ended(series(tmp_path), 100).rows
-    first.end()
-    second = start(recipe())
-    assert second.dispatcher.series_ended(series(tmp_path), 100).rows == ()
-    second.poll_until_over()
-    assert second.row(row.job_id).state == "done"
-
-
-def test_a_backend_killed_between_start_and_note_does_not_start_twice(
-    start: Callable[..., Backend], tmp_path: Path
-) -> None:
-    program = "open(sys.argv[2] + '/starts', 'a').write('x')\n" + WAIT_FOR_GO
-    first = start(recipe(program))
-    first.dispatcher.series_ended(series(tmp_path), 100)
-    (record,) = first.ledger.jobs(1)
-    # The start itself, without the note that would follow.
-    LocalExecutor().submit(record.intent)
-    first.end()
-    second = start(recipe(program))
-    second.dispatcher.poll(time.time())
-    (row,) = second.dispatcher.job_rows()
-    assert row.state == "running"
-    (tmp_path / "go").touch()
-    second.poll_until_over()
-    assert second.row(row.job_id).state == "done"
-    assert (tmp_path / "starts").read_text() == "x"
-
-
-def test_a_real_kill_9_of_the_backend_keeps_the_job(start: Callable[..., Backend], tmp_path: Path) -> None:
-    program = f"""
-import os, signal, sys, time
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from pathlib import Path
-from test_dispatch_dispatcher import WAIT_FOR_GO, Backend, recipe, series
-beamtime = Path(sys.argv[1])
-backend = Backend(beamtime, recipe(WAIT_FOR_GO))
-backend.dispatcher.series_ended(series(beamtime), 100)
-backend.poll_until(lambda: backend.dispatcher.job_rows()[0].last_line == "waiting for go")
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, check=False)
-    assert ended.returncode == -signal.SIGKILL
-    second = start(recipe(WAIT_FOR_GO))
-    second.dispatcher.poll(time.time())
-    (row,) = second.dispatcher.job_rows()
-    assert row.state == "running"
-    second.dispatcher.cancel(row.job_id)
-    second.poll_until_over()
-    assert second.row(row.job_id).state == "cancelled"
-
-
-def test_a_backend_killed_between_retry_and_failure_retries_once(
-    start: Callable[..., Backend], tmp_path: Path
-) -> None:
-    first = start(recipe("sys.exit(1)", retries=1))
-    first.dispatcher.series_ended(series(tmp_path), 100)
-    first.dispatcher.poll(time.time())
-    (record,) = first.ledger.jobs(1)
-    store = first.ledger.update_job
-
-    def store_no_failure(job_id: str, status: object, at: float) -> None:
-        if str(getattr(status, "state", "")) == "failed":
-            raise LedgerError("The disk is full.")
-        store(job_id, status, at)  # type: ignore[arg-type]
-
-    first.ledger.update_job = store_no_failure  # type: ignore[method-assign]
-    with pytest.raises(LedgerError):
-        first.poll_until_over()
-    first.end()
-    second = start(recipe("sys.exit(1)", retries=1))
-    second.poll_until_over()
-    assert [(row.job_id[-2:], row.state) for row in second.dispatcher.job_rows()] == [
-        ("-2", "failed"),
-        ("-1", "failed"),
-    ]
 
 
 def test_an_unusable_results_folder_is_said_in_the_table(

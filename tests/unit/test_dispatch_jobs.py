@@ -1,36 +1,40 @@
-"""The wrapper, the local executor and the intake, with real processes."""
+"""The wrapper and the local executor, with real processes."""
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import signal
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from local_jobs import (
+    DEAF,
+    ROOT,
+    WAIT_FOR_EVER,
+    WRITE_RESULT,
+    done_of,
+    follow,
+    intent,
+    log_says,
+    prepare,
+    wait_for,
+    wrapper,
+)
 
-from backend.dispatch.folders import make_folder
 from backend.dispatch.intake import take_in
 from backend.dispatch.job import (
     CLAIM_FILE,
-    DONE_FILE,
     INTENT_FILE,
     LOG_FILE,
     ClaimRecord,
-    DoneRecord,
-    JobIntent,
     JobRecord,
-    JobReport,
     JobState,
     JobStatus,
     claim_with,
@@ -42,84 +46,6 @@ from backend.dispatch.log_tail import read_log_tail
 from backend.dispatch.process_identity import JOB_MARK, ProcessIdentity, processes_marked
 from backend.dispatch.run_job import main
 from backend.errors import DispatchError
-
-ROOT = Path(__file__).parents[2]
-WRITE_RESULT = """
-import sys, h5py, numpy
-with h5py.File(sys.argv[1], "w") as file:
-    file["/xpcs/multitau/normalized_g2"] = numpy.ones((3, 2))
-    file["/xpcs/multitau/delay_list"] = numpy.arange(3)
-    file["/xpcs/qmap/dynamic_roi_map"] = numpy.ones((4, 5), dtype="i4")
-print("progress 0.5", file=sys.stderr)
-print("written")
-"""
-WAIT_FOR_EVER = "import sys, signal; print('waiting', flush=True); signal.pause()"
-DEAF = """
-import signal
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-print("deaf", flush=True)
-while True:
-    signal.pause()
-"""
-
-
-def intent(folder: Path, program: str, **changes: object) -> JobIntent:
-    part = folder / "results" / ".part-job-1.h5"
-    made = JobIntent(
-        job_id=f"job-{folder.name}-1",
-        series="silica_00001",
-        detector="e4m",
-        recipe="xpcs",
-        recipe_sha256="ab" * 32,
-        attempt=1,
-        retries_left=0,
-        executor="local",
-        command=(sys.executable, "-c", program, str(part), "a b; $HOME `x` 'q'"),
-        folder=folder / "results" / ".jobs" / "job-1",
-        part_path=part,
-        result_path=folder / "results" / "silica_00001_xpcs_results.h5",
-        time_limit_s=60.0,
-        nice=1,
-        submitted_at=time.time(),
-    )
-    return replace(made, **changes)  # type: ignore[arg-type]
-
-
-def prepare(job: JobIntent) -> JobIntent:
-    make_folder(job.folder)
-    write_record(job.folder / INTENT_FILE, job)
-    return job
-
-
-def wrapper(job: JobIntent) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "backend.dispatch.run_job", str(job.folder / INTENT_FILE)]
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True)
-
-
-def done_of(job: JobIntent) -> DoneRecord:
-    record = read_record(job.folder / DONE_FILE, DoneRecord)
-    assert record is not None
-    return record
-
-
-def wait_for(condition: Callable[[], bool], limit_s: float = 30.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.01)
-
-
-def follow(executor: LocalExecutor, job: JobIntent, started: JobReport, **known: object) -> JobReport:
-    """Poll until the job has ended."""
-    status = JobStatus(state=JobState.RUNNING, identity=started.identity, started_at=started.started_at)
-    record = JobRecord(job, replace(status, **known))  # type: ignore[arg-type]
-    reports: list[JobReport] = []
-    wait_for(lambda: (reports.extend(executor.poll([record])) or reports[-1]).state.is_final)
-    return reports[-1]
-
-
-def log_says(job: JobIntent, word: str) -> Callable[[], bool]:
-    return lambda: read_log_tail(job.folder / LOG_FILE).last_line == word
 
 
 def test_a_good_job_ends_with_a_result_that_is_taken_in(tmp_path: Path) -> None:
@@ -358,82 +284,6 @@ def test_progress_and_last_line_come_from_the_end_of_the_log(tmp_path: Path) -> 
     assert read_log_tail(path) == (None, "")
     path.write_text("x" * 100_000 + "\nreading\nprogress 0.25\nfitting ring 3\nprogress 0.42\r\n\n")
     assert read_log_tail(path) == (0.42, "fitting ring 3")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> JobIntent:
-    job = prepare(intent(tmp_path_factory.mktemp("finished"), WRITE_RESULT))
-    assert wrapper(job).communicate()[0] is None
-    return job
-
-
-@pytest.fixture
-def job(finished: JobIntent, tmp_path: Path) -> JobIntent:
-    """A finished job of its own in ``tmp_path``."""
-    shutil.copytree(finished.result_path.parent, tmp_path / "results")
-    moved = intent(tmp_path, WRITE_RESULT)
-    for name in (INTENT_FILE, DONE_FILE):
-        path = moved.folder / name
-        path.write_text(path.read_text().replace(str(finished.result_path.parent), str(tmp_path / "results")))
-    return moved
-
-
-def refusal(job: JobIntent) -> str:
-    result = take_in(job.folder)
-    assert not result.is_good
-    assert result.problems[0].try_this
-    return result.problems[0].what
-
-
-def test_the_copied_job_is_good(job: JobIntent) -> None:
-    assert take_in(job.folder).is_good
-
-
-def test_changed_results_are_refused_and_kept(job: JobIntent) -> None:
-    content = bytearray(job.result_path.read_bytes())
-    content[-1] ^= 1
-    job.result_path.write_bytes(content)
-    assert "checksum" in refusal(job)
-    job.result_path.write_bytes(content[:-10])
-    assert "bytes" in refusal(job)
-    assert job.result_path.exists()
-    job.result_path.unlink()
-    assert "cannot be read" in refusal(job)
-
-
-def test_without_done_nothing_is_believed(job: JobIntent) -> None:
-    (job.folder / DONE_FILE).unlink()
-    assert DONE_FILE in refusal(job)
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"job_id": 3}', "\x00", "null"])
-def test_a_damaged_done_is_refused(job: JobIntent, text: str) -> None:
-    (job.folder / DONE_FILE).write_text(text)
-    assert "cannot be used" in refusal(job)
-    (report,) = LocalExecutor().poll([JobRecord(job, JobStatus(state=JobState.RUNNING))])
-    assert report.state is JobState.FAILED
-
-
-@pytest.mark.parametrize("field", ["job_id", "series", "recipe_sha256", "result_path"])
-def test_the_done_of_another_job_is_refused(job: JobIntent, field: str) -> None:
-    document = json.loads((job.folder / DONE_FILE).read_text())
-    document[field] = "/other"
-    (job.folder / DONE_FILE).write_text(json.dumps(document))
-    assert "another" in refusal(job)
-
-
-def test_a_file_that_is_no_result_is_refused_though_its_checksum_fits(tmp_path: Path) -> None:
-    text = prepare(intent(tmp_path, "import sys; open(sys.argv[1], 'w').write('no hdf5')"))
-    wrapper(text).communicate()
-    assert "not a sound HDF5" in refusal(text)
-
-
-def test_a_result_without_g2_is_refused(tmp_path: Path) -> None:
-    empty = prepare(intent(tmp_path, "import sys, h5py; h5py.File(sys.argv[1], 'w').close()"))
-    wrapper(empty).communicate()
-    with h5py.File(empty.result_path) as file:
-        assert not list(file)
-    assert "holds no /xpcs/multitau/normalized_g2" in refusal(empty)
 
 
 def test_the_wrapper_explains_a_wrong_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
