@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from dispatching_backend import ROOT, WAIT_FOR_GO, Backend, lives_in, recipe, series
+from dispatching_backend import WAIT_FOR_GO, Backend, lives_in, recipe, series
 
 from backend.dispatch.job import DONE_FILE
 from backend.dispatch.local_executor import LocalExecutor
 from backend.dispatch.process_identity import JOB_MARK, processes_marked
 from backend.ledger_file import LedgerError
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
