@@ -10,6 +10,7 @@ may mount a small one.
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import signal
 import sys
@@ -17,8 +18,10 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
+from backend.dispatch.job import JobRecord
 from backend.ledger import Ledger
 from benchmarks.chaos_faults import FaultMaker
 from benchmarks.chaos_stage import Stage, open_stage
@@ -93,7 +96,7 @@ def _wishes_over(watcher: Watcher) -> int:
     return sum(row.state in _OVER for row in last.values())
 
 
-def _records(stage: Stage):  # type: ignore[no-untyped-def]
+def _records(stage: Stage) -> Sequence[JobRecord]:
     ledger = Ledger(stage.processed / "mento-gui" / "ledger.sqlite")
     try:
         return ledger.jobs(_MOST_ROWS)
@@ -102,10 +105,10 @@ def _records(stage: Stage):  # type: ignore[no-untyped-def]
 
 
 def _rows_of_command_line(stage: Stage, watcher: Watcher, verdict: Verdict) -> int:
-    import json
-
     listed = stage.program.run("jobs", "--json", "--root", str(stage.program.root))
-    rows = json.loads(listed.output) if listed.process.returncode == 0 else []
+    if listed.process.returncode != 0:
+        raise RuntimeError(f"mento-gui jobs: {listed.error}")
+    rows = json.loads(listed.output)
     for row in rows:
         shown = watcher.newest.get(row["job_id"])
         if shown is not None and shown.state != row["state"]:

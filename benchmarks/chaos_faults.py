@@ -7,15 +7,17 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from backend.dispatch.job import DONE_FILE, INTENT_FILE, DoneRecord, read_record
 from backend.dispatch.process_identity import JOB_MARK, processes_marked
 from benchmarks.chaos_stage import Stage
 
 _LOOK_S = 0.02
+_Thing = TypeVar("_Thing")
 _NODES = ("n1", "n2")
 
 
@@ -180,11 +182,11 @@ class FaultMaker:
     def _job_files(self, name: str) -> list[str]:
         return [str(path) for path in self.stage.processed.glob(f"onlineanalysis/*/*/.jobs/*/{name}")]
 
-    def _await(self, found: Callable[[], object], within_s: float = 20.0) -> list:  # type: ignore[type-arg]
+    def _await(self, found: Callable[[], Collection[_Thing]], within_s: float = 20.0) -> list[_Thing]:
         until = time.monotonic() + within_s
         while time.monotonic() < until and not self._stop.is_set():
             if things := found():
-                return list(things)  # type: ignore[call-overload, no-any-return]
+                return list(things)
             time.sleep(_LOOK_S)
         return []
 
