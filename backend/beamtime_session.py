@@ -44,7 +44,7 @@ class BeamtimeSession:
         self._identity = folder_identity(folder.path)
         self._state = folder.processed / STATE_FOLDER
         try:
-            make_folder(self._state)
+            make_folder(self._state, beneath=folder.path)
         except OSError as error:
             raise BeamtimeError(
                 f"The folder {self._state} cannot be made: {error.strerror or error}.",

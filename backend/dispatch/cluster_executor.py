@@ -15,7 +15,7 @@ from backend.dispatch.backoff import Backoff
 from backend.dispatch.cluster_rules import ClusterRules
 from backend.dispatch.cluster_watch import ClusterWatch, is_known
 from backend.dispatch.executor import NotNowError, cannot_prepare
-from backend.dispatch.folders import make_folder
+from backend.dispatch.folders import make_job_folders
 from backend.dispatch.job import (
     CLAIM_FILE,
     INTENT_FILE,
@@ -199,8 +199,7 @@ class ClusterExecutor:
         """The job as the nodes see it, its folders made and its file written."""
         try:
             on_node = intent_on_node(intent, self._paths)
-            for folder in (intent.result_path.parent, intent.folder):
-                make_folder(folder)
+            make_job_folders(intent)
             write_record(intent.folder / INTENT_FILE, on_node)
         except BeamtimeError as error:
             raise DispatchError(error.what, still_works=error.still_works, try_this=error.try_this) from error

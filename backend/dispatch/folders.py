@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from backend.frames import SeriesInfo
+from backend.ledger_rows import JobIntent
 
 RESULT_ENDING = "_results.h5"
 """End of the name of a result file; what comes before it is shared by all files of the job."""
@@ -12,16 +13,33 @@ RESULT_ENDING = "_results.h5"
 _FOLDER_MODE = 0o770
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, beneath: Path | None = None) -> None:
     """Make a folder and what is missing above it, never open to the world whatever the umask.
+
+    ``beneath`` and what is above it are never made: a beamtime folder that was just taken away would seem to be back.
 
     Raises
     ------
     OSError
-        It cannot be made.
+        It cannot be made, or ``beneath`` is not there.
     """
-    for missing in [level for level in (folder, *folder.parents) if not level.exists()][::-1]:
+    kept = () if beneath is None else (beneath, *beneath.parents)
+    levels = [level for level in (folder, *folder.parents) if level not in kept]
+    for missing in [level for level in levels if not level.exists()][::-1]:
         missing.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+
+
+def make_job_folders(intent: JobIntent) -> None:
+    """Make the folders of a job and of its result, as long as the beamtime is there.
+
+    Raises
+    ------
+    OSError
+        They cannot be made.
+    """
+    beamtime = intent.plan.values.get("beamtime")
+    for folder in (intent.result_path.parent, intent.folder):
+        make_folder(folder, beneath=None if beamtime is None else Path(beamtime))
 
 
 def result_folder(raw: Path, processed: Path, info: SeriesInfo) -> Path:

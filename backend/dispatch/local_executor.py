@@ -13,7 +13,7 @@ from pathlib import Path
 
 import backend
 from backend.dispatch.executor import cannot_prepare
-from backend.dispatch.folders import make_folder
+from backend.dispatch.folders import make_job_folders
 from backend.dispatch.job import (
     CLAIM_FILE,
     INTENT_FILE,
@@ -78,8 +78,7 @@ class LocalExecutor:
         """Start the job in its own session, its output going to the log in its folder."""
         command = [sys.executable, "-m", "backend.dispatch.run_job", str(intent.folder / INTENT_FILE)]
         try:
-            for folder in (intent.result_path.parent, intent.folder):
-                make_folder(folder)
+            make_job_folders(intent)
             write_record(intent.folder / INTENT_FILE, intent)
             with open(intent.folder / LOG_FILE, "ab", opener=open_for_group) as log:
                 process = subprocess.Popen(

@@ -16,7 +16,7 @@ import paramiko
 from backend.beamtime.path_map import PathMap
 from backend.dispatch.backoff import Backoff
 from backend.dispatch.file_checksum import measure_file
-from backend.dispatch.folders import make_folder
+from backend.dispatch.folders import make_job_folders
 from backend.dispatch.job import (
     CLAIM_FILE,
     DONE_FILE,
@@ -129,7 +129,7 @@ class ResultFetcher:
             present = set(sftp.listdir(str(there)))
         except FileNotFoundError:
             return True
-        make_folder(intent.folder)
+        make_job_folders(intent)
         if LOG_FILE in present:
             fetch_rest(sftp, there / LOG_FILE, intent.folder / LOG_FILE, self._pace.passed)
         if CLAIM_FILE in present and not (intent.folder / CLAIM_FILE).exists():

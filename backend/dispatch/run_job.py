@@ -114,7 +114,7 @@ def _run_command(intent: JobIntent, stop: _StopRequest) -> _Outcome:
     program = program_of(intent)
     try:
         folder = output_folder(intent.folder)
-        make_folder(folder)
+        make_folder(folder, beneath=intent.folder)
         if intent.plan.script:
             with open(intent.folder / SCRIPT_FILE, "w", encoding="utf-8", opener=open_for_group) as script:
                 script.write(script_of(intent))

@@ -46,6 +46,7 @@ from backend.dispatch.log_tail import read_log_tail
 from backend.dispatch.process_identity import JOB_MARK, ProcessIdentity, processes_marked
 from backend.dispatch.run_job import main
 from backend.errors import DispatchError
+from backend.job_plan import JobPlan
 
 
 def test_a_good_job_ends_with_a_result_that_is_taken_in(tmp_path: Path) -> None:
@@ -290,3 +291,12 @@ def test_the_wrapper_explains_a_wrong_call(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "bad.json").write_text("{")
     assert [main([]), main([str(tmp_path / "none.json")]), main([str(tmp_path / "bad.json")])] == [2, 2, 2]
     assert "usage" in capsys.readouterr().err
+
+
+def test_a_beamtime_that_was_taken_away_is_not_made_anew_by_its_jobs(tmp_path: Path) -> None:
+    beamtime = tmp_path / "current"
+    plan = JobPlan(values={"beamtime": str(beamtime)})
+    job = intent(beamtime, WRITE_RESULT, plan=plan)
+    with pytest.raises(DispatchError, match="cannot be prepared"):
+        LocalExecutor().submit(job)
+    assert not beamtime.exists()
