@@ -323,7 +323,7 @@ class ClusterExecutor:
         settled = self._files.is_settled(job.intent, patience.over_since)
         if not settled or self._clock() - patience.over_since < self._rules.settle_s:
             reason = f"{batch.reason.rstrip('.')}; waiting for its files to appear here."
-            return report(job, JobState.RUNNING, reason, identity=batch.identity)
+            return report(job, JobState.UNKNOWN, reason, identity=batch.identity)
         if patience.withdrawn and batch.state is BatchState.CANCELLED:
             self._memory.pop(job.intent.job_id, None)
             return report(job, JobState.QUEUED, f"Taken back: {patience.withdrawn}")

@@ -175,7 +175,9 @@ def test_missing_then_doubled_then_broken_metadata(watched: Watched) -> None:
     _is_in_words(watched.told("JSON"))
     file.write_text(text)
     watched.until(
-        lambda snapshot: snapshot.backend.beamtime_id == "11000000"
-        and not any("metadata" in message.key for message in snapshot.messages),
+        lambda snapshot: (
+            snapshot.backend.beamtime_id == "11000000"
+            and not any("metadata" in message.key for message in snapshot.messages)
+        ),
         "the beamtime is known again and nothing is said of it",
     )
