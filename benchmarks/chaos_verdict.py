@@ -24,8 +24,9 @@ _CAUSES = {
 _CAUSES_OF_ALL = {
     "result disk full": r"[Nn]o space|exit code 1|left no word of its own|disk is full",
     "slurmd killed": r"[Nn]ode|left no word of its own|left no result|killed by",
-    "slurmctld killed": r"left no word of its own|left no result",
-    "slurmctld killed within 1 s of a submit": r"left no word of its own|left no result",
+    # A job that was not saved is unknown to the next slurmctld, which has it stopped.
+    "slurmctld killed": r"left no word of its own|left no result|its scheduler ended it",
+    "slurmctld killed within 1 s of a submit": r"left no word of its own|left no result|its scheduler ended it",
 }
 
 

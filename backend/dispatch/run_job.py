@@ -39,6 +39,8 @@ from backend.errors import DispatchError
 _WAIT_STEP_S = 0.05
 _PATIENCE_S = 600.0
 """Longest wait for room on a full disk, for the word without which the job would count as failed."""
+_SAME_SIGNAL_S = 1.0
+"""Longest time between the signals of one request to stop at the command and at this process."""
 _NOT_FOUND = 127
 
 
@@ -58,6 +60,13 @@ class _StopRequest:
 
     def _remember(self, _number: int, _frame: FrameType | None) -> None:
         self.came = True
+
+    def comes_within(self, limit_s: float) -> bool:
+        """Wait for it."""
+        deadline = time.monotonic() + limit_s
+        while not self.came and time.monotonic() < deadline:
+            time.sleep(_WAIT_STEP_S)
+        return self.came
 
 
 def run_job(intent: JobIntent) -> int:
@@ -136,7 +145,11 @@ def _run_command(intent: JobIntent, stop: _StopRequest) -> _Outcome:
     _signal_group(child.pid, signal.SIGKILL)
     code = child.returncode
     if interrupted == "stopped":
-        return _Outcome("stopped", "The job was asked to stop and did.", code)
+        return _Outcome(
+            "stopped",
+            "The job was asked to stop and did: somebody cancelled it, or its scheduler ended it.",
+            code,
+        )
     if interrupted == "time-limit":
         return _Outcome("time-limit", f"Stopped after its time limit of {intent.time_limit_s:g} s.", code)
     if code < 0:
@@ -168,6 +181,9 @@ def _wait(
                 _signal_group(child.pid, signal.SIGKILL)
                 kill_at = None
         else:
+            # A scheduler stops all processes of a job at once: this one may be the last to hear of it.
+            if not interrupted and child.returncode == -signal.SIGTERM and stop.comes_within(_SAME_SIGNAL_S):
+                return "stopped"
             return interrupted
 
 

@@ -112,6 +112,23 @@ def test_cancel_stops_the_command(tmp_path: Path) -> None:
     wait_for(lambda: processes_marked(JOB_MARK, job.job_id) == [])
 
 
+@pytest.mark.parametrize("wrapper_too", [False, True])
+def test_a_stop_may_reach_the_command_before_its_wrapper(tmp_path: Path, wrapper_too: bool) -> None:
+    job = intent(tmp_path, WAIT_FOR_EVER)
+    executor = LocalExecutor()
+    started = executor.submit(job)
+    wait_for(log_says(job, "waiting"))
+    process = ProcessIdentity.parse(started.identity)
+    assert process is not None
+    (command,) = set(processes_marked(JOB_MARK, job.job_id)) - {process.pid}
+    os.kill(command, signal.SIGTERM)
+    if wrapper_too:
+        wait_for(lambda: command not in processes_marked(JOB_MARK, job.job_id))
+        os.kill(process.pid, signal.SIGTERM)
+    ended = follow(executor, job, started)
+    assert ("asked to stop" if wrapper_too else "killed by SIGTERM") in ended.reason
+
+
 def test_cancel_kills_a_command_that_does_not_listen(tmp_path: Path) -> None:
     job = intent(tmp_path, DEAF)
     executor = LocalExecutor()
