@@ -43,6 +43,8 @@ _SAME_SIGNAL_S = 1.0
 """Longest time between the signals of one request to stop at the command and at this process."""
 _NOT_FOUND = 127
 
+_Interruption = Literal["", "stopped", "time-limit"]
+
 
 class _Outcome(NamedTuple):
     word: Literal["done", "failed", "stopped", "time-limit"]
@@ -143,15 +145,15 @@ def _run_command(intent: JobIntent, stop: _StopRequest) -> _Outcome:
     interrupted = _wait(child, time.monotonic() + intent.time_limit_s, stop)
     # What the command left running in the background could still change its result.
     _signal_group(child.pid, signal.SIGKILL)
-    code = child.returncode
+    return _outcome_of(child.returncode, interrupted, intent.time_limit_s)
+
+
+def _outcome_of(code: int, interrupted: _Interruption, time_limit_s: float) -> _Outcome:
     if interrupted == "stopped":
-        return _Outcome(
-            "stopped",
-            "The job was asked to stop and did: somebody cancelled it, or its scheduler ended it.",
-            code,
-        )
+        words = "The job was asked to stop and did: somebody cancelled it, or its scheduler ended it."
+        return _Outcome("stopped", words, code)
     if interrupted == "time-limit":
-        return _Outcome("time-limit", f"Stopped after its time limit of {intent.time_limit_s:g} s.", code)
+        return _Outcome("time-limit", f"Stopped after its time limit of {time_limit_s:g} s.", code)
     if code < 0:
         return _Outcome("failed", f"The command was killed by {_signal_name(-code)}.", code)
     if code == _NOT_FOUND:
@@ -162,11 +164,9 @@ def _run_command(intent: JobIntent, stop: _StopRequest) -> _Outcome:
     return _Outcome("done", "The command ended well.", code)
 
 
-def _wait(
-    child: subprocess.Popen[bytes], deadline: float, stop: _StopRequest
-) -> Literal["", "stopped", "time-limit"]:
+def _wait(child: subprocess.Popen[bytes], deadline: float, stop: _StopRequest) -> _Interruption:
     """Wait for the end; says what cut the command short, if anything did."""
-    interrupted: Literal["", "stopped", "time-limit"] = ""
+    interrupted: _Interruption = ""
     kill_at: float | None = None
     while True:
         try:
