@@ -56,11 +56,15 @@ MessageTimeout=10
 TCPTimeout=2
 PropagateResourceLimits=NONE
 MailProg=/bin/true
+GresTypes=gpu
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
 {nodes}
 PartitionName=short Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=5 State=UP
+PartitionName=long Nodes=ALL MaxTime=INFINITE State=UP
 """
+# Slurm counts files as graphics processors; nothing is computed on them.
+_GRES_CONF = "NodeName={node} Name=gpu File=/dev/null\nNodeName={node} Name=gpu File=/dev/zero\n"
 
 
 class SlurmOverSsh:
@@ -90,8 +94,8 @@ class SlurmOverSsh:
         self.start_controller(forget=True)
         for node in NODES:
             self.start_node(node)
-        wait_until(lambda: self.slurm("sinfo", "-h", "-N", "-t", "idle", "-o", "%N").split() == list(NODES),
-                   60.0, "both nodes are idle")  # fmt: skip
+        idle = ("sinfo", "-h", "-N", "-p", "short", "-t", "idle", "-o", "%N")
+        wait_until(lambda: self.slurm(*idle).split() == list(NODES), 60.0, "both nodes are idle")
         self.ssh.prepare()
         self.ssh.start()
 
@@ -148,13 +152,16 @@ class SlurmOverSsh:
 
     def _write_slurm_configuration(self) -> None:
         nodes = "\n".join(
-            f"NodeName={node} NodeHostname=localhost NodeAddr=127.0.0.1 Port={free_port()} CPUs=2 RealMemory=2000"
+            f"NodeName={node} NodeHostname=localhost NodeAddr=127.0.0.1 Port={free_port()} CPUs=2 RealMemory=2000 "
+            "Gres=gpu:2"
             for node in NODES
         )
         text = _SLURM_CONF.format(
             folder=self.folder, user=self.user, controller_port=free_port(), nodes=nodes
         ) + "\n".join(self._further)
         (self.folder / "slurm.conf").write_text(text, encoding="ascii")
+        gpus = "".join(_GRES_CONF.format(node=node) for node in NODES)
+        (self.folder / "gres.conf").write_text(gpus, encoding="ascii")
 
     def _run(self, program: str, *arguments: str) -> None:
         start_daemon(self.folder, self._environment(), program, *arguments)

@@ -7,45 +7,27 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-import numpy as np
 import paramiko
 import pytest
 from click.testing import CliRunner, Result
+from cluster_backend import WRITE_RESULT, ClusterBackend, python_recipe
 from program import wait_until
 from slurm_over_ssh import SlurmOverSsh, make_key, running_cluster
 
 from backend.beamtime.path_map import PathMap
 from backend.dispatch.cluster_executor import ClusterExecutor
 from backend.dispatch.cluster_rules import ClusterRules
-from backend.dispatch.dispatcher import Dispatcher
-from backend.dispatch.folders import result_folder
 from backend.dispatch.host_keys import approve_host, fetch_host_key, fingerprint
-from backend.dispatch.job_script import batch_name
 from backend.dispatch.process_identity import JOB_MARK, processes_marked
-from backend.dispatch.recipe import Recipe
 from backend.dispatch.slurm import SlurmOptions, SlurmScheduler
 from backend.dispatch.ssh_login import SshAddress
 from backend.dispatch.ssh_transport import SshTransport
-from backend.frames import DetectorInfo, SeriesInfo
-from backend.ledger import Ledger
-from backend.settings import DispatchSettings
-from backend.snapshot import JobRow
 from mento_gui.commands.trust import trust
 
 pytestmark = pytest.mark.system
 
-WRITE_RESULT = """
-import os, sys, time, h5py, numpy
-with open(sys.argv[2] + "/starts", "a") as file:
-    file.write("x")
-while os.path.exists(sys.argv[2] + "/wait"):
-    time.sleep(0.02)
-with h5py.File(sys.argv[1], "w") as file:
-    file["/xpcs/multitau/normalized_g2"] = numpy.ones((3, 2))
-    file["/xpcs/multitau/delay_list"] = numpy.arange(3)
-    file["/xpcs/qmap/dynamic_roi_map"] = numpy.ones((4, 5), dtype="i4")
-"""
 CUT = "kill -9 $PPID"
 """The parent of a command given over SSH is the server's process for this connection."""
 
@@ -56,94 +38,31 @@ def cluster() -> Iterator[SlurmOverSsh]:
         yield cluster
 
 
-class Backend:
-    """One life of a backend: ledger, connection and dispatcher on the files of a beamtime.
-
-    The nodes know the beamtime folder by another name.
-    """
-
-    def __init__(
-        self, beamtime: Path, address: SshAddress, options: SlurmOptions, submit_attempts: int = 5
-    ) -> None:
-        self.beamtime = beamtime
-        self.ledger = Ledger(beamtime / "processed" / "ledger.sqlite")
-        on_node = beamtime.parent / "on-node"
-        if not on_node.exists():
-            on_node.symlink_to(beamtime)
-        executor = ClusterExecutor(
-            SlurmScheduler(SshTransport(address), options),
-            PathMap(PurePosixPath(beamtime), PurePosixPath(on_node)),
-            ClusterRules(
-                python=sys.executable, poll_s=0.5, unseen_s=3.0, settle_s=5.0, submit_attempts=submit_attempts
-            ),
-        )
-        self.dispatcher = Dispatcher(
-            self.ledger,
-            {"xpcs": _recipe()},
-            [executor],
-            DispatchSettings(time_limit_s=120),
-            results_of=lambda info: result_folder(beamtime / "raw", beamtime / "processed", info),
-            beamtime=beamtime,
-        )
-
-    def series_ended(self) -> JobRow:
-        ended = self.dispatcher.series_ended(_series(self.beamtime), 100)
-        assert ended.problems == ()
-        return ended.rows[0]
-
-    @property
-    def row(self) -> JobRow:
-        return self.dispatcher.job_rows()[0]
-
-    @property
-    def batch_name(self) -> str:
-        return batch_name(self.ledger.jobs(1)[0].intent)
-
-    def poll_until(self, state: str, within_s: float = 60.0) -> JobRow:
-        def reached() -> bool:
-            self.dispatcher.poll(time.time())
-            return self.row.state == state
-
-        try:
-            wait_until(reached, within_s, state)
-        except pytest.fail.Exception:
-            pytest.fail(f"never {state}: {self.row}")
-        return self.row
-
-    def end(self) -> None:
-        self.dispatcher.close()
-        self.ledger.close()
-
-
 @pytest.fixture
-def start(tmp_path: Path, cluster: SlurmOverSsh) -> Iterator[Callable[..., Backend]]:
-    lives: list[Backend] = []
+def start(tmp_path: Path, cluster: SlurmOverSsh) -> Iterator[Callable[..., ClusterBackend]]:
+    lives: list[ClusterBackend] = []
     beamtime = tmp_path / "current"
     beamtime.mkdir()
 
-    def begin(address: SshAddress | None = None, **changes: object) -> Backend:
-        programs = PurePosixPath(str(changes.pop("programs", "/usr/bin")))
-        options = SlurmOptions(programs=programs, partition=str(changes.pop("partition", "short")))
-        lives.append(Backend(beamtime, address or cluster.address, options, **changes))  # type: ignore[arg-type]
+    (tmp_path / "on-node").symlink_to(beamtime)
+
+    def begin(address: SshAddress | None = None, **changes: Any) -> ClusterBackend:
+        programs = PurePosixPath(changes.pop("programs", "/usr/bin"))
+        options = SlurmOptions(programs=programs, partition=changes.pop("partition", "short"))
+        executor = ClusterExecutor(
+            SlurmScheduler(SshTransport(address or cluster.address), options),
+            # The nodes know the beamtime folder by another name.
+            PathMap(PurePosixPath(beamtime), PurePosixPath(tmp_path / "on-node")),
+            ClusterRules(python=sys.executable, poll_s=0.5, unseen_s=3.0, settle_s=5.0, **changes),
+        )
+        recipe = python_recipe(WRITE_RESULT, "{result}", "{beamtime}")
+        lives.append(ClusterBackend(beamtime, executor, recipe))
         return lives[-1]
 
     yield begin
     (beamtime / "wait").unlink(missing_ok=True)
     for life in lives:
         life.end()
-
-
-def _recipe() -> Recipe:
-    quoted = WRITE_RESULT.replace("{", "{{").replace("}", "}}")
-    command = ["{python}", "-c", quoted, "{result}", "{beamtime}"]
-    document = {"name": "xpcs", "title": "t", "description": "d", "command": command, "executor": "slurm"}
-    return Recipe.model_validate(document | {"text_sha256": "5" * 64})
-
-
-def _series(beamtime: Path) -> SeriesInfo:
-    folder = beamtime / "raw" / "silica_00001" / "e4m"
-    info = DetectorInfo("e4m", (514, 1030), np.dtype(np.uint16))
-    return SeriesInfo("silica_00001", "silica", 1, folder, info, folder / "silica_00001_master.h5", 100)
 
 
 def _wrapped_sbatch(folder: Path, first_time: str) -> Path:
@@ -159,7 +78,7 @@ def _wrapped_sbatch(folder: Path, first_time: str) -> Path:
     return folder
 
 
-def _check_one_result(backend: Backend) -> None:
+def _check_one_result(backend: ClusterBackend) -> None:
     """One job, which was started once, and one result that is checked."""
     (row,) = backend.dispatcher.job_rows()
     assert backend.dispatcher.result_of(row.job_id).is_good
@@ -169,7 +88,9 @@ def _check_one_result(backend: Backend) -> None:
     assert (backend.beamtime / "starts").read_text() == "x"
 
 
-def test_from_series_end_to_checked_result(start: Callable[..., Backend], cluster: SlurmOverSsh) -> None:
+def test_from_series_end_to_checked_result(
+    start: Callable[..., ClusterBackend], cluster: SlurmOverSsh
+) -> None:
     backend = start()
     (backend.beamtime / "wait").touch()
     row = backend.series_ended()
@@ -194,7 +115,7 @@ def test_from_series_end_to_checked_result(start: Callable[..., Backend], cluste
 
 
 def test_a_wrong_host_key_stops_before_anything_is_sent(
-    start: Callable[..., Backend], cluster: SlurmOverSsh, tmp_path: Path
+    start: Callable[..., ClusterBackend], cluster: SlurmOverSsh, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
     make_key(other)
@@ -225,7 +146,7 @@ def test_a_wrong_host_key_stops_before_anything_is_sent(
     ids=["before it is taken", "after it is taken", "after it is taken twice", "with a false refusal"],
 )  # fmt: skip
 def test_a_connection_cut_in_the_submit_leaves_exactly_one_job(
-    start: Callable[..., Backend], cluster: SlurmOverSsh, tmp_path: Path, first_time: str
+    start: Callable[..., ClusterBackend], cluster: SlurmOverSsh, tmp_path: Path, first_time: str
 ) -> None:
     programs = _wrapped_sbatch(tmp_path / "programs", first_time.replace("; echo", ">/dev/null; echo"))
     backend = start(programs=programs)
@@ -242,7 +163,7 @@ def test_a_connection_cut_in_the_submit_leaves_exactly_one_job(
 
 
 def test_a_controller_killed_right_after_the_submit_loses_nothing(
-    start: Callable[..., Backend], cluster: SlurmOverSsh
+    start: Callable[..., ClusterBackend], cluster: SlurmOverSsh
 ) -> None:
     backend = start()
     backend.series_ended()
@@ -256,7 +177,7 @@ def test_a_controller_killed_right_after_the_submit_loses_nothing(
     _check_one_result(backend)
 
 
-def test_the_next_backend_takes_up_a_job_that_was_started(start: Callable[..., Backend]) -> None:
+def test_the_next_backend_takes_up_a_job_that_was_started(start: Callable[..., ClusterBackend]) -> None:
     first = start()
     (first.beamtime / "wait").touch()
     first.series_ended()
@@ -268,7 +189,7 @@ def test_the_next_backend_takes_up_a_job_that_was_started(start: Callable[..., B
     _check_one_result(second)
 
 
-def test_a_backend_that_dies_in_the_submit_leaves_one_job(start: Callable[..., Backend]) -> None:
+def test_a_backend_that_dies_in_the_submit_leaves_one_job(start: Callable[..., ClusterBackend]) -> None:
     first = start()
     first.series_ended()
     store = first.ledger.update_job
@@ -287,7 +208,7 @@ def test_a_backend_that_dies_in_the_submit_leaves_one_job(start: Callable[..., B
     _check_one_result(second)
 
 
-def test_a_cancelled_job_is_gone(start: Callable[..., Backend], cluster: SlurmOverSsh) -> None:
+def test_a_cancelled_job_is_gone(start: Callable[..., ClusterBackend], cluster: SlurmOverSsh) -> None:
     backend = start()
     (backend.beamtime / "wait").touch()
     row = backend.series_ended()
@@ -302,7 +223,7 @@ def test_a_cancelled_job_is_gone(start: Callable[..., Backend], cluster: SlurmOv
     )
 
 
-def test_a_refused_job_is_parked_and_can_be_resumed(start: Callable[..., Backend]) -> None:
+def test_a_refused_job_is_parked_and_can_be_resumed(start: Callable[..., ClusterBackend]) -> None:
     refused = start(partition="nowhere", submit_attempts=1)
     row = refused.series_ended()
     parked = refused.poll_until("parked")
