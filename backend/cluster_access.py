@@ -14,6 +14,7 @@ from backend.cluster_settings import ClusterSettings
 from backend.dispatch.cluster_executor import ClusterExecutor
 from backend.dispatch.cluster_rules import ClusterRules
 from backend.dispatch.copied_files import CopiedFiles
+from backend.dispatch.copy_line import CopyLine
 from backend.dispatch.data_sender import DataSender
 from backend.dispatch.job_files import JobFiles, SharedFiles
 from backend.dispatch.local_transport import LocalTransport
@@ -83,13 +84,10 @@ def open_files(
     """How the nodes come by the files of jobs; ``further`` are files that every job may read."""
     if not plan.copies or plan.address is None or not isinstance(transport, SshTransport):
         return SharedFiles()
-    bytes_per_s = settings.copy_rate_mb_per_s * 1e6
-    return CopiedFiles(
-        transport,
-        plan.paths,
-        DataSender(SshTransport(plan.address), plan.paths, bytes_per_s, further),
-        ResultFetcher(SshTransport(plan.address), plan.paths, bytes_per_s, settings.poll_s),
+    up, down = (
+        CopyLine(SshTransport(plan.address), plan.paths, settings.copy_rate_mb_per_s * 1e6) for _ in range(2)
     )
+    return CopiedFiles(transport, plan.paths, DataSender(up, further), ResultFetcher(down, settings.poll_s))
 
 
 def _settings_for_nodes(settings: Settings, paths: PathMap, state_folder: Path) -> Path:

@@ -27,7 +27,7 @@ class CopiedFiles:
     paths : PathMap
         From the beamtime folder here to its copy there.
     sender, fetcher : DataSender, ResultFetcher
-        Carry the rest, each over a connection of its own.
+        Carry the rest, each over a line of its own.
     """
 
     shares_claims = False

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import paramiko
 
-from backend.beamtime.path_map import PathMap
-from backend.dispatch.backoff import Backoff
+from backend.dispatch.copy_line import CopyLine
 from backend.dispatch.job import JobIntent
 from backend.dispatch.needed_files import needed_files
-from backend.dispatch.pace import Pace, StreamStoppedError
+from backend.dispatch.pace import StreamStoppedError
 from backend.dispatch.sftp_upload import remote_size, upload
-from backend.dispatch.ssh_transport import SshTransport
 from backend.errors import BeamtimeError, DispatchError
 
 _FORGOTTEN_S = 60.0
 _LOOK_S = 1.0
-_END_S = 5.0
 
 
 @dataclass(slots=True)
@@ -46,16 +42,12 @@ class _Parcel:
 
 
 class DataSender:
-    """Has a connection of its own, so that commands never wait behind data.
+    """Sends what jobs read.
 
     Parameters
     ----------
-    connection : SshTransport
-        Used by the thread alone.
-    paths : PathMap
-        From the beamtime folder here to its copy there.
-    bytes_per_s : float
-        Highest rate.
+    line : CopyLine
+        What it copies over.
     further : sequence of Path
         Files that every job may read, for instance a mask.
 
@@ -65,25 +57,14 @@ class DataSender:
         Why nothing can be sent now.
     """
 
-    def __init__(
-        self,
-        connection: SshTransport,
-        paths: PathMap,
-        bytes_per_s: float,
-        further: Sequence[Path] = (),
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._connection = connection
-        self._paths = paths
+    def __init__(self, line: CopyLine, further: Sequence[Path] = ()) -> None:
+        self._line = line
+        self._paths = line.paths
         self._further = tuple(further)
-        self._clock = clock
-        self._stop = threading.Event()
-        self._pace = Pace(bytes_per_s, self._stop, clock)
-        self._backoff = Backoff(1.0, 30.0, clock)
+        self._clock = line.clock
         self._changed = threading.Condition()
         self._parcels: dict[str, _Parcel] = {}
         self._arrived: dict[PurePosixPath, tuple[int, int]] = {}
-        self._thread: threading.Thread | None = None
         self.trouble: DispatchError | None = None
 
     def bring(self, intent: JobIntent) -> str:
@@ -99,9 +80,8 @@ class DataSender:
             parcel.asked_at = self._clock()
             if parcel.complete or parcel.never is not None:
                 del self._parcels[intent.job_id]
-            elif self._thread is None and not self._stop.is_set():
-                self._thread = threading.Thread(target=self._run, name="data sender", daemon=True)
-                self._thread.start()
+            else:
+                self._line.start(self._run, "data sender")
             self._changed.notify()
         if parcel.never is not None:
             raise parcel.never
@@ -109,20 +89,17 @@ class DataSender:
 
     def close(self) -> None:
         """Stop in the middle of a file; the next sender goes on from there."""
-        self._stop.set()
+        self._line.stop.set()
         with self._changed:
             self._changed.notify()
-        self._connection.close()
-        if self._thread is not None:
-            # It ends at the next thing it tries; only a log-in under way takes longer, and may be left alone.
-            self._thread.join(_END_S)
+        self._line.close()
 
     def _run(self) -> None:
-        while not self._stop.is_set():
+        while not self._line.stop.is_set():
             with self._changed:
                 parcel = self._next()
-                if parcel is None or self._backoff.wait_s > 0:
-                    self._changed.wait(_LOOK_S if parcel is None else min(_LOOK_S, self._backoff.wait_s))
+                if parcel is None or self._line.backoff.wait_s > 0:
+                    self._changed.wait(_LOOK_S if parcel is None else min(_LOOK_S, self._line.backoff.wait_s))
                     continue
             try:
                 self._send(parcel)
@@ -131,11 +108,11 @@ class DataSender:
             except (BeamtimeError, FileNotFoundError) as error:
                 self._give_up(parcel, error)
             except (OSError, EOFError, paramiko.SSHException, DispatchError) as error:
-                self._backoff.failed()
+                self._line.backoff.failed()
                 self.trouble = error if isinstance(error, DispatchError) else _interrupted(error)
                 parcel.problem = str(error.what if isinstance(error, DispatchError) else error).rstrip(".")
             else:
-                self._backoff.succeeded()
+                self._line.backoff.succeeded()
                 self.trouble = None
 
     def _next(self) -> _Parcel | None:
@@ -162,7 +139,7 @@ class DataSender:
             if self._clock() - parcel.asked_at > _FORGOTTEN_S:
                 raise StreamStoppedError
 
-        sftp = self._connection.open_sftp()
+        sftp = self._line.connection.open_sftp()
         try:
             for file, state in zip(files, states, strict=True):
                 there = self._paths.to_there(file)
@@ -171,7 +148,7 @@ class DataSender:
                 if self._arrived.get(there) == known and remote_size(sftp, there) == state.st_size:
                     count(state.st_size)
                     continue
-                upload(self._connection, sftp, file, there, self._pace, count)
+                upload(self._line.connection, sftp, file, there, self._line.pace, count)
                 self._arrived[there] = known
         finally:
             sftp.close()

@@ -6,15 +6,13 @@ So a job folder here is one on a slow shared file system: as soon as ``done.json
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
 import paramiko
 
-from backend.beamtime.path_map import PathMap
-from backend.dispatch.backoff import Backoff
+from backend.dispatch.copy_line import CopyLine
 from backend.dispatch.file_checksum import measure_file
 from backend.dispatch.folders import make_job_folders
 from backend.dispatch.job import (
@@ -28,60 +26,41 @@ from backend.dispatch.job import (
     output_records,
     place_result,
 )
-from backend.dispatch.pace import Pace, StreamStoppedError
+from backend.dispatch.pace import StreamStoppedError
 from backend.dispatch.sftp_download import fetch_rest, read_small, store_whole
-from backend.dispatch.ssh_transport import SshTransport
 from backend.errors import DispatchError
 
-_END_S = 5.0
 _FETCHES = 3
 """A result that came so often unlike the job wrote it is like that there."""
 
 
 class ResultFetcher:
-    """Has a connection of its own, so that commands never wait behind data.
+    """Fetches what jobs leave.
 
     Parameters
     ----------
-    connection : SshTransport
-        Used by the thread alone.
-    paths : PathMap
-        From the beamtime folder here to its copy there.
-    bytes_per_s : float
-        Highest rate.
+    line : CopyLine
+        What it copies over.
     poll_s : float
         Seconds between two looks.
     """
 
-    def __init__(
-        self,
-        connection: SshTransport,
-        paths: PathMap,
-        bytes_per_s: float,
-        poll_s: float,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._connection = connection
-        self._paths = paths
+    def __init__(self, line: CopyLine, poll_s: float) -> None:
+        self._line = line
+        self._paths = line.paths
         self._poll_s = poll_s
-        self._clock = clock
-        self._stop = threading.Event()
-        self._pace = Pace(bytes_per_s, self._stop, clock)
-        self._backoff = Backoff(1.0, 30.0, clock)
         self._lock = threading.Lock()
         self._wanted: dict[str, JobIntent] = {}
         self._looked_at: dict[str, float] = {}
         self._mismatches: dict[str, int] = {}
-        self._thread: threading.Thread | None = None
 
     def watch(self, intents: Sequence[JobIntent]) -> None:
         """From now on fetch what these jobs leave, and no others' any more."""
         with self._lock:
             self._wanted = {intent.job_id: intent for intent in intents}
             self._looked_at = {key: at for key, at in self._looked_at.items() if key in self._wanted}
-            if intents and self._thread is None and not self._stop.is_set():
-                self._thread = threading.Thread(target=self._run, name="result fetcher", daemon=True)
-                self._thread.start()
+            if intents:
+                self._line.start(self._run, "result fetcher")
 
     def has_looked_since(self, job_id: str, moment: float) -> bool:
         """True when a look that began after ``moment`` has fetched all that was there."""
@@ -89,14 +68,10 @@ class ResultFetcher:
 
     def close(self) -> None:
         """Stop in the middle of a file; the next fetcher goes on from there."""
-        self._stop.set()
-        self._connection.close()
-        if self._thread is not None:
-            # It ends at the next thing it tries; only a log-in under way takes longer, and may be left alone.
-            self._thread.join(_END_S)
+        self._line.close()
 
     def _run(self) -> None:
-        while not self._stop.wait(max(self._poll_s, self._backoff.wait_s)):
+        while not self._line.stop.wait(max(self._poll_s, self._line.backoff.wait_s)):
             with self._lock:
                 wanted = list(self._wanted.values())
             try:
@@ -105,17 +80,17 @@ class ResultFetcher:
                 return
             except (OSError, EOFError, paramiko.SSHException, DispatchError):
                 # Whatever it was, the job table says it of the connection for commands; here it is tried again.
-                self._backoff.failed()
+                self._line.backoff.failed()
             else:
-                self._backoff.succeeded()
+                self._line.backoff.succeeded()
 
     def _look(self, wanted: Sequence[JobIntent]) -> None:
         if not wanted:
             return
-        sftp = self._connection.open_sftp()
+        sftp = self._line.connection.open_sftp()
         try:
             for intent in wanted:
-                began = self._clock()
+                began = self._line.clock()
                 if self._fetch(sftp, intent):
                     with self._lock:
                         self._looked_at[intent.job_id] = began
@@ -131,7 +106,7 @@ class ResultFetcher:
             return True
         make_job_folders(intent)
         if LOG_FILE in present:
-            fetch_rest(sftp, there / LOG_FILE, intent.folder / LOG_FILE, self._pace.passed)
+            fetch_rest(sftp, there / LOG_FILE, intent.folder / LOG_FILE, self._line.pace.passed)
         if CLAIM_FILE in present and not (intent.folder / CLAIM_FILE).exists():
             store_whole(intent.folder / CLAIM_FILE, read_small(sftp, there / CLAIM_FILE))
         if DONE_FILE in present and not (intent.folder / DONE_FILE).exists():
@@ -165,7 +140,7 @@ class ResultFetcher:
             return True
         part = intent.folder / f".part-{target.name}"
         try:
-            fetch_rest(sftp, PurePosixPath(file.path), part, self._pace.passed)
+            fetch_rest(sftp, PurePosixPath(file.path), part, self._line.pace.passed)
             if not _is_here(part, file) and self._is_worth_another_try(intent):
                 part.unlink()
                 return False

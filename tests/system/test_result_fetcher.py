@@ -13,6 +13,7 @@ from program import wait_until
 from ssh_server import SshServer
 
 from backend.beamtime.path_map import PathMap
+from backend.dispatch.copy_line import CopyLine
 from backend.dispatch.job import (
     CLAIM_FILE,
     DONE_FILE,
@@ -44,7 +45,7 @@ def fetch(server: SshServer, tmp_path: Path) -> Iterator[Callable[[JobIntent], R
     paths = PathMap(PurePosixPath(tmp_path / "here"), PurePosixPath(tmp_path / "there"))
 
     def begin(intent: JobIntent) -> ResultFetcher:
-        begun.append(ResultFetcher(SshTransport(server.address), paths, 1e9, 0.1))
+        begun.append(ResultFetcher(CopyLine(SshTransport(server.address), paths, 1e9), 0.1))
         begun[-1].watch([intent])
         return begun[-1]
 
