@@ -52,6 +52,7 @@ class Resources:
     """What a job asks the cluster for; "" and ``None`` leave it to the settings and the cluster.
 
     ``gpus`` is per node, ``cpus`` per task, ``memory_gb`` per node; ``sbatch_options`` are passed on as they are.
+    ``array`` is the number of tasks that the job consists of, each of them with these resources of its own.
     """
 
     __pydantic_config__ = _STRICT
@@ -62,6 +63,7 @@ class Resources:
     cpus: Annotated[int, Field(ge=1, le=4096)] | None = None
     gpus: Annotated[int, Field(ge=1, le=64)] | None = None
     memory_gb: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    array: Annotated[int, Field(ge=1, le=1000)] | None = None
     sbatch_options: tuple[Annotated[str, Field(pattern=r"^--[a-z]")], ...] = ()
 
 

@@ -20,6 +20,7 @@ from backend.dispatch.folders import make_folder
 from backend.dispatch.intent import WhereJobRuns, make_intent
 from backend.dispatch.job import INTENT_FILE, LOG_FILE, JobIntent, JobState
 from backend.dispatch.job_command import program_of, script_of
+from backend.dispatch.job_tasks import task_intent, tasks_of
 from backend.dispatch.local_executor import LocalExecutor
 from backend.dispatch.recipe import Recipe
 from backend.errors import FeedbackError, SeriesError
@@ -96,7 +97,10 @@ class RecipeTrial:
             lines = ["# Handed over to Slurm:", handed_over.rstrip()]
         else:
             lines = [f"# Watched by: python -m backend.dispatch.run_job {INTENT_FILE}"]
-        lines += ["# Which then runs:", shlex.join(program_of(intent))]
+        which = "# Which then runs:"
+        if tasks := tasks_of(intent):
+            intent, which = task_intent(intent, 0), f"# Which then runs, for task 0 of {len(tasks)}:"
+        lines += [which, shlex.join(program_of(intent))]
         if intent.plan.script:
             lines += ["# With this script:", script_of(intent).rstrip()]
         return "\n".join(lines)

@@ -33,6 +33,7 @@ from backend.dispatch.job import (
 from backend.dispatch.job_files import JobFiles, SharedFiles
 from backend.dispatch.job_report import report, report_of_done
 from backend.dispatch.job_script import batch_request, intent_on_node
+from backend.dispatch.job_tasks import named, tasks_without_word
 from backend.dispatch.patience import Patience
 from backend.dispatch.scheduler import BatchJob, BatchState, Scheduler, Submission
 from backend.dispatch.transport import TransportError
@@ -292,7 +293,7 @@ class ClusterExecutor:
         return report(
             job,
             JobState.RUNNING if running else JobState.UNKNOWN,
-            "Running on the cluster." if running else batch.reason,
+            batch.reason if batch.state is not BatchState.WAITING else "Running on the cluster.",
             identity=batch.identity,
             started_at=claim.started_at if claim else None,
         )
@@ -331,7 +332,9 @@ class ClusterExecutor:
             # Should it begin there after all, its claim keeps the next one from doing the work again.
             return self._refused(job, "Its node was lost before it began.")
         self._memory.pop(job.intent.job_id, None)
-        reason = f"{batch.reason.rstrip('.')}, and left no word of its own ({self._scheduler.place}, {batch.number})."
+        silent = tasks_without_word(job.intent)
+        who = f"{named(silent)} left no word" if silent else "left no word of its own"
+        reason = f"{batch.reason.rstrip('.')}, and {who} ({self._scheduler.place}, {batch.number})."
         return _failed(job, reason, f"Read {job.intent.folder / LOG_FILE}; run the recipe again.")
 
     def _judge_absent(self, job: JobRecord, claim: ClaimRecord | None) -> JobReport:

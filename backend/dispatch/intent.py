@@ -10,6 +10,7 @@ from pathlib import Path
 
 from backend.dispatch.folders import RESULT_ENDING, job_folder
 from backend.dispatch.job_command import output_folder
+from backend.dispatch.job_tasks import task_values
 from backend.dispatch.recipe import Recipe
 from backend.frames import SeriesInfo
 from backend.ledger_rows import JobIntent
@@ -91,12 +92,11 @@ def _intent(
     results = result_path.parent
     folder = job_folder(results, job_id)
     part_path = results / f".part-{job_id}.h5"
-    values = {
+    values: dict[str, str | None] = {
         "result": str(part_path),
         "output": str(output_folder(folder)),
-        "beamtime": _text(where.beamtime),
-        "python": where.python,
-        "settings": _text(where.settings_file),
+        **task_values(recipe.resources.array, folder),
+        **_values_of_place(where),
         **({} if info is None else _series_values(info, frames)),
     }
     limits = [limit for limit in (where.settings.time_limit_s, recipe.time_limit_s) if limit is not None]
@@ -118,6 +118,14 @@ def _intent(
         submitted_at=at,
         plan=recipe.plan(values),
     )
+
+
+def _values_of_place(where: WhereJobRuns) -> dict[str, str | None]:
+    return {
+        "beamtime": _text(where.beamtime),
+        "python": where.python,
+        "settings": _text(where.settings_file),
+    }
 
 
 def _series_values(info: SeriesInfo, frames: int | None) -> dict[str, str | None]:

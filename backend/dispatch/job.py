@@ -44,11 +44,12 @@ class JobReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRecord:
-    """Who runs the job: written once, by the first of all processes that try."""
+    """Who runs the job: written once, by the first of all that try; ``array`` is Slurm's number if that was a task."""
 
     job_id: str
     identity: str
     started_at: float
+    array: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,8 @@ from backend.ledger_rows import JobIntent
 SCRIPT_FILE = "script.sh"
 OUTPUT_FOLDER = "output"
 VALUE_PREFIX = "MENTO_"
+JOB_FACTS = {"key": "MENTO_JOB", "recipe": "MENTO_RECIPE", "recipe_sha256": "MENTO_RECIPE_SHA256"}
+"""What a job is told of itself, and by which environment variable."""
 
 
 def output_folder(job_folder: Path) -> Path:
@@ -49,9 +51,16 @@ def program_of(intent: JobIntent) -> tuple[str, ...]:
     return ("/bin/bash", "-l", "-c", shell, "mento-gui", *inner)
 
 
-def value_variables(values: Mapping[str, str]) -> dict[str, str]:
-    """The values of the placeholders as environment variables, for programs that are no shell."""
-    return {VALUE_PREFIX + name.upper(): value for name, value in values.items()}
+def job_variables(intent: JobIntent) -> dict[str, str]:
+    """What the command finds in its environment: its job, and the values of the placeholders for what is no shell."""
+    values = {VALUE_PREFIX + name.upper(): value for name, value in intent.plan.values.items()}
+    facts = zip(JOB_FACTS.values(), (intent.job_id, intent.recipe, intent.recipe_sha256), strict=True)
+    return values | dict(facts)
+
+
+def job_facts(environment: Mapping[str, str]) -> dict[str, str]:
+    """Key, recipe and hash of the recipe of the job that runs this program, for its result; nothing outside a job."""
+    return {name: environment[variable] for name, variable in JOB_FACTS.items() if environment.get(variable)}
 
 
 def _preparation(environment: Environment) -> list[str]:

@@ -51,13 +51,15 @@ def batch_request(on_node: JobIntent, python: str, setup: Sequence[str]) -> Batc
     shell knows modules, and the wrapper takes its place, so that it gets the signals of the scheduler.
     """
     start = [python, "-P", "-m", "backend.dispatch.run_job", str(on_node.folder / INTENT_FILE)]
+    # Slurm tells each task of an array which one it is.
+    task = "" if on_node.plan.resources.array is None else ' "$SLURM_ARRAY_JOB_ID" "$SLURM_ARRAY_TASK_ID"'
     lines = (
         "#!/bin/bash -l",
         "set -e",
         *setup,
         f"export {JOB_MARK}={shlex.quote(on_node.job_id)}",
         f"export {FOLDER_MARK}={shlex.quote(str(on_node.folder))}",
-        f"exec {shlex.join(start)}",
+        f"exec {shlex.join(start)}{task}",
     )
     return BatchRequest(
         key=batch_name(on_node),

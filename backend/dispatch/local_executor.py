@@ -30,6 +30,7 @@ from backend.dispatch.job import (
     write_record,
 )
 from backend.dispatch.job_report import report, report_of_done
+from backend.dispatch.job_tasks import tasks_of
 from backend.dispatch.process_identity import FOLDER_MARK, JOB_MARK, ProcessIdentity, processes_marked
 from backend.errors import DispatchError
 
@@ -194,7 +195,8 @@ class LocalExecutor:
 
     def _elsewhere(self, job: JobRecord, identity: ProcessIdentity, claim: ClaimRecord | None) -> JobReport:
         started_at = claim.started_at if claim else job.status.started_at or job.intent.submitted_at
-        overdue = time.time() > started_at + job.intent.time_limit_s + 2 * STOP_GRACE_S
+        longest_s = job.intent.time_limit_s * max(1, len(tasks_of(job.intent)))
+        overdue = time.time() > started_at + longest_s + 2 * STOP_GRACE_S
         return report(
             job,
             JobState.FAILED if overdue else JobState.UNKNOWN,

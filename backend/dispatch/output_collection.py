@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from backend.dispatch.file_checksum import measure_file
 from backend.dispatch.folders import RESULT_ENDING
 from backend.dispatch.job import OutputRecord, place_result
 from backend.dispatch.job_command import output_folder
+from backend.dispatch.job_tasks import task_intent, tasks_of
 from backend.job_plan import Output
 from backend.ledger_rows import JobIntent
 from backend.output_files import output_faults
@@ -27,15 +28,44 @@ class FoundFile:
     target: Path
     output: Output
 
+    @property
+    def title(self) -> str:
+        """For the window."""
+        return self.output.title or self.path.name
+
 
 def find_files(intent: JobIntent) -> tuple[FoundFile, ...]:
     """The result file, if the job is to write one, then all that matches the outputs, each as the first it matches.
+
+    Of a job of several tasks those of each task, in the order of their numbers.
 
     Raises
     ------
     CollectionError
         One that is required is not there, or a file is not as it should be.
     """
+    tasks = tasks_of(intent)
+    if not tasks:
+        return _find_files_of_one(intent)
+    found: list[FoundFile] = []
+    faults = []
+    for task in tasks:
+        try:
+            of_task = _find_files_of_one(task_intent(intent, task))
+        except CollectionError as fault:
+            faults.append(f"Task {task}: {fault}")
+        else:
+            found += [_titled(file, f"{file.title} (task {task})") for file in of_task]
+    if faults:
+        raise CollectionError(" ".join(faults))
+    return tuple(found)
+
+
+def _titled(file: FoundFile, title: str) -> FoundFile:
+    return replace(file, output=replace(file.output, title=title))
+
+
+def _find_files_of_one(intent: JobIntent) -> tuple[FoundFile, ...]:
     folder = output_folder(intent.folder)
     found: dict[Path, FoundFile] = {}
     faults = []
@@ -84,7 +114,7 @@ def place_files(found: Sequence[FoundFile]) -> tuple[OutputRecord, ...]:
             output = file.output
             records.append(
                 OutputRecord(
-                    path=file.target, kind=output.kind, title=output.title or file.path.name, x=output.x, y=output.y,
+                    path=file.target, kind=output.kind, title=file.title, x=output.x, y=output.y,
                     size_bytes=size_bytes, sha256=sha256,
                 )
             )  # fmt: skip
@@ -105,4 +135,5 @@ def final_path(result_path: Path, name: Path) -> Path:
 
 def left_over(intent: JobIntent) -> int:
     """Files that nobody declared; they stay in the job's folder."""
-    return sum(1 for path in output_folder(intent.folder).rglob("*") if not path.is_dir())
+    ran = [task_intent(intent, task) for task in tasks_of(intent)] or [intent]
+    return sum(not path.is_dir() for one in ran for path in output_folder(one.folder).rglob("*"))

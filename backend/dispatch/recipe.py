@@ -19,6 +19,7 @@ from backend.job_plan import Environment, JobPlan, Output, Resources
 
 PLACEHOLDERS = (
     "master", "result", "output", "beamtime", "folder", "frames", "series", "sample", "detector", "python", "settings",
+    "task", "tasks",
 )  # fmt: skip
 """What a command or script may contain in braces."""
 
@@ -131,6 +132,25 @@ class Recipe(_RecipePart):
                 "nothing would be found: write {result} in the command, or name files in [[outputs]]; "
                 "leaves_files = false is for a program that stores its results by itself"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _tasks_are_apart(self) -> Recipe:
+        if self.resources.array is None:
+            # An optional group of the command is left out.
+            text = " ".join(part for part in self.command if isinstance(part, str))
+            needed = self.placeholders if self.script else placeholders_in(text)
+            named = [name for name in ("task", "tasks") if name in needed]
+            if named:
+                raise ValueError(f"{{{named[0]}}} has a value only with array = N in [resources]")
+            return self
+        if self.writes_result:
+            raise ValueError(
+                "the tasks of an array cannot all write {result}: let each leave files in {output}, its own folder, "
+                "and name them in [[outputs]]"
+            )
+        if any("{{task}}" in argument for argument in _arguments(self.command)):
+            raise ValueError("{{task}} cannot be told from the placeholder in a job of several tasks")
         return self
 
     @property

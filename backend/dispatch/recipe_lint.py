@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Collection
+from dataclasses import replace
 
 from backend.dispatch.recipe import EveryFrames, Recipe
 from backend.job_plan import Resources
@@ -17,8 +18,10 @@ def recipe_warnings(recipe: Recipe, built_in: Collection[str]) -> list[str]:
     warnings = []
     if recipe.name in built_in:
         warnings.append(f"It replaces the built-in recipe {recipe.name}.")
-    if recipe.executor == "local" and recipe.resources != Resources():
+    if recipe.executor == "local" and replace(recipe.resources, array=None) != Resources():
         warnings.append('[resources] has an effect only with executor = "slurm".')
+    if recipe.resources.array is not None:
+        warnings += _array_warnings(recipe)
     if isinstance(recipe.when, EveryFrames):
         warnings.append(
             "It runs while the series is written: its program must read the data files that are there, as the master "
@@ -27,6 +30,17 @@ def recipe_warnings(recipe: Recipe, built_in: Collection[str]) -> list[str]:
     if recipe.environment.container and "python" in recipe.placeholders:
         warnings.append("{python} is the interpreter outside the container.")
     return warnings + _missing_programs(recipe) + _syntax_faults(recipe)
+
+
+def _array_warnings(recipe: Recipe) -> list[str]:
+    warnings = []
+    if "task" not in recipe.placeholders and "MENTO_TASK" not in recipe.script:
+        warnings.append("Without {task} every task of the array does the same.")
+    if recipe.executor == "local":
+        warnings.append(
+            'On this computer the tasks run one after the other; at once only with executor = "slurm".'
+        )
+    return warnings
 
 
 def _missing_programs(recipe: Recipe) -> list[str]:

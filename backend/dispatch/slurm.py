@@ -150,6 +150,7 @@ def _resource_options(resources: Resources) -> list[str]:
         "--cpus-per-task": resources.cpus,
         "--gres": None if resources.gpus is None else f"gpu:{resources.gpus}",
         "--mem": None if resources.memory_gb is None else f"{math.ceil(resources.memory_gb * 1024)}M",
+        "--array": array_of(resources),
     }
     options = [f"{option}={value}" for option, value in asked.items() if value is not None]
     return options + list(resources.sbatch_options)
@@ -164,6 +165,11 @@ def _words(answer: CommandResult) -> str:
 def minutes_of(request: BatchRequest) -> int:
     """Time limit of a job in Slurm's unit; the job's own wrapper keeps it to the second and says so."""
     return math.ceil(request.time_limit_s / 60) + 1
+
+
+def array_of(resources: Resources) -> str | None:
+    """Numbers of the tasks in Slurm's form; ``None`` for a single job."""
+    return None if resources.array is None else f"0-{resources.array - 1}"
 
 
 def literal(path: PurePosixPath) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 from backend.dispatch.rest_client import RestAddress, RestAnswer, RestClient
 from backend.dispatch.scheduler import BatchJob, BatchRequest, Submission
-from backend.dispatch.slurm import SlurmOptions, literal, minutes_of
+from backend.dispatch.slurm import SlurmOptions, array_of, literal, minutes_of
+from backend.dispatch.slurm_arrays import arrays_as_one
 from backend.dispatch.slurm_text import UNCERTAIN, is_not_now, never_starts, state_of, words_for
 from backend.errors import DispatchError
 from backend.job_plan import Resources
@@ -114,6 +115,7 @@ class SlurmRestScheduler:
             "memory_per_node": None
             if resources.memory_gb is None
             else number(math.ceil(1024 * resources.memory_gb)),
+            "array": array_of(resources),
         }
         return {name: value for name, value in asked.items() if value is not None}
 
@@ -133,7 +135,7 @@ class SlurmRestScheduler:
 
 
 def parse_jobs(document: dict[str, Any], user: str) -> tuple[BatchJob, ...]:
-    """Jobs of one account from the answer to ``/jobs``; entries of another form are passed over.
+    """Jobs of one account from the answer to ``/jobs``, an array as one; entries of another form are passed over.
 
     Newer versions give states as lists and numbers as ``{"set", "infinite", "number"}``.
     """
@@ -149,7 +151,7 @@ def parse_jobs(document: dict[str, Any], user: str) -> tuple[BatchJob, ...]:
         if number:
             found.append(
                 BatchJob(
-                    number=str(number),
+                    number=_task_number(row) or str(number),
                     key=str(row.get("name") or ""),
                     submitted=str(submitted),
                     state=state_of(word),
@@ -159,7 +161,16 @@ def parse_jobs(document: dict[str, Any], user: str) -> tuple[BatchJob, ...]:
                     never_starts=never_starts(word, reason),
                 )
             )
-    return tuple(found)
+    return arrays_as_one(found)
+
+
+def _task_number(row: dict[str, Any]) -> str:
+    """Number of a task of an array as squeue writes it; "" for a single job."""
+    array = number_in(row.get("array_job_id"))
+    task = row.get("array_task_id")
+    # Tasks that still wait together are one row with a list of their numbers.
+    label = row.get("array_task_string") or (task.get("number") if isinstance(task, dict) else task)
+    return f"{array}_{label}" if array else ""
 
 
 def number_in(value: object) -> int:

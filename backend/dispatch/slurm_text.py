@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 
 from backend.dispatch.scheduler import BatchJob, BatchState
+from backend.dispatch.slurm_arrays import arrays_as_one
 
 SQUEUE_FORMAT = "%i|%T|%r|%V|%S|%j"
 """Number, state, reason, submitted, starts, name; the name comes last as it may hold anything."""
-SACCT_FORMAT = "JobIDRaw,State,ExitCode,Submit,JobName"
+SACCT_FORMAT = "JobID,State,ExitCode,Submit,JobName"
 UNCERTAIN = re.compile(
     r"timed out|unable to contact|connect failure|communication|connection|transport|zero bytes|try again",
     re.IGNORECASE,
@@ -108,7 +109,7 @@ def is_not_now(message: str) -> bool:
 
 
 def parse_squeue(output: str) -> tuple[BatchJob, ...]:
-    """Jobs from lines of ``SQUEUE_FORMAT``; lines of another form are passed over."""
+    """Jobs from lines of ``SQUEUE_FORMAT``, an array as one job; lines of another form are passed over."""
     found = []
     for line in output.splitlines():
         fields = line.strip().split("|", 5)
@@ -126,11 +127,11 @@ def parse_squeue(output: str) -> tuple[BatchJob, ...]:
                     never_starts=never_starts(word, reason),
                 )
             )
-    return tuple(found)
+    return arrays_as_one(found)
 
 
 def parse_sacct(output: str) -> tuple[BatchJob, ...]:
-    """Jobs from lines of ``SACCT_FORMAT`` as ``sacct -X -n -P`` prints them."""
+    """Jobs from lines of ``SACCT_FORMAT`` as ``sacct -X -n -P`` prints them, an array as one job."""
     found = []
     for line in output.splitlines():
         fields = line.strip().split("|", 4)
@@ -147,7 +148,7 @@ def parse_sacct(output: str) -> tuple[BatchJob, ...]:
                     reason=words_for(word, ""),
                 )
             )
-    return tuple(found)
+    return arrays_as_one(found)
 
 
 def state_of(word: str) -> BatchState:

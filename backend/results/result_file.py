@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import h5py
@@ -31,6 +32,7 @@ _GROUP_CLASSES = {
     _OWN: "NXprocess",
     f"{_OWN}/geometry": "NXcollection",
     f"{_OWN}/hot_pixels": "NXcollection",
+    f"{_OWN}/job": "NXcollection",
     "/xpcs": "NXsubentry",
     "/xpcs/multitau": "NXdata",
     _FITS: "NXcollection",
@@ -49,8 +51,12 @@ _GEOMETRY_UNITS = {
 _PLANCK_TIMES_LIGHT_KEV_M = 1.239841984332e-9  # CODATA 2018, exact by definition to all digits given
 
 
-def write_result(path: Path, result: CorrelationResult) -> None:
+def write_result(
+    path: Path, result: CorrelationResult, job: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Write the result so that a file of this name is there whole or not at all, on the disk when this returns.
+
+    ``job`` is what a job says of itself: its key, its recipe and the hash of that.
 
     Raises
     ------
@@ -63,7 +69,7 @@ def write_result(path: Path, result: CorrelationResult) -> None:
     part = path.with_name(f".part-{os.getpid()}-{path.name}")
     try:
         try:
-            content = _file_content(result)
+            content = _file_content(result, job)
             with open(part, "wb") as file:
                 file.write(content)
                 file.flush()
@@ -99,10 +105,12 @@ def read_result(path: Path) -> CorrelationResult:
         raise _unusable(path, f"is not a result file of this program: {error}") from error
 
 
-def _file_content(result: CorrelationResult) -> bytes:
+def _file_content(result: CorrelationResult, job: Mapping[str, str]) -> bytes:
     # Built in memory: the HDF5 library cannot be trusted to survive a full disk while it writes a file itself.
     with h5py.File("result", "w", driver="core", backing_store=False) as file:
         _fill(file, result)
+        for name, text in job.items():
+            _put(file, f"{_OWN}/job/{name}", text)
         file.flush()
         return file.id.get_file_image()
 

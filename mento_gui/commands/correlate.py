@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ Example:
 )  # fmt: skip
 def correlate(master: Path, result_file: Path, mask_file: Path | None, settings_file: Path | None) -> None:
     """Correlate the series of MASTER in full and write g2, fits, I(q) and the verdict to RESULT.h5."""
+    from backend.dispatch.job_command import job_facts
     from backend.errors import FeedbackError
     from backend.full_correlation import correlate_series
     from backend.results.result_file import write_result
@@ -41,7 +43,7 @@ def correlate(master: Path, result_file: Path, mask_file: Path | None, settings_
         settings = load_settings(settings_file)
         with _progress() as progress:
             result = correlate_series(master, settings, mask_file, progress)
-        write_result(result_file, result)
+        write_result(result_file, result, job_facts(os.environ))
     except FeedbackError as error:
         raise click.ClickException(str(error)) from error
     for notice in result.notices:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from cluster_settings_file import cluster_settings_file
@@ -11,6 +12,7 @@ from program import START_S, Program
 from recorded_detector import RecordedDetector, RecordedSeries
 from slurm_over_ssh import running_cluster
 
+from backend.dispatch.recipe import text_sha256
 from backend.dispatch.recipe_folder import load_recipes
 
 pytestmark = pytest.mark.system
@@ -52,5 +54,9 @@ def test_a_series_that_ends_is_confirmed_by_the_cluster(
         assert confirmed.job_id == job.job_id and len(confirmed.q_inv_nm) == 10
         assert float(np.nanmax(confirmed.z_score)) < 1e-6
         assert Path(job.result_path).is_relative_to(program.root / "current" / "processed")
+        with h5py.File(job.result_path, "r") as file:
+            facts = {name: value[()].decode() for name, value in file["/entry/mento_gui/job"].items()}
+        text = (raw.parent / "shared" / "recipes" / "xpcs.toml").read_text(encoding="utf-8")
+        assert facts == {"key": job.job_id, "recipe": "xpcs", "recipe_sha256": text_sha256(text)}
         listed = program.run("jobs", "--root", str(program.root))
         assert job.job_id in listed.output and "done (slurm)" in listed.output

@@ -8,29 +8,26 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
 from click.testing import CliRunner
+from cluster_backend import WRITE_RESULT, ClusterBackend, python_recipe
 from daemons import SYSTEM_FOLDERS, free_port, missing_programs, port_answers
 from program import wait_until
 from slurm_over_ssh import SlurmOverSsh, running_cluster
-from test_cluster_jobs import _recipe, _series
 
 from backend.beamtime.folder import BeamtimeFolder
 from backend.cluster_access import open_cluster
-from backend.dispatch.dispatcher import Dispatcher
-from backend.dispatch.folders import result_folder
 from backend.dispatch.rest_client import RestAddress
-from backend.dispatch.scheduler import BatchRequest, BatchState
+from backend.dispatch.scheduler import BatchJob, BatchRequest, BatchState
 from backend.dispatch.slurm import SlurmOptions
 from backend.dispatch.slurm_rest import SlurmRestScheduler
 from backend.errors import DispatchError
 from backend.job_plan import Resources
-from backend.ledger import Ledger
-from backend.settings import DispatchSettings, load_settings
+from backend.settings import load_settings
 from backend.simulation.beamtime_tree import write_beamtime_skeleton
 from mento_gui.command_line import main
 
@@ -142,8 +139,6 @@ def test_a_job_is_held_released_and_cancelled(
     wait_until(lambda: server.cluster.jobs_named("rest-1") == ["CANCELLED"], 30.0, "it is gone")
     # The number of another job is never hit.
     other = scheduler.submit(request(tmp_path, "rest-2"))
-    from dataclasses import replace
-
     scheduler.cancel(replace(job, number=other.number))
     assert server.cluster.jobs_named("rest-2") == ["PENDING"]
     scheduler.cancel(next(job for job in scheduler.jobs() if job.key == "rest-2"))
@@ -212,22 +207,60 @@ def test_from_series_end_to_checked_result(server: RestServer, tmp_path: Path) -
         f'[cluster]\nrest_url = "{server.url}"\nuser = "{server.cluster.user}"\ntoken_file = "{tmp_path}/token"\n'
         f'partition = "short"\nbeamtime_folder = "{current}"\npython = "{sys.executable}"\npoll_s = 0.5\n'
     )
-    ledger = Ledger(current / "processed" / "ledger.sqlite")
     executor = open_cluster(BeamtimeFolder(current, "current"), load_settings(file), current / "processed")
-    dispatcher = Dispatcher(
-        ledger, {"xpcs": _recipe()}, [executor], DispatchSettings(time_limit_s=120),
-        results_of=lambda info: result_folder(current / "raw", current / "processed", info), beamtime=current,
+    backend = ClusterBackend(current, executor, python_recipe(WRITE_RESULT, "{result}", "{beamtime}"))
+    row = backend.series_ended()
+    backend.poll_until("done")
+    assert backend.dispatcher.result_of(row.job_id).is_good
+    backend.end()
+
+
+def test_what_a_recipe_asks_for_arrives_in_the_job(
+    server: RestServer, scheduler: SlurmRestScheduler, tmp_path: Path
+) -> None:
+    cluster = server.cluster
+    cluster.slurm(
+        "scontrol", "create", "reservation", "ReservationName=beamtime", f"Users={cluster.user}", "Nodes=n1",
+        "StartTime=now", "Duration=60", "Flags=IGNORE_JOBS",
     )  # fmt: skip
-    row = dispatcher.series_ended(_series(current), 100).rows[0]
+    resources = Resources(
+        partition="long", reservation="beamtime", nodes=1, cpus=1, gpus=2, memory_gb=0.25, array=3
+    )
+    asked = replace(request(tmp_path, "rest-6"), resources=resources, time_limit_s=1000.0)
+    try:
+        taken = scheduler.submit(asked)
+        assert taken.number, taken.message
+        shown = cluster.slurm("scontrol", "show", "job", taken.number)
+    finally:
+        cluster.slurm("scancel", "--name=rest-6")
+        cluster.slurm("scontrol", "delete", "ReservationName=beamtime")
+    for words in (
+        "Partition=long", "Reservation=beamtime", "NumNodes=1", "CPUs/Task=1", "MinMemoryNode=256M",
+        "TimeLimit=00:18:00", "gpu:2", "ArrayTaskId=0-2", "Requeue=0", "JobState=PENDING", "Reason=JobHeldUser",
+    ):  # fmt: skip
+        assert words in shown, shown
 
-    def is_done() -> bool:
-        dispatcher.poll(time.time())
-        return dispatcher.job_rows()[0].state == "done"
 
-    wait_until(is_done, 60.0, "done")
-    assert dispatcher.result_of(row.job_id).is_good
-    dispatcher.close()
-    ledger.close()
+def test_an_array_is_one_job(scheduler: SlurmRestScheduler, server: RestServer, tmp_path: Path) -> None:
+    script = "#!/bin/bash -l\ntouch begun-$SLURM_ARRAY_TASK_ID\nsleep 100\n"
+    asked = replace(request(tmp_path, "rest-7", script), resources=Resources(cpus=1, array=3))
+
+    def job() -> BatchJob:
+        (found,) = [job for job in scheduler.jobs() if job.key == "rest-7"]
+        return found
+
+    number = scheduler.submit(asked).number
+    try:
+        assert job().number == number and job().held and job().state is BatchState.WAITING
+        scheduler.release(job())
+        begun = [tmp_path / f"begun-{task}" for task in range(3)]
+        wait_until(lambda: all(file.exists() for file in begun), 60.0, "all tasks run")
+        assert job().number == number and job().state is BatchState.RUNNING and not job().held
+        scheduler.cancel(job())
+        wait_until(lambda: job().state is BatchState.CANCELLED, 60.0, "all of it is gone")
+        assert server.cluster.jobs_named("rest-7") == ["CANCELLED"] * 3
+    finally:
+        server.cluster.slurm("scancel", "--name=rest-7")
 
 
 def test_the_doctor_asks_slurmrestd(server: RestServer, tmp_path: Path) -> None:
