@@ -302,12 +302,25 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[JobOutput, ...] = ()
 
 
+class JumpHost(msgspec.Struct, frozen=True, kw_only=True):
+    """A host that another one is reached through: whom to log in as there, with which key."""
+
+    host: str
+    port: int
+    user: str
+    key_file: str
+
+
 class UntrustedHost(msgspec.Struct, frozen=True, kw_only=True):
-    """A host that jobs wait for because its key was never approved, and the file that approved keys are kept in."""
+    """A host that jobs wait for because its key was never approved, and the file that approved keys are kept in.
+
+    ``jump`` is the host to go through where it cannot be reached directly.
+    """
 
     host: str
     port: int
     known_hosts: str
+    jump: JumpHost | None = None
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,8 @@ from widgets.host_key_dialog import HostKeyDialog
 if TYPE_CHECKING:
     import paramiko
 
+    from backend.dispatch.ssh_login import SshAddress
+
 
 class HostApproval(QObject):
     """Asks once for each host that the backend may not talk to; again only when a person wants it.
@@ -58,10 +60,10 @@ class HostApproval(QObject):
         threading.Thread(target=self._fetch_key, args=(host,), name="host key", daemon=True).start()
 
     def _fetch_key(self, host: UntrustedHost) -> None:
-        from backend.dispatch.host_keys import fetch_host_key
+        from backend.dispatch.ssh_login import ask_host_key
 
         try:
-            self._fetched.emit(host, fetch_host_key(host.host, host.port))
+            self._fetched.emit(host, ask_host_key(host.host, host.port, _way_to(host)))
         except FeedbackError as error:
             self._fetched.emit(host, error)
 
@@ -73,7 +75,12 @@ class HostApproval(QObject):
             return
         key: paramiko.PKey = answer
         self._shown = (host, key)
-        self.dialog.ask(host_entry(host.host, host.port), key.get_name(), fingerprint(key))
+        self.dialog.ask(
+            host_entry(host.host, host.port),
+            key.get_name(),
+            fingerprint(key),
+            through="" if host.jump is None else host_entry(host.jump.host, host.jump.port),
+        )
 
     def _approve(self) -> None:
         from backend.dispatch.host_keys import approve_host, host_entry
@@ -90,6 +97,15 @@ class HostApproval(QObject):
         self.told.emit(
             _message(f"{host_entry(host.host, host.port)} is approved; jobs go there at the next try.")
         )
+
+
+def _way_to(host: UntrustedHost) -> SshAddress | None:
+    from backend.dispatch.ssh_login import SshAddress
+
+    jump = host.jump
+    if jump is None:
+        return None
+    return SshAddress(jump.host, jump.port, jump.user, Path(jump.key_file), Path(host.known_hosts))
 
 
 def _message(what: str) -> Message:

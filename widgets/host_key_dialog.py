@@ -45,9 +45,10 @@ class HostKeyDialog(QDialog):
         layout.addLayout(buttons)
         self.resize(560, 240)
 
-    def ask(self, host: str, kind: str, fingerprint: str) -> None:
-        """Ask about a host that shows a key of this kind and fingerprint."""
-        self.words.setText(f"{host} shows an {kind} key that was never approved here. Its fingerprint:")
+    def ask(self, host: str, kind: str, fingerprint: str, through: str = "") -> None:
+        """Ask about a host that shows a key of this kind and fingerprint, asked ``through`` another one if any."""
+        way = f", asked through {through}," if through else ""
+        self.words.setText(f"{host}{way} shows an {kind} key that was never approved here. Its fingerprint:")
         self.fingerprint.setText(fingerprint)
         self.compared.setChecked(False)
         self.approve.setEnabled(False)

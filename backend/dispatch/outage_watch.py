@@ -10,9 +10,9 @@ from backend.dispatch.job import JobIntent, JobRecord, JobState
 from backend.dispatch.job_board import JobBoard
 from backend.dispatch.outage import Backlog, Outage, notice_of
 from backend.dispatch.recipe import Recipe
-from backend.dispatch.ssh_login import UnknownHostError
+from backend.dispatch.ssh_login import SshAddress, UnknownHostError
 from backend.frames import SourceNotice
-from backend.snapshot import UntrustedHost
+from backend.snapshot import JumpHost, UntrustedHost
 
 _HERE = "local"
 _HANDED_OVER = (JobState.SUBMITTED, JobState.RUNNING, JobState.UNKNOWN)
@@ -55,14 +55,11 @@ class OutageWatch:
 
     @property
     def untrusted_host(self) -> UntrustedHost | None:
-        """A host that may not be talked to before a person has approved its key, and can be asked for it directly."""
+        """A host that may not be talked to before a person has approved its key; a jump host comes first."""
         for outage in self._outages.values():
             cause = outage.problem.__cause__
-            if isinstance(cause, UnknownHostError) and cause.address.jump is None:
-                address = cause.address
-                return UntrustedHost(
-                    host=address.host, port=address.port, known_hosts=str(address.known_hosts.absolute())
-                )
+            if isinstance(cause, UnknownHostError):
+                return _untrusted(cause.address)
         return None
 
     def mind(self, executor: Executor, now: float, may_be_elsewhere: Callable[[str], bool]) -> None:
@@ -112,6 +109,18 @@ class OutageWatch:
         ]
         here = sum(not self._board[job_id].status.state.is_final for job_id in moved)
         return Backlog(waiting, len(of_it) - waiting, here)
+
+
+def _untrusted(address: SshAddress) -> UntrustedHost:
+    jump = address.jump
+    return UntrustedHost(
+        host=address.host,
+        port=address.port,
+        known_hosts=str(address.known_hosts.absolute()),
+        jump=None
+        if jump is None
+        else JumpHost(host=jump.host, port=jump.port, user=jump.user, key_file=str(jump.key_file.absolute())),
+    )
 
 
 def intent_for(intent: JobIntent, there: Executor, here: Executor) -> JobIntent:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,14 @@ import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
 from paramiko.pkey import UnknownKeyType
 
-from backend.dispatch.host_keys import check_private_key, fingerprint, host_entry, read_known_hosts
+from backend.dispatch.host_keys import (
+    check_private_key,
+    default_known_hosts,
+    fetch_host_key,
+    fingerprint,
+    host_entry,
+    read_known_hosts,
+)
 from backend.errors import DispatchError
 
 CONNECT_S = 10.0
@@ -42,13 +51,15 @@ class SshAddress:
     @property
     def trust_command(self) -> str:
         """What staff type to approve this host."""
-        words = ["mento-gui trust", self.host]
+        words = ["mento-gui", "trust", self.host]
         if self.port != 22:
-            words.append(f"--port {self.port}")
+            words += ["--port", str(self.port)]
         if self.jump is not None:
             port = "" if self.jump.port == 22 else f":{self.jump.port}"
-            words.append(f"--via {self.jump.user}@{self.jump.host}{port} --key {self.jump.key_file}")
-        return " ".join(words)
+            words += ["--via", f"{self.jump.user}@{self.jump.host}{port}", "--key", str(self.jump.key_file)]
+        if self.known_hosts != default_known_hosts():
+            words += ["--known-hosts", str(self.known_hosts)]
+        return shlex.join(words)
 
 
 class UnknownHostError(DispatchError):
@@ -113,12 +124,12 @@ def log_in(address: SshAddress) -> SshLogin:
     DispatchError
         Says what stood in the way and what to do.
     """
+    _check_is_known(address)
     check_private_key(address.key_file)
     key = _read_key(address.key_file)
     client = paramiko.SSHClient()
     client.get_host_keys().update(read_known_hosts(address.known_hosts))
     client.set_missing_host_key_policy(paramiko.RejectPolicy())
-    _check_is_known(client, address)
     jump = None if address.jump is None else log_in(address.jump)
     login = SshLogin(address, client, jump)
     try:
@@ -131,6 +142,20 @@ def log_in(address: SshAddress) -> SshLogin:
         login.close()
         raise _explain(address, error) from error
     return login
+
+
+def ask_host_key(host: str, port: int, jump: SshAddress | None) -> paramiko.PKey:
+    """The key a host shows now, asked through the jump host if there is one; nothing else is sent to it.
+
+    Raises
+    ------
+    DispatchError
+        It does not answer, or the jump host does not let through.
+    """
+    if jump is None:
+        return fetch_host_key(host, port)
+    with closing(log_in(jump)) as login:
+        return fetch_host_key(host, port, login.channel_to(host, port))
 
 
 def _connect(
@@ -174,8 +199,11 @@ def _read_key(path: Path) -> paramiko.PKey:
         ) from None
 
 
-def _check_is_known(client: paramiko.SSHClient, address: SshAddress) -> None:
-    if client.get_host_keys().lookup(host_entry(address.host, address.port)) is None:
+def _check_is_known(address: SshAddress) -> None:
+    # Without the jump host the other one cannot even be asked for its key.
+    if address.jump is not None:
+        _check_is_known(address.jump)
+    if read_known_hosts(address.known_hosts).lookup(host_entry(address.host, address.port)) is None:
         raise UnknownHostError(address)
 
 

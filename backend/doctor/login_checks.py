@@ -8,12 +8,11 @@ import time
 from backend.cluster_access import open_transport
 from backend.dispatch.host_keys import (
     check_private_key,
-    fetch_host_key,
     fingerprint,
     host_entry,
     read_known_hosts,
 )
-from backend.dispatch.ssh_login import SshAddress, log_in
+from backend.dispatch.ssh_login import SshAddress, ask_host_key
 from backend.doctor.examination import Check, Examination
 from backend.doctor.finding import Finding, fault, good, note
 from backend.errors import DispatchError
@@ -52,14 +51,7 @@ def _host_key(seen: Examination) -> Finding | None:
 
 def _compare_host_key(address: SshAddress, jump: SshAddress | None) -> Finding:
     name = host_entry(address.host, address.port)
-    if jump is None:
-        key = fetch_host_key(address.host, address.port)
-    else:
-        login = log_in(jump)
-        try:
-            key = fetch_host_key(address.host, address.port, login.channel_to(address.host, address.port))
-        finally:
-            login.close()
+    key = ask_host_key(address.host, address.port, jump)
     known = read_known_hosts(address.known_hosts)
     shown = f"{name} shows {fingerprint(key)} ({key.get_name()})"
     if known.check(name, key):
@@ -110,16 +102,21 @@ def _clock(seen: Examination) -> Finding:
     if uncertain_s == float("inf"):
         return note("The clock of the cluster cannot be read.", "Times of jobs may be off.")
     words = f"The cluster's clock is {abs(ahead_s):.2f} s {'ahead of' if ahead_s > 0 else 'behind'} this one"
-    words = f"{words}, to within {uncertain_s:.2f} s."
+    now = time.time()
+    words = f"{words}, to within {uncertain_s:.2f} s ({_moment(now + ahead_s)} there, {_moment(now)} here)."
     if abs(ahead_s) - uncertain_s > _CLOCK_FAULT_S:
         return fault(
             words,
-            "A job that runs may be given up too early or too late.",
+            "Jobs run and are followed all the same, but times in their logs and files look wrong by this much.",
             "Ask the people who run the computer with the wrong clock for time synchronisation (NTP).",
         )
     if abs(ahead_s) - uncertain_s > _CLOCK_NOTE_S:
         return note(words, "Start and end of jobs look wrong by this much.", "Ask for time synchronisation.")
     return good(words)
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 LOGIN_CHECKS = (

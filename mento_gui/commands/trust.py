@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    import paramiko
-
     from backend.dispatch.ssh_login import SshAddress
 
 _EPILOG = """
@@ -63,13 +60,14 @@ def trust(
         host_entry,
         read_known_hosts,
     )
+    from backend.dispatch.ssh_login import ask_host_key
     from backend.errors import FeedbackError
 
     file = known_hosts or default_known_hosts()
     name = host_entry(host, port)
     address = None if jump is None else _jump_host(jump, key_file, file)
     try:
-        key = _key_of(host, port, address)
+        key = ask_host_key(host, port, address)
         shown = fingerprint(key)
         if read_known_hosts(file).check(name, key):
             click.echo(f"{name} is approved already, with this key: {shown}")
@@ -98,13 +96,3 @@ def _jump_host(text: str, key_file: Path | None, known_hosts: Path) -> SshAddres
     if key_file is None:
         raise click.UsageError("--via needs --key FILE, the private key for the jump host.")
     return SshAddress(host, int(port or 22), user, key_file, known_hosts)
-
-
-def _key_of(host: str, port: int, jump: SshAddress | None) -> paramiko.PKey:
-    from backend.dispatch.host_keys import fetch_host_key
-    from backend.dispatch.ssh_login import log_in
-
-    if jump is None:
-        return fetch_host_key(host, port)
-    with closing(log_in(jump)) as login:
-        return fetch_host_key(host, port, login.channel_to(host, port))

@@ -135,7 +135,7 @@ HOST = UntrustedHost(host="127.0.0.1", port=2222, known_hosts="")
 def approval(qtbot, keep, window, monkeypatch) -> HostApproval:
     made = HostApproval(window)
     made.key = paramiko.ECDSAKey.generate()
-    monkeypatch.setattr("backend.dispatch.host_keys.fetch_host_key", lambda host, port: made.key)
+    monkeypatch.setattr("backend.dispatch.ssh_login.ask_host_key", lambda host, port, jump: made.key)
     return made
 
 
@@ -182,10 +182,10 @@ def test_who_says_not_now_is_asked_again_only_on_demand(
 def test_a_host_that_does_not_answer_is_told(
     qtbot, approval: HostApproval, tmp_path: Path, monkeypatch
 ) -> None:
-    def refuse(host: str, port: int) -> None:
+    def refuse(host: str, port: int, jump: object) -> None:
         raise FeedbackError("no answer")
 
-    monkeypatch.setattr("backend.dispatch.host_keys.fetch_host_key", refuse)
+    monkeypatch.setattr("backend.dispatch.ssh_login.ask_host_key", refuse)
     with qtbot.waitSignal(approval.failed) as told:
         approval.consider(_waiting(tmp_path / "known_hosts"))
     assert told.args[0].what == "no answer" and not approval.dialog.isVisible()

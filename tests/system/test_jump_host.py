@@ -4,25 +4,45 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+import msgspec
 import paramiko
 import pytest
 from click.testing import CliRunner
+from cluster_backend import ClusterBackend, python_recipe
 from daemons import missing_programs
 from program import wait_until
+from PyQt5.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
 from ssh_server import SshServer, make_key
 
+from backend.beamtime.path_map import PathMap
 from backend.dispatch.backoff import Backoff
+from backend.dispatch.cluster_executor import ClusterExecutor
+from backend.dispatch.cluster_rules import ClusterRules
 from backend.dispatch.host_keys import approve_host, fingerprint
+from backend.dispatch.slurm import SlurmOptions, SlurmScheduler
 from backend.dispatch.ssh_login import SshAddress
 from backend.dispatch.ssh_transport import SshTransport
 from backend.dispatch.transport import TransportError
+from backend.snapshot import BackendPart, Snapshot, Verdict, VerdictState
 from mento_gui.commands.trust import trust
+from mento_gui.host_approval import HostApproval
 
 pytestmark = pytest.mark.system
+
+_BACKEND = BackendPart(
+    version="", host="", pid=1, root="", beamtime_id="", beamtime_title="", watching="", waiting_for="",
+    phase="waiting", started_at=0.0,
+)  # fmt: skip
+NOTHING = Snapshot(
+    sequence=1, produced_at=0.0, backend=_BACKEND, verdict=Verdict(state=VerdictState.IDLE, why="", do="")
+)
 
 
 @pytest.fixture
@@ -124,6 +144,51 @@ def test_the_node_is_approved_through_the_jump_host(node: SshServer, gateway: Ss
         transport.close()
     # The server of the node saw the key exchange and one log-in, never the key for the jump host.
     assert node.log.count("Accepted publickey") == 1
+
+
+def test_the_window_asks_for_the_jump_host_and_then_through_it(
+    qtbot: QtBot, through: SshAddress, node: SshServer, gateway: SshServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "our_known_hosts"
+    assert through.jump is not None
+    address = replace(through, known_hosts=file, jump=replace(through.jump, known_hosts=file))
+    (beamtime := tmp_path / "current").mkdir()
+    paths = PathMap(PurePosixPath(beamtime), PurePosixPath(beamtime))
+    slurm = SlurmScheduler(SshTransport(address, Backoff(0.1, 0.2)), SlurmOptions())
+    executor = ClusterExecutor(slurm, paths, ClusterRules(python=sys.executable, poll_s=0.1))
+    backend = ClusterBackend(beamtime, executor, python_recipe("pass", leaves_files=False))
+    window = QWidget()
+    qtbot.addWidget(window)
+    approval = HostApproval(window)
+
+    def is_asked_about(server: SshServer) -> bool:
+        backend.dispatcher.poll(time.time())
+        waiting = backend.dispatcher.outages.untrusted_host
+        approval.consider(msgspec.structs.replace(NOTHING, untrusted_host=waiting))
+        return approval.dialog.isVisible() and approval.dialog.fingerprint.text() == fingerprint(
+            server.host_key
+        )
+
+    def approve() -> None:
+        approval.dialog.compared.click()
+        approval.dialog.approve.click()
+
+    try:
+        backend.series_ended()
+        qtbot.waitUntil(lambda: is_asked_about(gateway), timeout=30000)
+        assert "asked through" not in approval.dialog.words.text()
+        approve()
+        qtbot.waitUntil(lambda: is_asked_about(node), timeout=30000)
+        assert f"asked through [127.0.0.1]:{gateway.port}," in approval.dialog.words.text()
+        assert node.log.count("Accepted publickey") == 0
+        approve()
+        transport = SshTransport(address)
+        try:
+            assert transport.run(["/bin/echo", "through"]).output == "through\n"
+        finally:
+            transport.close()
+    finally:
+        backend.end()
 
 
 @pytest.mark.parametrize("way", ["gateway", "@gateway", "user@", "user@gateway:ssh"])
