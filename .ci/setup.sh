@@ -5,7 +5,7 @@
 window_packages="libgl1 libglib2.0-0 libfontconfig1 libx11-6 libxext6 fonts-dejavu-core libgomp1
     libdbus-1-3 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-shape0
     libxcb-xinerama0 libxcb-xkb1 libxkbcommon-x11-0 libxkbcommon0 libx11-xcb1 ca-certificates"
-test_packages="xvfb xauth xdotool imagemagick slurm-wlm munge openssh-server slurmrestd slurm-wlm-jwt-plugin"
+test_packages="xvfb xauth xdotool imagemagick slurm-wlm munge openssh-server slurmrestd slurm-wlm-jwt-plugin faketime"
 python_packages="python3 python3-venv"
 
 exit_failed=1

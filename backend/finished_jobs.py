@@ -34,7 +34,8 @@ def look_after_jobs(dispatcher: Dispatcher) -> JobsNow:
     changed = dispatcher.poll(time.time())
     finished = tuple((row, dispatcher.result_of(row.job_id)) for row in changed if row.state == "done")
     outages = dispatcher.outages
-    return JobsNow(dispatcher.job_rows(), finished, outages.notices, outages.untrusted_host)
+    notices = outages.notices + dispatcher.clocks.notices
+    return JobsNow(dispatcher.job_rows(), finished, notices, outages.untrusted_host)
 
 
 class FinishedJobs:

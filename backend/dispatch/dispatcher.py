@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from backend.dispatch.clocks import ClockWatch, TimesHere, times_here
 from backend.dispatch.command_recipe import command_recipe
 from backend.dispatch.executor import Executor, NotNowError
 from backend.dispatch.folders import folder_identity
@@ -60,6 +61,8 @@ class Dispatcher:
         What keeps executors from their work, as of the last poll.
     recipes : RecipeBook
         The recipes, and which run by themselves.
+    clocks : ClockWatch
+        Whose clock differs from this computer's.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Dispatcher:
         self._to_find = {job.intent.job_id for job in self._board.jobs(JobState.QUEUED)}
         self._being_handed_over = ""
         self.outages = OutageWatch(self._board, self._executors, self.recipes.find, settings.local_after_s)
+        self.clocks = ClockWatch()
         self._beamtime_identity = folder_identity(beamtime)
         for job in self._board.jobs(JobState.QUEUED, *_HANDED_OVER):
             if job.intent.executor not in self._executors:
@@ -303,7 +307,9 @@ class Dispatcher:
         with self._lock:
             job = self._board[report.job_id]
             self._board.show_progress(report.job_id, report.progress)
-            status = with_report(job.status, report)
+            times = times_here(report.started_at, report.ended_at, job.intent.submitted_at, self._clock())
+            self._note_clock(job, report, times)
+            status = with_report(job.status, report, times)
             if intake is not None:
                 status = judged_by_result(status, intake)
             if status.cancel_asked and status.state is JobState.FAILED:
@@ -315,6 +321,12 @@ class Dispatcher:
             elif status.state is JobState.FAILED and job.intent.retries_left > 0:
                 status = self._try_again(job.intent, status, now)
             self._store(job, status)
+
+    def _note_clock(self, job: JobRecord, report: JobReport, times: TimesHere) -> None:
+        said_at = report.ended_at or report.started_at
+        is_news = report.ended_at is not None or job.status.started_at is None
+        if said_at is not None and is_news:
+            self.clocks.note(job.intent.executor, job.intent.job_id, said_at, times.ahead_s)
 
     def _try_again(self, intent: JobIntent, status: JobStatus, now: float) -> JobStatus:
         # Stored before the failure is: a crash in between repeats this step under the same key.

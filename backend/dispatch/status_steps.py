@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from backend.dispatch.clocks import TimesHere
 from backend.dispatch.intake import CheckedResult
 from backend.dispatch.job import JobReport, JobState, JobStatus
 
@@ -13,8 +14,12 @@ def cancelled_before(status: JobStatus, at: float, reason: str = "Cancelled befo
     return replace(status, state=JobState.CANCELLED, reason=reason, try_this="", ended_at=at)
 
 
-def with_report(status: JobStatus, report: JobReport) -> JobStatus:
-    """Status after a report of the executor."""
+def with_report(status: JobStatus, report: JobReport, times: TimesHere) -> JobStatus:
+    """Status after a report of the executor, whose times are those of this computer's clock.
+
+    A time that had to be moved is only the first bound on the true one: the one known before was nearer.
+    """
+    known = times.ahead_s != 0 and times.ended_at is None and status.started_at is not None
     # A job that is to be handed over again has no identity any more.
     queued = report.state in (JobState.QUEUED, JobState.PARKED)
     return replace(
@@ -23,8 +28,8 @@ def with_report(status: JobStatus, report: JobReport) -> JobStatus:
         reason=report.reason,
         try_this=report.try_this,
         identity="" if queued else report.identity or status.identity,
-        started_at=report.started_at or status.started_at,
-        ended_at=report.ended_at,
+        started_at=status.started_at if known else times.started_at or status.started_at,
+        ended_at=times.ended_at,
         exit_code=report.exit_code,
         last_line=report.last_line,
     )
