@@ -22,9 +22,19 @@ from backend.snapshot import Snapshot
 
 STATE_FOLDER = "mento-gui"
 """Below ``processed``: lock, ledger and status file of the backend."""
+_STATUS_FILE = "status.json"
 _CLUSTER = "cluster"
 _FIRST_PAUSE_S = 5.0
 _LONGEST_PAUSE_S = 60.0
+
+
+def last_alive(folder: BeamtimeFolder) -> float | None:
+    """When a backend last worked on this folder, in seconds since 1970 on the clock of its file system; or ``None``."""
+    try:
+        return (folder.processed / STATE_FOLDER / _STATUS_FILE).stat().st_mtime
+    except OSError:
+        # None ever did, or nothing can be known of it now.
+        return None
 
 
 class BeamtimeSession:
@@ -118,7 +128,7 @@ class BeamtimeSession:
 
     def write_status(self, snapshot: Snapshot) -> None:
         """Replace ``status.json``; OSError when that is not possible."""
-        write_status_file(self._state / "status.json", snapshot)
+        write_status_file(self._state / _STATUS_FILE, snapshot)
 
     def close(self) -> None:
         """Let go of everything; running jobs go on and are found again by the next backend."""

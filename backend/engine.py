@@ -15,7 +15,7 @@ import msgspec
 
 from backend.acquisition.folder_watch import FolderWatch
 from backend.acquisition.source_thread import SourceThread
-from backend.beamtime_session import BeamtimeSession
+from backend.beamtime_session import BeamtimeSession, last_alive
 from backend.errors import FeedbackError
 from backend.frames import FrameBatch, SeriesEnded, SeriesInfo, SeriesStarted, SourceEvent, SourceNotice
 from backend.job_follower import JobFollower
@@ -62,7 +62,7 @@ class Engine:
 
     def __init__(self, root: Path, settings: Settings, settings_file: Path | None = None) -> None:
         self._in_use = in_use = SettingsInUse(settings, settings_file)
-        self._watch = FolderWatch(root, settings)
+        self._watch = FolderWatch(root, settings, last_alive=last_alive)
         self._acquisition = SourceThread(self._watch)
         endpoint = endpoint_of(root)
         make_private(endpoint)

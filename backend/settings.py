@@ -56,7 +56,7 @@ class WatchSettings(SettingsSection):
     )
     history: Literal["newest", "all"] = setting(
         "newest",
-        "Series that were complete before the start: show only the newest, or work through all of them.",
+        "Series from before the start: only the newest and those (20 at most) that came while no backend ran, or all.",
     )
 
 

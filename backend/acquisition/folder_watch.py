@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backend.acquisition.detector_folder import SeriesPlace, list_files
-from backend.acquisition.raw_folder import Discovered, RawFolder
+from backend.acquisition.raw_folder import MOST_COUNTED, Discovered, RawFolder
 from backend.acquisition.series_reader import SeriesReader
 from backend.beamtime.folder import BeamtimeFolder, find_beamtime_folder
 from backend.beamtime.metadata import Beamtime, read_beamtime
@@ -22,6 +22,9 @@ from backend.settings import Settings
 _FOLDER_KEY = "beamtime-folder"
 _RAW_KEY = "raw-folder"
 _METADATA_KEY = "beamtime-metadata"
+_LEFT_OUT_KEY = "series-left-out"
+_MOST_MISSED = 20
+"""So many series that were missed are read after a start; more would keep the live picture waiting too long."""
 
 
 class FolderWatch:
@@ -38,10 +41,20 @@ class FolderWatch:
         How often to look, how long to wait, what to do with series that are there already.
     clock
         Seconds from any origin, never going back.
+    last_alive
+        When series of a beamtime folder were last taken care of, in seconds since 1970 on the clock of its file system;
+        those that came later are handed out too. ``None`` when they never were.
     """
 
-    def __init__(self, root: Path, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        root: Path,
+        settings: Settings,
+        clock: Callable[[], float] = time.monotonic,
+        last_alive: Callable[[BeamtimeFolder], float | None] = lambda _: None,
+    ) -> None:
         self._root = root
+        self._last_alive = last_alive
         self._settings = settings.watch
         self._clock = clock
         self._place: BeamtimeFolder | None = None
@@ -143,12 +156,20 @@ class FolderWatch:
         self._clear(_FOLDER_KEY, events)
         identity = (status.st_dev, status.st_ino)
         if identity != self._raw_identity or place != self._place:
+            # Asked before anybody can know of the folder, and write into it.
+            last_alive = self._last_alive(place)
             self._place = place
             if identity != self._raw_identity:
-                self._begin(place, identity, events)
+                self._begin(place, identity, last_alive, events)
         return True
 
-    def _begin(self, place: BeamtimeFolder, identity: tuple[int, int], events: list[SourceEvent]) -> None:
+    def _begin(
+        self,
+        place: BeamtimeFolder,
+        identity: tuple[int, int],
+        last_alive: float | None,
+        events: list[SourceEvent],
+    ) -> None:
         """Start on another raw folder: what was queued belongs to the one before."""
         self._live.clear()
         self._history.clear()
@@ -164,13 +185,41 @@ class FolderWatch:
             return
         self._raw_identity = identity
         self._read_metadata(events)
-        only_newest = self._settings.history == "newest"
-        found = [discovered.place for discovered in self._raw.take_history(only_newest)]
-        newest_folder = found[-1].folder if found else None
-        self._history.extend(place for place in found if place.folder != newest_folder)
-        for place_of_newest in reversed([place for place in found if place.folder == newest_folder]):
-            self._discovered += 1
-            self._live.append((self._discovered, place_of_newest))
+        if self._settings.history == "all":
+            # The newest folder first, then from the oldest on.
+            found = self._raw.take_all()
+            newest = found[-1].folder if found else None
+            ordered = [place for place in found[::-1] if place.folder == newest]
+            ordered += [place for place in found if place.folder != newest]
+        else:
+            ordered, left_out = self._raw.take_newest(last_alive, _MOST_MISSED)
+            newest = ordered[0].folder if ordered else None
+            self._tell_left_out(left_out, last_alive, events)
+        for place_before in ordered:
+            if place_before.folder == newest:
+                self._discovered += 1
+                self._live.append((self._discovered, place_before))
+            else:
+                self._history.append(place_before)
+
+    def _tell_left_out(self, number: int, last_alive: float | None, events: list[SourceEvent]) -> None:
+        if number == 0:
+            self._clear(_LEFT_OUT_KEY, events)
+            return
+        more = " or more" if number == MOST_COUNTED else ""
+        series = "1 series was" if number == 1 else f"{number}{more} series were"
+        when = "before the first start" if last_alive is None else "while no backend ran"
+        self._said[_LEFT_OUT_KEY] = when
+        events.append(
+            SourceNotice(
+                _LEFT_OUT_KEY,
+                "info",
+                f"{series} measured {when} and not analysed since, neither here nor by recipes.",
+                "The newest and all that come are.",
+                'To have all of them analysed and handed to the recipes: history = "all" in section [watch] of the '
+                "settings; what was done for a series is not done again.",
+            )
+        )
 
     def _choose(self) -> None:
         if self._active is not None:

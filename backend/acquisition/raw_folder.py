@@ -13,6 +13,8 @@ from backend.frames import SourceEvent, SourceNotice
 
 # Folders looked at in every poll: the newest one, and those before it whose detector folders may come late.
 _NEWEST_FOLDERS = 3
+MOST_COUNTED = 100
+"""Series that are left out are counted up to here."""
 # Folders per step of the sweep, so that no single step takes long on a slow file system.
 _FOLDERS_PER_STEP = 50
 
@@ -96,19 +98,36 @@ class RawFolder:
             folder.old = False
         return found
 
-    def take_history(self, only_newest: bool) -> list[Discovered]:
-        """Return the series that are there already, oldest first: all of them or those of the newest folder.
+    def take_all(self) -> list[SeriesPlace]:
+        """Return the series that are there already, oldest first. Call once, after the first scan."""
+        return [place for folder in self._folders.values() for place in self._new_places(folder)]
 
-        Call once, after the first scan. What is left out here is not handed out later unless files are added to it.
+    def take_newest(self, since: float | None, most: int) -> tuple[list[SeriesPlace], int]:
+        """Return the series of the newest folder and those written after ``since``, newest first, and how many not.
+
+        ``since`` in seconds since 1970 on the clock of the file system. No more than ``most`` series of older folders
+        are returned; the number is that of series written after ``since``, or of all if that is ``None``, which are
+        left out, and not counted beyond ``MOST_COUNTED``. These are not handed out later unless files are added to
+        them. Call once, after the first scan.
         """
-        found: list[Discovered] = []
+        found: list[SeriesPlace] = []
+        newest: Path | None = None
+        left_out = 0
+        is_late = True
         for folder in reversed(list(self._folders.values())):
-            if only_newest and found:
-                # Listing thousands of folders now would delay the first picture; the sweep notes their files.
-                folder.old = True
-            else:
-                found = [Discovered(place) for place in self._new_places(folder)] + found
-        return found
+            # They are in the order of their age: before one that was there already all were.
+            is_late = newest is None or (is_late and (since is None or _written_after(folder.path, since)))
+            room = newest is None or (since is not None and len(found) < most)
+            if is_late and room:
+                places = self._new_places(folder)[::-1]
+                newest = newest or (folder.path if places else None)
+                found += places
+                continue
+            # Listing thousands of folders now would delay the first picture; the sweep notes their files.
+            folder.old = True
+            if is_late and left_out < MOST_COUNTED:
+                left_out += len(self._find(folder).places)
+        return found, min(left_out, MOST_COUNTED)
 
     def remember(self, place: SeriesPlace) -> None:
         """Take the files of a series that just ended as read; only further ones bring it back."""
@@ -212,6 +231,17 @@ class RawFolder:
         if path in self._unlisted:
             self._unlisted.discard(path)
             self._events.append(SourceNotice(f"folder:{path}", "info", ""))
+
+
+def _written_after(folder: Path, moment: float) -> bool:
+    """True when something came into the folder of a series, or into one of its detectors, after the moment."""
+    try:
+        with os.scandir(folder) as entries:
+            inside = [entry.stat().st_mtime for entry in entries if entry.is_dir()]
+        return max([folder.stat().st_mtime, *inside]) > moment
+    except OSError:
+        # It has gone, or the sweep will say why it cannot be listed.
+        return False
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

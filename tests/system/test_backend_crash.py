@@ -85,3 +85,30 @@ def test_a_job_outlives_the_backend_and_is_found_again(
     (job,) = snapshot.jobs
     assert job.state == "done", job.reason
     assert _jobs_run(program) == [job.job_id]
+
+
+def test_series_that_end_while_no_backend_runs_get_their_jobs_from_the_next(
+    program: Program, raw: Path, recordings: list[RecordedSeries]
+) -> None:
+    first = program.start_backend()
+    seen = RecordedDetector(raw, recordings[0])
+    seen.begin()
+    seen.finish()
+    with program.listen() as listener:
+        listener.until(lambda snapshot: "done" in _job_states(snapshot), SERIES_S, "the first job is done")
+    _kill(first.pid)
+    first.wait(5.0)
+    for recording in recordings[1:4]:
+        missed = RecordedDetector(raw, recording)
+        missed.begin()
+        missed.finish()
+    program.start_backend()
+    with program.listen() as listener:
+        snapshot = listener.until(
+            lambda snapshot: _job_states(snapshot) == ["done"] * 4, 3 * SERIES_S, "all have their job"
+        )
+    assert {job.series for job in snapshot.jobs} == {recording.name for recording in recordings[:4]}
+    assert len(_jobs_run(program)) == 4
+    assert {row.series for row in snapshot.runs if row.status == "complete"} == {
+        job.series for job in snapshot.jobs
+    }

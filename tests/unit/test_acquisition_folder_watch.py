@@ -19,10 +19,15 @@ from backend.settings import Settings
 class Watching:
     """A watch on a folder tree with a clock set by the test."""
 
-    def __init__(self, root: Path, **watch: object) -> None:
+    def __init__(self, root: Path, last_alive: float | None = None, **watch: object) -> None:
         self.time_s = 0.0
         self.events: list[SourceEvent] = []
-        self.source = FolderWatch(root, Settings.model_validate({"watch": watch}), clock=lambda: self.time_s)
+        self.source = FolderWatch(
+            root,
+            Settings.model_validate({"watch": watch}),
+            clock=lambda: self.time_s,
+            last_alive=lambda _: last_alive,
+        )
 
     def run(self, for_s: float, step_s: float = 0.5) -> list[SourceEvent]:
         """Poll for a time of the test's clock; gives the events of that time."""
@@ -190,6 +195,37 @@ def test_series_from_before_the_start(root: Path, history: str, names: list[str]
     watching.run(130)
     assert started(watching.events) == names
     assert [complete for _, complete, _ in ended(watching.events)] == [True] * len(names)
+
+
+def _written_at(root: Path, number: int, at: float) -> None:
+    """A whole series, begun a minute before its last file came at the moment ``at``."""
+    detector = eiger_files.write_series(root / "current/raw", f"a_{number:05d}", files=1)
+    os.utime(detector, (at, at))
+    os.utime(detector.parent, (at - 60, at - 60))
+
+
+def test_series_that_ended_while_no_backend_ran_are_read_the_newest_first(root: Path) -> None:
+    for number, at in enumerate((1000, 2000, 3000, 4000, 5000), start=1):
+        _written_at(root, number, at)
+    # The third was being written when it died.
+    watching = Watching(root, last_alive=2970.0)
+    watching.run(130)
+    assert started(watching.events) == ["a_00005", "a_00004", "a_00003"]
+    assert notices(watching.events, "series-left-out") == []
+
+
+def test_more_than_can_be_caught_up_with_are_told(root: Path) -> None:
+    for number in range(1, 26):
+        _written_at(root, number, 1000.0 * number)
+    watching = Watching(root, last_alive=1500.0)
+    watching.run(130)
+    assert started(watching.events) == [f"a_{number:05d}" for number in range(25, 5, -1)]
+    (told,) = notices(watching.events, "series-left-out")
+    assert told.what.startswith("4 series were measured while no backend ran") and "history" in told.try_this
+    first = Watching(root)
+    first.run(10)
+    (told,) = notices(first.events, "series-left-out")
+    assert told.what.startswith("24 series were measured before the first start")
 
 
 def test_files_that_return_after_the_end_bring_the_series_back(root: Path) -> None:
