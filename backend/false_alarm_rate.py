@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from backend.damage.assessment import DamageState
 from backend.damage.damage_detector import DamageDetector
 from backend.errors import SeriesError
-from backend.series_accumulators import DAMAGE_LAGS, RingAccumulators
+from backend.series_accumulators import DAMAGE_LAGS, RingAccumulators, exposure_of
 from backend.series_run import SeriesRun
 from backend.settings import DamageSettings
 from backend.simulation.ring_speckle import RingSpecklePlan, simulate_ring_speckle
@@ -136,6 +136,7 @@ def undamaged_like(run: SeriesRun, most_pixels_per_ring: int | None = None) -> U
         np.broadcast_to(contrast, counts.shape),
         pixels,
         np.minimum(speckles, pixels),
+        exposure=exposure_of(run.info),
     )
     return UndamagedSeries(
         run.info.name,
@@ -183,6 +184,7 @@ def judge_undamaged(series: UndamagedSeries, settings: DamageSettings, index: in
         lags,
         series.frame_time_s,
         series.expected_frames,
+        exposure=series.speckle.exposure,
     )
     dose_s = series.frame_time_s * np.arange(1, len(sums.counts) + 1)
     states = {assessment.state for assessment in detector.add(sums.counts, sums.products, dose_s)}

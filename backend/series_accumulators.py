@@ -24,7 +24,15 @@ from backend.pixel_order import TILE_PIXELS, PixelOrder, order_pixels
 from backend.settings import Settings
 
 _SHOWN_FRAMES = 50
-DAMAGE_LAGS = (1, 2, 3, 4, 5, 6, 7, 8, 16)
+DAMAGE_LAGS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 16)
+"""Lag 0: pairs of photons of a pixel within one frame, which know the contrast whatever the rate."""
+
+
+def exposure_of(info: SeriesInfo) -> float:
+    """Part of the frame time in which photons are counted; all of it where no file says otherwise."""
+    if info.count_time_s is None or info.frame_time_s is None:
+        return 1.0
+    return float(np.clip(info.count_time_s / info.frame_time_s, 0.0, 1.0))
 
 
 class RingAccumulators:
@@ -68,6 +76,7 @@ class RingAccumulators:
             info.expected_frames,
             plan.gradient,
             even_frames=self.irregular is None,
+            exposure=exposure_of(info),
         )
 
     def add(

@@ -12,7 +12,7 @@ from backend.series_accumulators import DAMAGE_LAGS
 from backend.settings import DamageSettings
 from benchmarks.damage_cells import FIRST_AGE_FRAMES, SYSTEMATIC_FRAMES, Cell
 from benchmarks.damage_rivals import RIVALS
-from benchmarks.damage_series import FRAME_TIME_S, RingSeries, simulate
+from benchmarks.damage_series import EXPOSURE, FRAME_TIME_S, RingSeries, simulate
 
 ALPHA = 0.01
 LEVELS = (ALPHA, 0.1, 0.001)
@@ -84,8 +84,9 @@ def judge(series: RingSeries, watch: Watch, cell: Cell) -> list[Assessment]:
     )
     speckles = series.sector_pixels.sum(axis=1).astype(float)
     detector = DamageDetector(
-        settings, series.plan.q_inv_nm, series.sector_pixels, speckles, series.lags, FRAME_TIME_S, frames
-    )
+        settings, series.plan.q_inv_nm, series.sector_pixels, speckles, series.lags, FRAME_TIME_S, frames,
+        exposure=EXPOSURE,
+    )  # fmt: skip
     dose_s = FRAME_TIME_S * np.arange(1, frames + 1)
     return detector.add(series.sector_counts, series.sector_products, dose_s)
 

@@ -9,6 +9,8 @@ import numpy as np
 from backend.simulation.ring_speckle import RingSpecklePlan, simulate_ring_speckle
 
 FRAME_TIME_S = 0.05
+EXPOSURE = 1.0
+"""Part of the frame time in which photons are counted: the detector of the beamline counts nearly all the time."""
 FINE_RINGS = 25
 SECTORS = 12
 # 15 % of the pixels: one sector, and most of the next.
@@ -75,7 +77,7 @@ class RingSeries:
     ----------
     counts : ndarray, shape (frame, ring), int64
     products : ndarray, shape (frame, ring, lag), int64
-        sum over pixels of I(t) I(t - lag), 0 where t < lag.
+        sum over pixels of I(t) I(t - lag), 0 where t < lag; of I(t) (I(t) - 1) at lag 0.
     sector_counts, sector_products : ndarray, shape (frame, ring, SECTORS) and (frame, ring, SECTORS, lag), int64
         The same by sectors.
     sector_pixels : ndarray, shape (ring, SECTORS), int64
@@ -107,6 +109,7 @@ def simulate(plan: SeriesPlan, lags: np.ndarray, seed: int) -> RingSeries:
         SECTORS,
         MODULE,
         plan.module_gain,
+        EXPOSURE,
     )
     sums = simulate_ring_speckle(speckle, lags, seed, FINE_RINGS)
     by_sector = sums.sector_counts, sums.sector_products, speckle.sector_pixels

@@ -118,7 +118,7 @@ class _Kernels:
             lags = none if step < _FIRST_LEVEL else frame_lags
             masks = np.full(max(step - _FIRST_LEVEL, 0) + 1, _ALL_FRAMES, np.uint64)
             kept = np.full(lags.size, -1, np.int64)
-            self._work.append(Lags(lags, level_lags, kept, masks, masks[:1], ring_of_cell))
+            self._work.append(Lags(lags, level_lags, kept, -1, masks, masks[:1], ring_of_cell))
 
     def correlate(self) -> np.ndarray:
         """CPU seconds of the products of the current word up to and with each of the steps."""

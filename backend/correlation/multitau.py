@@ -90,7 +90,7 @@ class NewFrames:
     outside_counts : ndarray, shape (frame,), int64
         Photons of good pixels outside all rings.
     cell_products : ndarray, shape (part, cell, kept lag), int64
-        sum over pixels and the frames of each part of I(t) I(t - lag).
+        sum over pixels and the frames of each part of I(t) I(t - lag); of I(t) (I(t) - 1) at lag 0.
     fine_counts : ndarray, shape (fine ring,), int64
         Photons per fine ring in all these frames; empty without an image.
     """
@@ -116,7 +116,7 @@ class MultiTau:
     lags_per_level : int
         Lags of level 0 (even, 2 to 64); higher levels have half as many.
     kept_lags : tuple of int
-        Lags of single frames, 1 to 64, whose products of the newest frames are told, for the damage detector.
+        Lags of single frames, 0 to 64, whose products of the newest frames are told, for the damage detector.
     pool : Executor or None
         Threads that share the work; ``None`` = the calling thread alone. The numbers do not depend on it.
     image : MeanImage or None
@@ -133,13 +133,16 @@ class MultiTau:
         image: MeanImage | None = None,
     ) -> None:
         lags_per_level = lags_per_level // 2 * 2
-        if not 2 <= lags_per_level <= WORD_FRAMES or not all(1 <= lag <= WORD_FRAMES for lag in kept_lags):
-            raise ValueError(f"lags per level and kept lags must lie between 1 and {WORD_FRAMES}")
+        if not 2 <= lags_per_level <= WORD_FRAMES or not all(0 <= lag <= WORD_FRAMES for lag in kept_lags):
+            raise ValueError(
+                f"lags per level must lie between 2 and {WORD_FRAMES}, kept lags between 0 and {WORD_FRAMES}"
+            )
         self._partition = partition
         self._order = order
         self._lags_per_level = lags_per_level
         self._kept_lags = kept_lags
-        self._frame_lags = np.unique([*range(1, lags_per_level + 1), *kept_lags]).astype(np.int64)
+        between_frames = [lag for lag in kept_lags if lag > 0]
+        self._frame_lags = np.unique([*range(1, lags_per_level + 1), *between_frames]).astype(np.int64)
         self._level_lags = np.arange(lags_per_level // 2 + 1, lags_per_level + 1)
         # A lag of a level must not reach back further than the word before.
         self._word_levels = min(_MOST_WORD_LEVELS, (WORD_FRAMES // lags_per_level).bit_length())
@@ -171,12 +174,15 @@ class MultiTau:
         """What to multiply for the frames of a word from ``first`` on, in parts that end before frames ``ends``."""
         last = ends[-1] if ends else first
         kept = np.full(self._frame_lags.size, -1, np.int64)
-        kept[np.searchsorted(self._frame_lags, self._kept_lags)] = np.arange(len(self._kept_lags))
+        for row, lag in enumerate(self._kept_lags):
+            if lag > 0:
+                kept[np.searchsorted(self._frame_lags, lag)] = row
+        within = self._kept_lags.index(0) if 0 in self._kept_lags else -1
         masks = [_mask(first >> level << level, last >> level << level) for level in range(self._word_levels)]
         ring_of_cell = np.arange(self._partition.rings * self._partition.sectors) // self._partition.sectors
         parts = [_mask(begin, end) for begin, end in itertools.pairwise((first, *ends))]
         masks_and_parts = np.array(masks, np.uint64), np.array(parts, np.uint64)
-        return Lags(self._frame_lags, self._level_lags, kept, *masks_and_parts, ring_of_cell)
+        return Lags(self._frame_lags, self._level_lags, kept, within, *masks_and_parts, ring_of_cell)
 
     def add(
         self, words: PhotonWords, frames: int, present: int | None = None, part_ends: Sequence[int] = ()

@@ -33,7 +33,7 @@ class Sums(NamedTuple):
     counts : ndarray, shape (cell + 1, 64), int64
         Photons per frame, in the order of ``count_by_frame``; the last row is for pixels outside all rings.
     cell_products : ndarray, shape (kept lag, cell, part), int64
-        Products of single frames, for each part of the new frames.
+        Products of single frames, for each part of the new frames; n (n - 1) of each frame at lag 0.
     occurrences : ndarray, shape (ring, VALUES), int64
         How often a pixel had this many photons in a frame; 0 is not counted.
     fine : ndarray, shape (fine ring + 1, FINE_TURNS), int64
@@ -75,6 +75,8 @@ class Lags(NamedTuple):
         Lags of single frames; lags of every higher level in its own units.
     kept : ndarray, shape (frame lag,), int64
         Row of ``cell_products`` for a lag of single frames, or -1.
+    kept_within : int
+        Row of ``cell_products`` for lag 0, or -1.
     masks : ndarray, shape (level,), uint64
         New frames in the words at each level: only whole sums of 2^level frames.
     parts : ndarray, shape (part,), uint64
@@ -85,6 +87,7 @@ class Lags(NamedTuple):
     of_frames: np.ndarray
     of_levels: np.ndarray
     kept: np.ndarray
+    kept_within: int
     masks: np.ndarray
     parts: np.ndarray
     ring_of_cell: np.ndarray
@@ -193,6 +196,21 @@ def _add_frame_products(run: int, planes: int, cell: int, lags: Lags, room: Room
                     found = products.frame_products(now, past, lags.parts[part]) << (plane + other)
                     sums.cell_products[lags.kept[column], cell, part] += found
                     sums.products[0, column, cell] += found
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_pairs_within_frames(run: int, planes: int, cell: int, lags: Lags, room: Room, sums: Sums) -> None:
+    """n (n - 1) of the photons that a pixel counts in one frame; a single plane has none."""
+    for part in range(lags.parts.size):
+        mask = lags.parts[part]
+        pairs = np.int64(0)
+        for plane in range(planes):
+            now = room.now[plane, :run]
+            pairs += products.frame_products(now, now, mask) * ((1 << (2 * plane)) - (1 << plane))
+            for other in range(plane):
+                found = products.frame_products(now, room.now[other, :run], mask)
+                pairs += found << (plane + other + 1)
+        sums.cell_products[lags.kept_within, cell, part] += pairs
 
 
 @numba.njit(nogil=True, cache=True)
@@ -318,6 +336,8 @@ def drop_lone_photons(first: int, last: int, room: Room) -> int:
 def multiply_run(run: int, planes: int, cell: int, lags: Lags, room: Room, sums: Sums) -> None:
     """Add the products of a run of pixels of one cell, whose words are in ``room``."""
     _add_frame_products(run, planes, cell, lags, room, sums)
+    if lags.kept_within >= 0 and planes > 1:
+        _add_pairs_within_frames(run, planes, cell, lags, room, sums)
     levels = lags.masks.size
     if levels > 1 and lags.masks[1] != np.uint64(0):
         _add_pair_products(run, planes, cell, lags, room, sums)

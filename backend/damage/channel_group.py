@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.damage.channels import Channel, dynamics_channels, structure_channels
-from backend.damage.noise_model import NoiseModel
+from backend.damage.noise_model import NoiseModel, counting_variance
 from backend.damage.windows import Window
 
 
@@ -21,8 +21,10 @@ class ChannelGroup:
         In the order of the last axis of all results.
     model : NoiseModel
         Noise of the windows.
-    excess : ndarray or None, shape (ring * lag,)
+    excess : ndarray or None, shape (ring, lag)
         g2 - 1 that stands in where there are no coincidences; ``None`` for sums of ln N.
+    lags : ndarray or None, shape (lag,), int64
+        ``None`` for sums of ln N.
     weights : ndarray, shape (ring, channel) or (ring * lag, channel)
     speckle_variance : ndarray, shape (ring, channel)
         What the speckle of each ring would add to the variance if it never changed.
@@ -31,6 +33,7 @@ class ChannelGroup:
     channels: tuple[Channel, ...]
     model: NoiseModel
     excess: np.ndarray | None
+    lags: np.ndarray | None
     weights: np.ndarray
     speckle_variance: np.ndarray
 
@@ -40,16 +43,15 @@ class ChannelGroup:
 
     def measure(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of a window, and their variance from counting: 1 / counts or g2 / coincidences; shape (channel,)."""
-        if self.excess is None:
+        if self.excess is None or self.lags is None:
             measured = np.log(np.maximum(window.counts, 0.5) / window.exposure_frames)
             counting = 1 / np.maximum(window.counts, 1.0)
         else:
-            expected = window.expected.ravel()
             measured = self.excess.copy()
-            seen = expected > 0
-            measured[seen] = window.products.ravel()[seen] / expected[seen] - 1
-            counting = (1 + self.excess) / np.maximum(expected, 1e-3)
-        return measured @ self.weights, counting @ self.weights**2
+            seen = window.expected > 0
+            measured[seen] = window.products[seen] / window.expected[seen] - 1
+            counting = counting_variance(np.maximum(window.expected, 1e-3), self.excess, self.lags)
+        return measured.ravel() @ self.weights, counting.ravel() @ self.weights**2
 
     def slow_covariance(self, distance_frames: np.ndarray, frames: int) -> np.ndarray:
         """Covariance from speckle and systematics at these window distances; shape (window, channel)."""
@@ -65,7 +67,7 @@ def structure_group(channels: list[Channel], model: NoiseModel) -> ChannelGroup:
     """Channels of ln N as one group."""
     weights = np.stack([channel.weights for channel in channels], axis=1)
     variance = weights**2 * (model.contrast / model.speckles)[:, None]
-    return ChannelGroup(tuple(channels), model, None, weights, variance)
+    return ChannelGroup(tuple(channels), model, None, None, weights, variance)
 
 
 def correlation_group(channels: list[Channel], model: NoiseModel, lags: np.ndarray) -> ChannelGroup:
@@ -74,7 +76,7 @@ def correlation_group(channels: list[Channel], model: NoiseModel, lags: np.ndarr
     # Static limit of one mode with offset: var(C - 1) = 8 beta^2 / N_speckles.
     variance = weights.sum(axis=1) ** 2 * (8 * model.contrast**2 / model.speckles)[:, None]
     flat = weights.reshape(-1, len(channels))
-    return ChannelGroup(tuple(channels), model, model.excess(lags).ravel(), flat, variance)
+    return ChannelGroup(tuple(channels), model, model.excess(lags), lags, flat, variance)
 
 
 def channel_groups(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.damage.noise_model import NoiseModel
+from backend.damage.noise_model import NoiseModel, counting_variance
 from backend.damage.windows import Window
 
 STRUCTURE_SCALES = (0.15, 0.9)
@@ -95,8 +95,8 @@ def dynamics_channels(model: NoiseModel, reference: list[Window], lags: np.ndarr
     """Relaxation rate of all rings together and of each, and the contrast; empty when coincidences are too few."""
     expected = np.mean([window.expected for window in reference], axis=0)
     excess = model.excess(lags)
-    variance = (1 + excess) / np.maximum(expected, 1e-9)
-    by_rate = np.where(expected > 1e-3, -2 * model.gamma_per_frame[:, None] * lags[None] * excess, 0.0)
+    variance = counting_variance(np.maximum(expected, 1e-9), excess, lags)
+    by_rate = np.where(expected > 1e-3, model.rate_response(lags), 0.0)
     by_contrast = np.where(expected > 1e-3, excess / model.contrast, 0.0)
     # What is left of the contrast when a change of the rate is allowed for: the number to show.
     overlap = (by_rate * by_contrast / variance).sum() / max(float((by_rate**2 / variance).sum()), 1e-300)

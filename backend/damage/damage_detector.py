@@ -36,7 +36,8 @@ class DamageDetector:
     pixels_per_ring : ndarray, shape (ring,) or (ring, sector)
         Pixels; where the rings are told by sectors, sectors that jump are left out.
     lags : ndarray, shape (lag,), int64
-        Frames between the factors of the lagged products, ascending.
+        Frames between the factors of the lagged products, ascending, any choice. With lag 0, the pairs of photons of a
+        pixel within one frame, a lost contrast is told from faster dynamics much sooner.
     frame_time_s : float
         Seconds from frame to frame.
     expected_frames : int or None
@@ -46,6 +47,8 @@ class DamageDetector:
     even_frames : bool
         False where the distance of frames varies: products over a fixed number of frames vary with it, so only I(q) is
         watched.
+    exposure : float
+        Part of the frame time in which photons are counted, 0 to 1; 0 = an instant. Lag 0 goes with it.
     """
 
     def __init__(
@@ -59,8 +62,10 @@ class DamageDetector:
         expected_frames: int | None = None,
         gradient: np.ndarray | None = None,
         even_frames: bool = True,
+        exposure: float = 0.0,
     ) -> None:
         self._settings = settings
+        self._exposure = exposure
         self._even_frames = even_frames
         self._q_inv_nm = np.asarray(q_inv_nm, float)
         self._speckles = np.asarray(speckles_per_ring, float)
@@ -129,7 +134,7 @@ class DamageDetector:
         ring_counts : ndarray, shape (frame, ring)
             Photons; a missing frame is a row of zeros.
         lagged_products : ndarray, shape (frame, ring, lag)
-            sum over pixels of I(t) I(t - lag), 0 where t < lag.
+            sum over pixels of I(t) I(t - lag), 0 where t < lag. At lag 0, if there is one, of I(t) (I(t) - 1).
         dose : ndarray, shape (frame,)
             Accumulated up to the end of each frame, any unit.
         valid_pixels : ndarray or None, shape (frame, ring)
@@ -225,8 +230,9 @@ class DamageDetector:
         reference = self._windows[: self.reference_windows]
         planned_frames = self.planned_windows * self.frames_per_window
         self._ageing, self._model = noise_of_reference(
-            reference, self._lags, self._speckles, planned_frames, self._settings, self._frame_time_s
-        )
+            reference, self._lags, self._speckles, planned_frames, self._settings, self._frame_time_s,
+            self._exposure,
+        )  # fmt: skip
         lags = self._lags if self._even_frames else None
         aged = self._ageing.undone(reference, self._model, self._lags)
         groups = channel_groups(self._model, aged, self._q_inv_nm, lags)

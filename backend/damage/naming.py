@@ -1,19 +1,20 @@
 """Whether g2 changed because the sample moves differently or because the speckle lost contrast.
 
 Both take photons from the same products, so the channel of one also answers to the other. Which of them it was is told
-by the shape of g2 since the onset: the relaxation rates of all rings times one factor, or g2 - 1 times one factor. For
-some windows after the alarm either may explain the change; until one of them does so by far better, neither is ruled
-out.
+by the shape of g2 since the onset: the relaxation rates of all rings times one factor, or g2 - 1 times one factor. Lag
+0, where there is one, is the contrast itself, but for what moves within the exposure of a frame; it may do so or not,
+for what is known of the exposure may be wrong. For some windows after the alarm either family may explain the change;
+until one of them does so by far better, neither is ruled out.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backend.damage.noise_model import NoiseModel
+from backend.damage.noise_model import NoiseModel, counting_variance
 from backend.damage.windows import Window
 
 _FEWEST_TO_COMPARE = 5
@@ -24,10 +25,23 @@ LOG_ODDS_TO_TELL = math.log(99.0)
 
 @dataclass(frozen=True, slots=True)
 class FamilyOfChange:
-    """What has changed in g2: ``family``, "dynamics" or "contrast", explains it better; ``told``: surely so."""
+    """What has changed in g2.
+
+    Attributes
+    ----------
+    family : str
+        "dynamics" or "contrast": which explains it better.
+    log_odds : float
+        Natural log of how much better, never negative.
+    """
 
     family: str
-    told: bool
+    log_odds: float
+
+    @property
+    def told(self) -> bool:
+        """Surely so."""
+        return self.log_odds >= LOG_ODDS_TO_TELL
 
 
 def family_of_change(
@@ -54,16 +68,55 @@ def family_of_change(
     )
     change = excess - excess_before
     still = model.excess(lags)
-    counting = (1 + still) * (counting_before + counting)
+    counting = counting_variance(1 / (counting_before + counting), still, lags)
     frames = changed[-1].frames
     speckle = 8 / model.speckles * (_steadiness(model, before, frames) + _steadiness(model, now, frames))
-    rates = _FACTORS[:, None, None] * model.gamma_per_frame[:, None]
-    by_rate = model.contrast * np.exp(-2 * rates * lags) - still
-    by_contrast = (_FACTORS[:, None, None] - 1) * still
-    misfit_of_rate = _misfits(change - by_rate, counting, still, speckle).min()
-    misfit_of_contrast = _misfits(change - by_contrast, counting, still, speckle).min()
-    log_odds = float(misfit_of_rate - misfit_of_contrast) / 2
-    return FamilyOfChange("contrast" if log_odds > 0 else "dynamics", abs(log_odds) >= LOG_ODDS_TO_TELL)
+    noise = _Noise(counting, still, speckle)
+    # What the files say of the exposure may be wrong, and a model that takes frames for instants may be so, too.
+    exposures = (0.0, model.exposure or 1.0) if lags[0] == 0 else (model.exposure,)
+    exposed = [replace(model, exposure=exposure) for exposure in exposures]
+    misfit_of_rate = min(_misfit_of_rate(change, one, lags, noise) for one in exposed)
+    misfit_of_contrast = min(_misfit_of_contrast(change, one.excess(lags), noise) for one in exposed)
+    log_odds = (misfit_of_rate - misfit_of_contrast) / 2
+    return FamilyOfChange("contrast" if log_odds > 0 else "dynamics", abs(log_odds))
+
+
+@dataclass(frozen=True, slots=True)
+class _Noise:
+    """Of g2 - 1.
+
+    Attributes
+    ----------
+    counting : ndarray, shape (ring, lag)
+        Variance of each number.
+    shape, speckle : ndarray, shape (ring, lag) and (ring,)
+        The speckle raises or lowers all lags of a ring together: this shape times a factor of this variance.
+    """
+
+    counting: np.ndarray
+    shape: np.ndarray
+    speckle: np.ndarray
+
+    def product(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Scalar product with the inverse covariance, over rings and lags, the last two axes; chi^2 of one itself."""
+        own = 1 / self.speckle + (self.shape**2 / self.counting).sum(axis=1)
+        weighted = self.shape / self.counting
+        along = (one * weighted).sum(axis=-1) * (other * weighted).sum(axis=-1) / own
+        product: np.ndarray = (one * other / self.counting).sum(axis=(-2, -1)) - along.sum(axis=-1)
+        return product
+
+
+def _misfit_of_rate(change: np.ndarray, model: NoiseModel, lags: np.ndarray, noise: _Noise) -> float:
+    """Least chi^2 of a factor on all rates."""
+    rest = change + model.excess(lags) - model.excess(lags, _FACTORS[:, None, None])
+    return float(noise.product(rest, rest).min())
+
+
+def _misfit_of_contrast(change: np.ndarray, still: np.ndarray, noise: _Noise) -> float:
+    """Least chi^2 of a factor on g2 - 1."""
+    best = float(noise.product(change, still) / noise.product(still, still))
+    rest = change - np.clip(best, _FACTORS[0] - 1, _FACTORS[-1] - 1) * still
+    return float(noise.product(rest, rest))
 
 
 def _weighted_excess(windows: list[Window], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -79,19 +132,6 @@ def _weighted_excess(windows: list[Window], weights: np.ndarray) -> tuple[np.nda
 def _ramp(number: int) -> np.ndarray:
     """Heights in the middles of windows, the mean is 1."""
     return (np.arange(number) + 0.5) / (number / 2)
-
-
-def _misfits(rest: np.ndarray, counting: np.ndarray, shape: np.ndarray, speckle: np.ndarray) -> np.ndarray:
-    """chi^2 of each candidate, shape (candidate,), from what it leaves, shape (candidate, ring, lag).
-
-    counting : ndarray, shape (ring, lag)
-        Variance of each number.
-    shape, speckle : ndarray, shape (ring, lag) and (ring,)
-        The speckle raises or lowers all lags of a ring together: this shape times a factor of this variance.
-    """
-    along = (rest * shape / counting).sum(axis=2)
-    own = (shape**2 / counting).sum(axis=1)
-    return (rest**2 / counting).sum(axis=(1, 2)) - (along**2 / (1 / speckle + own)).sum(axis=1)
 
 
 def _steadiness(model: NoiseModel, weights: np.ndarray, frames: int) -> np.ndarray:

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from backend.damage.exposure import between_frames, within_frame
 from backend.damage.windows import Window
 
 SLOWEST_PER_FRAME = 1e-4
 _RATES_PER_FRAME = np.geomspace(SLOWEST_PER_FRAME, 3, 160)
 _LEAST_CONTRAST = 1e-3
+_RATE_STEP = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class NoiseModel:
         Relative rms of slow shape systematics.
     systematic_frames : float
         Their correlation time in frames.
+    exposure : float
+        Part of the frame time in which photons are counted, 0 to 1; 0 = an instant.
     """
 
     contrast: float
@@ -53,10 +57,19 @@ class NoiseModel:
     speckles: np.ndarray
     systematic_rms: float
     systematic_frames: float
+    exposure: float = 0.0
 
-    def excess(self, lags: np.ndarray, rate: float = 1.0) -> np.ndarray:
-        """g2 - 1 at ``lags`` (frames), with all rates times ``rate``; shape (ring, lag)."""
-        return self.contrast * np.exp(-2 * rate * self.gamma_per_frame[:, None] * lags[None])
+    def excess(self, lags: np.ndarray, rate: float | np.ndarray = 1.0) -> np.ndarray:
+        """g2 - 1 at ``lags`` (frames), with all rates times ``rate``; shape (ring, lag).
+
+        Factors of shape (n, 1, 1) give the shape (n, ring, lag).
+        """
+        return self.contrast * _decay(2 * rate * self.gamma_per_frame[:, None], lags, self.exposure)
+
+    def rate_response(self, lags: np.ndarray) -> np.ndarray:
+        """How g2 - 1 answers to a change of ln gamma of all rings, shape (ring, lag)."""
+        up, down = self.excess(lags, np.exp(_RATE_STEP)), self.excess(lags, np.exp(-_RATE_STEP))
+        return (up - down) / (2 * _RATE_STEP)
 
     def speckle_correlation(self, distance_frames: np.ndarray, frames: int) -> np.ndarray:
         """Correlation of two window means whose centres are this far apart; shape (ring, window)."""
@@ -64,6 +77,21 @@ class NoiseModel:
         slow_rate = np.array([self.slow_per_frame])
         fast = _window_correlation(self.fast_per_frame, distance_frames, frames)
         return (1 - share) * fast + share * _window_correlation(slow_rate, distance_frames, frames)
+
+
+def _decay(per_frame: np.ndarray, lags: np.ndarray, exposure: float) -> np.ndarray:
+    """(g2 - 1) / contrast of frames that are exposed for this part of the frame time.
+
+    ``per_frame``, shape (..., 1), is 2 gamma; the result has the shape (..., lag).
+    """
+    decay: np.ndarray = between_frames(exposure * per_frame) * np.exp(-per_frame * lags)
+    decay[..., lags == 0] = within_frame(exposure * per_frame)
+    return decay
+
+
+def counting_variance(expected: np.ndarray, excess: np.ndarray, lags: np.ndarray) -> np.ndarray:
+    """Variance of g2 - 1 from counting, shape (ring, lag); a pair within one frame is counted twice, as n (n - 1)."""
+    return np.where(lags == 0, 2, 1) * (1 + excess) / expected
 
 
 def _window_correlation(rate_per_frame: np.ndarray, distance_frames: np.ndarray, frames: int) -> np.ndarray:
@@ -95,8 +123,11 @@ def fit_noise_model(
     systematic_frames: float,
     rates: np.ndarray | None = None,
     slowest_rate: float = 1.0,
+    exposure: float = 0.0,
 ) -> NoiseModel:
     """Contrast and rates from the lagged products of the reference windows.
+
+    Where speckle moves on within a frame, hardly anything is left at the other lags: then lag 0 knows the contrast.
 
     ``rates``, shape (window,), are known factors on the relaxation rates in each window, and ``slowest_rate`` is the
     least of the whole series, where a sample ages: its speckle is taken as slow as it will be.
@@ -104,20 +135,26 @@ def fit_noise_model(
     A weighted grid search over the rates: needs no start values and cannot diverge, which is what an unattended fit on
     little data must offer. Each ring has its own amplitude, for few speckles make it far from the common contrast.
     """
-    expected = sum((window.expected for window in windows), np.zeros_like(windows[0].expected))
-    products = sum((window.products for window in windows), np.zeros_like(windows[0].products))
+    expected = np.sum([window.expected for window in windows], axis=0)
+    products = np.sum([window.products for window in windows], axis=0)
     measured = products / np.maximum(expected, 1e-9) - 1
-    decay = _mean_decay(lags, np.ones(1) if rates is None else rates)
-    norm = np.einsum("rl,bl->rb", decay**2, expected)
-    amplitude = np.einsum("rl,bl->rb", decay, measured * expected) / np.maximum(norm, 1e-9)
+    precision = 1 / counting_variance(1 / np.maximum(expected, 1e-9), 0.0, lags)
+    decay = _mean_decay(lags, np.ones(1) if rates is None else rates, exposure)
+    norm = np.einsum("rl,bl->rb", decay**2, precision)
+    amplitude = np.einsum("rl,bl->rb", decay, measured * precision) / np.maximum(norm, 1e-9)
     amplitude = np.clip(amplitude, _LEAST_CONTRAST, 1.0)
-    squares = ((measured[None] - amplitude[:, :, None] * decay[:, None, :]) ** 2 * expected[None]).sum(axis=2)
+    squares = ((measured[None] - amplitude[:, :, None] * decay[:, None, :]) ** 2 * precision[None]).sum(
+        axis=2
+    )
     best = squares.argmin(axis=0)
     rings = np.arange(len(best))
     weight = norm[best, rings]
     contrast = float((amplitude[best, rings] * weight).sum() / max(float(weight.sum()), 1e-9))
     slow_rate = 1 / planned_frames
-    fast, most = _most_slow_amplitude(np.exp(-2 * slow_rate * lags), decay, measured, expected)
+    # Lag 0 does not know slow from fast.
+    apart = (lags > 0) | (lags.max() == 0)
+    slow = np.exp(-2 * slow_rate * lags[apart])
+    fast, most = _most_slow_amplitude(slow, decay[:, apart], measured[:, apart], expected[:, apart])
     contrast = max(contrast, _LEAST_CONTRAST)
     return NoiseModel(
         contrast,
@@ -128,13 +165,14 @@ def fit_noise_model(
         speckles_per_ring,
         systematic_rms,
         systematic_frames,
+        exposure,
     )
 
 
-def _mean_decay(lags: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """exp(-2 gamma lag) for the rates of the grid, averaged over factors on them; shape (rate, lag)."""
-    exponent = 2 * _RATES_PER_FRAME[:, None] * lags
-    return np.mean([np.exp(-rate * exponent) for rate in rates], axis=0)
+def _mean_decay(lags: np.ndarray, rates: np.ndarray, exposure: float) -> np.ndarray:
+    """(g2 - 1) / contrast for the rates of the grid, averaged over factors on them; shape (rate, lag)."""
+    per_frame = 2 * _RATES_PER_FRAME[:, None]
+    return np.mean([_decay(rate * per_frame, lags, exposure) for rate in rates], axis=0)
 
 
 def _most_slow_amplitude(

@@ -17,10 +17,11 @@ def noise_of_reference(
     planned_frames: int,
     settings: DamageSettings,
     frame_time_s: float,
+    exposure: float,
 ) -> tuple[AgeingLaw, NoiseModel]:
     """Ageing as the settings have it, with the middle of the reference as its reference age, and the noise model.
 
-    ``lags``, shape (lag,), int64, in frames; ``speckles``, shape (ring,).
+    ``lags``, shape (lag,), int64, in frames; ``speckles``, shape (ring,); ``exposure``, part of the frame time.
     """
     last_frame = reference[-1].last_frame
     ageing = AgeingLaw(settings.ageing_exponent, settings.ageing_start_s / frame_time_s, 0.5 * last_frame)
@@ -33,5 +34,6 @@ def noise_of_reference(
         settings.systematic_time_s / frame_time_s,
         ageing.rates_of(reference),
         min(float(ageing.rate(max(planned_frames, last_frame))), 1.0),
+        exposure,
     )
     return ageing, model

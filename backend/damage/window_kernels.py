@@ -10,7 +10,7 @@ import numpy as np
 def add_expected(
     expected: np.ndarray, counts: np.ndarray, valid_pixels: np.ndarray, first: int, lags: np.ndarray
 ) -> None:
-    """Add the products that uncorrelated pixels would give: n(t) n(t - lag) / pixels.
+    """Add the products that uncorrelated pixels would give: n(t) n(t - lag) / pixels, n (n - 1) / pixels at lag 0.
 
     Parameters
     ----------
@@ -26,7 +26,9 @@ def add_expected(
         for cell in range(counts.shape[1]):
             for index in range(len(lags)):
                 earlier = frame - lags[index]
-                product = counts[frame, cell] * counts[earlier, cell]
+                # Of n photons in a frame each may pair with n - 1.
+                others = counts[earlier, cell] if lags[index] > 0 else counts[frame, cell] - 1
+                product = counts[frame, cell] * others
                 if product > 0:
                     # (n / v) (n' / v') for each of the min(v, v') pixels that both have.
                     expected[cell, index] += product / max(

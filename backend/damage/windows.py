@@ -27,9 +27,9 @@ class Window:
     exposure_frames : ndarray, shape (ring,), float64
         Frames, each weighted with the valid part of the pixels.
     products : ndarray, shape (ring, lag), float64
-        sum of I(t) I(t - lag) over frames and pixels.
+        sum of I(t) I(t - lag) over frames and pixels; of I(t) (I(t) - 1) at lag 0.
     expected : ndarray, shape (ring, lag), float64
-        The same for uncorrelated pixels: sum of n(t) n(t - lag) / pixels.
+        The same for uncorrelated pixels: sum of n(t) n(t - lag) / pixels; of n(t) (n(t) - 1) / pixels at lag 0.
     """
 
     last_frame: int
@@ -124,7 +124,7 @@ class WindowBuilder:
         self._pixels = pixels.astype(np.float64)
         self._gradient = gradient
         self._lags = lags
-        self._recent = np.zeros((int(lags.max()), pixels.size))
+        self._recent = np.zeros((max(int(lags.max()), 1), pixels.size))
         self._recent_pixels = np.ones_like(self._recent)
         self._seen = 0
         self._clear()

@@ -2,7 +2,8 @@
 
 The field of a speckle is a complex Ornstein-Uhlenbeck process E of one mode with offset; the intensity of its pixels,
 1 + sqrt(contrast) (|E|^2 - 1), gives Poisson counts. So g2 - 1 = contrast exp(-2 lag gamma) exactly, also while the
-relaxation rate changes, and ring sums carry the speckle noise that belongs to it.
+relaxation rate changes, and ring sums carry the speckle noise that belongs to it. A detector that counts for a part of
+the frame time, or all of it, sees the mean of a few instants within this part.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import numba
 import numpy as np
 
 _FRAMES_AT_ONCE = 100
+_MOST_INSTANTS = 4
+_LARGEST_ERROR = 0.02
+"""Of the contrast within a frame, because the mean of a few instants stands for that of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class RingSpecklePlan:
         Share of the pixels of each ring, from and to, that one module of the detector reads.
     module_gain : ndarray or None, shape (frame, ring), float64
         Factor on the counts of this module; ``None`` = 1.
+    exposure : float
+        Part of the frame time, up to its end, in which photons are counted; 0 = an instant.
     """
 
     photons: np.ndarray
@@ -45,6 +51,14 @@ class RingSpecklePlan:
     sectors: int = 1
     module: tuple[float, float] = (0.0, 0.0)
     module_gain: np.ndarray | None = None
+    exposure: float = 0.0
+
+    @property
+    def instants(self) -> int:
+        """Instants of a frame that are simulated."""
+        # n instants in the middles of n equal parts lack a / (3 n^2) of the contrast, a = 2 gamma exposure.
+        lost = 2 * float(self.gamma_per_frame.max()) * self.exposure / 3
+        return int(np.clip(np.ceil(np.sqrt(lost / _LARGEST_ERROR)), 1, _MOST_INSTANTS))
 
     @property
     def sector_pixels(self) -> np.ndarray:
@@ -61,7 +75,7 @@ class RingSums:
     ----------
     sector_counts : ndarray, shape (frame, ring, sector), int64
     sector_products : ndarray, shape (frame, ring, sector, lag), int64
-        sum over pixels of I(t) I(t - lag), 0 where t < lag.
+        sum over pixels of I(t) I(t - lag), 0 where t < lag; of I(t) (I(t) - 1) at lag 0.
     fine_counts : ndarray, shape (frame, ring * fine rings), int64
         Photons of a finer I(q).
     """
@@ -89,7 +103,7 @@ def simulate_ring_speckle(
     Parameters
     ----------
     lags : ndarray, shape (lag,), int64
-        Frames between the factors of the products, ascending.
+        Frames between the factors of the products, ascending; may begin with 0.
     fine_rings : int
         Parts of each ring that are counted by themselves.
     """
@@ -98,7 +112,9 @@ def simulate_ring_speckle(
     counts = np.zeros((frames, rings, plan.sectors), np.int64)
     products = np.zeros((frames, rings, plan.sectors, len(lags)), np.int64)
     fine_counts = np.zeros((frames, rings, fine_rings), np.int64)
-    memory = np.exp(-plan.gamma_per_frame).astype(np.float32)
+    within = plan.exposure / plan.instants
+    memory = np.exp(-plan.gamma_per_frame * (1 - plan.exposure + within)).astype(np.float32)
+    memory_within = np.exp(-plan.gamma_per_frame * within).astype(np.float32)
     photons = plan.photons.astype(np.float32)
     modulation = np.sqrt(plan.contrast).astype(np.float32)
     gain = np.ones(photons.shape) if plan.module_gain is None else plan.module_gain
@@ -112,13 +128,14 @@ def simulate_ring_speckle(
         for first in range(0, frames, _FRAMES_AT_ONCE):
             part = slice(first, min(first + _FRAMES_AT_ONCE, frames))
             number = part.stop - first
-            normals = rng.standard_normal((number, 2, speckles), np.float32)
+            normals = rng.standard_normal((number, plan.instants, 2, speckles), np.float32)
             _count_photons(
                 field,
                 recent,
                 speckle_of_pixel,
                 (normals, rng.random((number, pixels), np.float32)),
-                (photons[part, ring], memory[part, ring], modulation[part, ring], gain[part, ring]),
+                (photons[part, ring], modulation[part, ring], gain[part, ring]),
+                (memory[part, ring], memory_within[part, ring]),
                 module,
                 first,
                 lags,
@@ -133,7 +150,8 @@ def _count_photons(
     recent: np.ndarray,
     speckle_of_pixel: np.ndarray,
     noise: tuple[np.ndarray, np.ndarray],
-    laws: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    laws: tuple[np.ndarray, np.ndarray, np.ndarray],
+    memories: tuple[np.ndarray, np.ndarray],
     module: tuple[int, int],
     first: int,
     lags: np.ndarray,
@@ -141,7 +159,7 @@ def _count_photons(
 ) -> None:
     """One ring over some frames; ``field``, ``recent`` and ``sums`` are changed in place."""
     normals, uniforms = noise
-    photons, memory, modulation, gain = laws
+    photons, modulation, gain = laws
     counts, products, fine_counts = sums
     slots, pixels = recent.shape
     sector_of_pixel = np.arange(pixels) * counts.shape[1] // pixels
@@ -153,14 +171,9 @@ def _count_photons(
         frame = first + index
         reached = np.searchsorted(lags, frame, side="right")
         earlier[:reached] = (frame - lags[:reached]) % slots
-        keep = memory[index] if frame > 0 else one
-        renew = np.float32(np.sqrt(0.5)) * np.sqrt(one - keep * keep)
+        _expose(field, normals[index], memories[0][index] if frame > 0 else one, memories[1][index], mean)
         for speckle in range(len(mean)):
-            real = keep * field[0, speckle] + renew * normals[index, 0, speckle]
-            imaginary = keep * field[1, speckle] + renew * normals[index, 1, speckle]
-            field[0, speckle], field[1, speckle] = real, imaginary
-            intensity = one + modulation[index] * (real * real + imaginary * imaginary - one)
-            mean[speckle] = photons[index] * intensity
+            mean[speckle] = photons[index] * (one + modulation[index] * (mean[speckle] - one))
         row = recent[frame % slots]
         for pixel in range(pixels):
             expected = mean[speckle_of_pixel[pixel]]
@@ -178,7 +191,29 @@ def _count_photons(
             counts[index, sector] += count
             fine_counts[index, fine_ring_of_pixel[pixel]] += count
             for lag in range(reached):
-                products[index, sector, lag] += count * recent[earlier[lag], pixel]
+                if lags[lag] == 0:
+                    products[index, sector, lag] += count * (count - 1)
+                else:
+                    products[index, sector, lag] += count * recent[earlier[lag], pixel]
+
+
+@numba.njit(nogil=True, cache=True)
+def _expose(
+    field: np.ndarray, normals: np.ndarray, memory: float, memory_within: float, mean: np.ndarray
+) -> None:
+    """Let the field relax from one instant of a frame to the next; ``mean`` gets the mean of |E|^2 over them."""
+    one = np.float32(1)
+    mean[:] = 0
+    for instant in range(len(normals)):
+        keep = memory if instant == 0 else memory_within
+        renew = np.float32(np.sqrt(0.5)) * np.sqrt(one - keep * keep)
+        for speckle in range(len(mean)):
+            real = keep * field[0, speckle] + renew * normals[instant, 0, speckle]
+            imaginary = keep * field[1, speckle] + renew * normals[instant, 1, speckle]
+            field[0, speckle], field[1, speckle] = real, imaginary
+            mean[speckle] += real * real + imaginary * imaginary
+    for speckle in range(len(mean)):
+        mean[speckle] /= np.float32(len(normals))
 
 
 @numba.njit(nogil=True, cache=True)

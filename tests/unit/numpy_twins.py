@@ -77,12 +77,16 @@ def ring_cells(partition: RingPartition) -> np.ndarray:
 
 
 def lagged_products(movie: np.ndarray, partition: RingPartition, lags: tuple[int, ...]) -> np.ndarray:
-    """Sum over pixels of I(t) I(t - lag), zero before the first frame; shape (frame, cell, lag), int64."""
+    """Sum over pixels of I(t) I(t - lag), zero before the first frame; shape (frame, cell, lag), int64.
+
+    At lag 0 of I(t) (I(t) - 1).
+    """
     cells = partition.rings * partition.sectors
     products = np.zeros((len(movie), cells, len(lags)), np.int64)
     counts = movie.astype(np.int64)
     for column, lag in enumerate(lags):
-        found = cell_sums(counts[lag:] * counts[:-lag], partition.cell_of_pixel, cells)
+        factors = counts[:-lag] if lag else counts - 1
+        found = cell_sums(counts[lag:] * factors, partition.cell_of_pixel, cells)
         products[lag:, :, column] = found[:, :-1]
     return products
 

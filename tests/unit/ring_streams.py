@@ -106,7 +106,9 @@ def _stream(
                     counts[frame, ring] += count
                     for index in range(len(lags)):
                         if lags[index] <= frame:
-                            products[frame, ring, index] += count * recent[(frame - lags[index]) % slots]
+                            # Of n photons in a frame each may pair with n - 1.
+                            others = recent[(frame - lags[index]) % slots] - (lags[index] == 0)
+                            products[frame, ring, index] += count * others
     return counts, products
 
 

@@ -258,6 +258,19 @@ def test_lags_longer_than_a_window_and_a_lag_of_one_window() -> None:
         assert set(assessments[-1].effects) == {"structure", "dynamics", "contrast"}
 
 
+@pytest.mark.parametrize("window_frames", [5, 10])
+def test_pairs_of_photons_within_a_frame_may_be_the_first_lag(window_frames: int) -> None:
+    """Or the only one: then there is no rate to speak of."""
+    lags = (0, 1, 2, 4, 8)
+    stream = ring_stream(StreamPlan(lags=lags, contrast=0.12 - 0.09 * _ramp()), 18)
+    assessments = judge(stream, detector_for(stream, lags=np.array(lags), window_frames=window_frames))
+    damaging = _first(assessments, DamageState.DAMAGING)
+    assert (damaging.family, damaging.family_told) == ("contrast", True)
+    alone = ring_stream(StreamPlan(lags=(0,), contrast=0.12 - 0.09 * _ramp()), 18)
+    last = judge(alone, detector_for(alone, lags=np.array([0]), window_frames=window_frames))[-1]
+    assert set(last.effects) <= {"structure", "contrast"}
+
+
 def test_missing_frames_weigh_nothing() -> None:
     """Every seventh frame is lost: rows of zeros, and products with them are zero too."""
     stream = ring_stream(StreamPlan(), 17)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,15 +16,27 @@ RATES = np.array([0.05, 0.1, 0.2])
 CONTRAST = 0.2
 
 
-def _window(index: int, excess: np.ndarray, rng: np.random.Generator, pairs: float = 4000.0) -> Window:
+def _window(
+    index: int,
+    excess: np.ndarray,
+    rng: np.random.Generator,
+    pairs: float = 4000.0,
+    lags: np.ndarray = LAGS,
+) -> Window:
     """Ten frames with this g2 - 1, shape (ring, lag), and counting noise."""
     expected = np.full(excess.shape, pairs)
-    products = rng.normal(expected * (1 + excess), np.sqrt(expected * (1 + excess)))
+    # n (n - 1) counts every pair twice.
+    variance = np.where(lags == 0, 2, 1) * expected * (1 + excess)
+    products = rng.normal(expected * (1 + excess), np.sqrt(variance))
     return Window(10 * index + 9, 10, index + 1.0, np.full(3, 1e4), np.full(3, 10.0), products, expected)
 
 
 def _excess(contrast: float = CONTRAST, faster: float = 1.0) -> np.ndarray:
     return contrast * np.exp(-2 * faster * RATES[:, None] * LAGS)
+
+
+def _assert_told(change: FamilyOfChange, family: str) -> None:
+    assert (change.family, change.told) == (family, True)
 
 
 def _model() -> NoiseModel:
@@ -44,9 +58,56 @@ def test_the_shape_of_the_change_tells_its_family(after: np.ndarray, family: str
         rng = np.random.default_rng(seed)
         unchanged = [_window(index, _excess(), rng) for index in range(12)]
         changed = [_window(12 + index, after, rng) for index in range(12)]
-        assert family_of_change(
-            _model(), LAGS, [*unchanged, *changed], unchanged[-1].last_frame
-        ) == FamilyOfChange(family, told=True)
+        _assert_told(
+            family_of_change(_model(), LAGS, [*unchanged, *changed], unchanged[-1].last_frame), family
+        )
+
+
+def _changed_in_the_middle(
+    truth: NoiseModel, lags: np.ndarray, seed: int, after: np.ndarray, pairs: float = 4000.0
+) -> list[Window]:
+    rng = np.random.default_rng(seed)
+    before = truth.excess(lags)
+    return [_window(index, before if index < 12 else after, rng, pairs, lags) for index in range(24)]
+
+
+def test_the_pairs_of_a_frame_tell_sooner() -> None:
+    """A change so small that without lag 0 it is often not told."""
+    named = {}
+    for first in (0, 1):
+        lags = np.array([0, *LAGS])[first:]
+        model = _model()
+        told = 0
+        for seed in range(60):
+            family = ("dynamics", "contrast")[seed % 2]
+            after = model.excess(lags, 1.5) if family == "dynamics" else 0.75 * model.excess(lags)
+            change = family_of_change(
+                model, lags, _changed_in_the_middle(model, lags, seed, after, pairs=600.0), 119
+            )
+            told += change.told and change.family == family
+        named[first] = told
+    assert named[0] > named[1] + 10
+
+
+@pytest.mark.parametrize("truly_exposed", [0.0, 1.0])
+@pytest.mark.parametrize("told_exposed", [0.0, 1.0])
+@pytest.mark.parametrize("fastest", [0.3, 1.3])
+def test_motion_within_the_exposure_is_not_taken_for_lost_contrast(
+    truly_exposed: float, told_exposed: float, fastest: float
+) -> None:
+    """Faster motion takes contrast from the frames themselves, also where the files say a wrong exposure."""
+    lags = np.array([0, *LAGS])
+    rates = fastest * RATES / RATES.max()
+    truth = replace(_model(), gamma_per_frame=rates, exposure=truly_exposed)
+    told = replace(truth, exposure=told_exposed)
+    for seed in range(20):
+        for faster in (1.5, 3.0):
+            windows = _changed_in_the_middle(truth, lags, seed, truth.excess(lags, faster))
+            change = family_of_change(told, lags, windows, 119)
+            assert not (change.told and change.family == "contrast")
+        windows = _changed_in_the_middle(truth, lags, seed, 0.4 * truth.excess(lags))
+        change = family_of_change(told, lags, windows, 119)
+        assert not (change.told and change.family == "dynamics")
 
 
 def test_without_a_change_nothing_is_told() -> None:
@@ -64,9 +125,9 @@ def test_the_latest_windows_of_a_growing_change_tell_most() -> None:
     unchanged = [_window(index, _excess(), rng) for index in range(12)]
     grown = np.linspace(1.0, 1.9, 24)
     changed = [_window(12 + index, _excess(faster=factor), rng) for index, factor in enumerate(grown)]
-    assert family_of_change(
-        _model(), LAGS, [*unchanged, *changed], unchanged[-1].last_frame
-    ) == FamilyOfChange("dynamics", told=True)
+    _assert_told(
+        family_of_change(_model(), LAGS, [*unchanged, *changed], unchanged[-1].last_frame), "dynamics"
+    )
 
 
 def test_a_reference_that_is_not_what_the_model_says_does_not_matter() -> None:
