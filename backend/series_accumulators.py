@@ -24,8 +24,9 @@ from backend.pixel_order import TILE_PIXELS, PixelOrder, order_pixels
 from backend.settings import Settings
 
 _SHOWN_FRAMES = 50
-DAMAGE_LAGS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 16)
-"""Lag 0: pairs of photons of a pixel within one frame, which know the contrast whatever the rate."""
+DAMAGE_LAGS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 32)
+"""Lag 0: pairs of photons of a pixel within one frame, which know the contrast and hardly the rate. The longest are for
+samples that relax in tens of frames."""
 
 
 def exposure_of(info: SeriesInfo) -> float:

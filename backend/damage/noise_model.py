@@ -138,7 +138,7 @@ def fit_noise_model(
     expected = np.sum([window.expected for window in windows], axis=0)
     products = np.sum([window.products for window in windows], axis=0)
     measured = products / np.maximum(expected, 1e-9) - 1
-    precision = 1 / counting_variance(1 / np.maximum(expected, 1e-9), 0.0, lags)
+    precision = 1 / counting_variance(1 / np.maximum(expected, 1e-9), np.zeros_like(expected), lags)
     decay = _mean_decay(lags, np.ones(1) if rates is None else rates, exposure)
     norm = np.einsum("rl,bl->rb", decay**2, precision)
     amplitude = np.einsum("rl,bl->rb", decay, measured * precision) / np.maximum(norm, 1e-9)
