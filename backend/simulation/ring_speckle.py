@@ -15,7 +15,7 @@ import numpy as np
 
 _FRAMES_AT_ONCE = 100
 _MOST_INSTANTS = 4
-_LARGEST_ERROR = 0.02
+_LARGEST_ERROR = 0.03
 """Of the contrast within a frame, because the mean of a few instants stands for that of all."""
 
 
