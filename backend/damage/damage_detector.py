@@ -64,9 +64,7 @@ class DamageDetector:
         even_frames: bool = True,
         exposure: float = 0.0,
     ) -> None:
-        self._settings = settings
-        self._exposure = exposure
-        self._even_frames = even_frames
+        self._settings, self._even_frames, self._exposure = settings, even_frames, exposure
         self._q_inv_nm = np.asarray(q_inv_nm, float)
         self._speckles = np.asarray(speckles_per_ring, float)
         self._lags = np.asarray(lags, np.int64)
