@@ -58,7 +58,9 @@ def _mean_excess(series: RingSeries) -> np.ndarray:
     """Mean g2 - 1 over rings and lags."""
     expected = np.zeros(series.products.shape)
     for index, lag in enumerate(series.lags):
-        expected[lag:, :, index] = series.counts[lag:] * series.counts[:-lag] / series.plan.pixels
+        # Of n photons in a frame each may pair with n - 1.
+        earlier = series.counts[: len(expected) - lag] - (lag == 0)
+        expected[lag:, :, index] = series.counts[lag:] * earlier / series.plan.pixels
     sums = (_windows(part).sum(axis=(1, 2)) for part in (series.products, expected))
     products, by_chance = sums
     return products / np.maximum(by_chance, 1e-9) - 1
