@@ -251,10 +251,20 @@ class DoseSettings(SettingsSection):
     )
     residence_time_s: float | None = setting(
         None,
-        "How long a flowing or scanned sample stays in the beam, beam size over speed; its dose grows no further.",
+        "How long a flowing or scanned sample stays in the beam; its dose grows no further.",
         unit="s",
         gt=0,
         le=100000,
+    )
+    flow_speed_um_per_s: float | None = setting(
+        None,
+        "Its speed, where no time is given: it stays for beam size over speed.",
+        unit="um/s",
+        gt=0,
+        le=1e9,
+    )
+    flow_direction: Literal["horizontal", "vertical"] = setting(
+        "vertical", "Whether it passes the width (horizontal) or the height of the beam."
     )
     horizontal_motors: tuple[str, ...] = setting(
         ("samx",),

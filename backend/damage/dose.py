@@ -86,8 +86,18 @@ def dose_scale_of(settings: DoseSettings, info: SeriesInfo, wavelength_m: float 
         settings.material,
         settings.thickness_mm,
     )
-    residence_s = math.inf if settings.residence_time_s is None else settings.residence_time_s
+    residence_s = residence_time_s_of(settings)
     return DoseScale(gray_per_s, residence_s * (1.0 if info.transmission is None else info.transmission))
+
+
+def residence_time_s_of(settings: DoseSettings) -> float:
+    """How long the sample stays in the beam: as the settings have it, or beam size over speed; infinite at rest."""
+    if settings.residence_time_s is not None:
+        return settings.residence_time_s
+    across_um = settings.beam_width_um if settings.flow_direction == "horizontal" else settings.beam_height_um
+    if settings.flow_speed_um_per_s is None or across_um is None:
+        return math.inf
+    return across_um / settings.flow_speed_um_per_s
 
 
 def dose_rate_gray_per_s(

@@ -9,8 +9,9 @@ from backend.settings import DoseSettings
 
 def spot_of(settings: DoseSettings, info: SeriesInfo) -> tuple[Spot | None, str]:
     """The spot of a series; ``None`` and the reason in words where it is not known."""
-    if settings.residence_time_s is not None:
-        return None, "the sample flows or is scanned (residence_time_s in the settings)"
+    for name in ("residence_time_s", "flow_speed_um_per_s"):
+        if getattr(settings, name) is not None:
+            return None, f"the sample flows or is scanned ({name} in the settings)"
     if settings.beam_width_um is None or settings.beam_height_um is None:
         return None, "section [dose] of the settings has not both width and height of the beam"
     horizontal = _position(settings.horizontal_motors, info)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from speckle_series import SETTINGS, batch_of, series_info, speckle_frames
 
 from backend.absorption import ENERGY_RANGE_KEV, MATERIALS, mass_coefficients
-from backend.damage.dose import dose_rate_gray_per_s, dose_scale_of
+from backend.damage.dose import dose_rate_gray_per_s, dose_scale_of, residence_time_s_of
 from backend.frames import SeriesInfo
 from backend.series_notices import series_notices
 from backend.series_run import SeriesRun
@@ -117,6 +117,22 @@ def test_a_flowing_sample_gets_no_more_than_while_it_stays(
     dose, _ = scale.shown(np.array([0.5, 1.0, 1.5, 100.0]) * longest_s)
     assert dose == pytest.approx(dose[1] * np.array([0.5, 1, 1, 1]))
     assert scale.words(longest_s) == scale.words(10 * longest_s)
+
+
+@pytest.mark.parametrize(
+    ("flow", "residence_s"),
+    [
+        ({}, math.inf),
+        ({"flow_speed_um_per_s": 20.0}, 0.25),
+        ({"flow_speed_um_per_s": 20.0, "flow_direction": "horizontal"}, 0.5),
+        ({"flow_speed_um_per_s": 20.0, "residence_time_s": 3.0}, 3.0),
+    ],
+)
+def test_a_flow_stays_for_beam_size_over_speed(flow: dict[str, float | str], residence_s: float) -> None:
+    settings = DoseSettings.model_validate(KNOWN | {"beam_width_um": 10.0, "beam_height_um": 5.0} | flow)
+    assert residence_time_s_of(settings) == residence_s
+    assert dose_scale_of(settings, INFO, WAVELENGTH_M).longest_exposure_s == residence_s
+    assert residence_time_s_of(DoseSettings(flow_speed_um_per_s=20.0)) == math.inf
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,7 @@ def test_motors_are_taken_in_the_order_of_the_settings() -> None:
         ),
         (BEAM | {"vertical_motors": ()}, {"samx": 1.0}, "state no motor (the settings name none)"),
         (BEAM | {"residence_time_s": 1.0}, {"samx": 1.0, "samz": 1.0}, "the sample flows or is scanned"),
+        (BEAM | {"flow_speed_um_per_s": 1.0}, {"samx": 1.0, "samz": 1.0}, "scanned (flow_speed_um_per_s in"),
     ],
 )
 def test_an_unknown_spot_says_why(dose: dict, numbers: dict[str, float], words: str) -> None:
