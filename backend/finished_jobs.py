@@ -29,13 +29,23 @@ class JobsNow:
     untrusted_host: UntrustedHost | None
 
 
-def look_after_jobs(dispatcher: Dispatcher) -> JobsNow:
-    """Follow all jobs one step; a finished one has its result checked against what it said it wrote."""
+def look_after_jobs(dispatcher: Dispatcher, wanted: str = "") -> JobsNow:
+    """Follow all jobs one step; a finished one has its result checked against what it said it wrote.
+
+    So has the newest one that finished earlier and left a result file of the series ``wanted``.
+    """
     changed = dispatcher.poll(time.time())
-    finished = tuple((row, dispatcher.result_of(row.job_id)) for row in changed if row.state == "done")
+    rows = [row for row in changed if row.state == "done"]
+    rows += [row for row in _finished_before(dispatcher, wanted) if row not in rows]
+    finished = tuple((row, dispatcher.result_of(row.job_id)) for row in rows)
     outages = dispatcher.outages
     notices = outages.notices + dispatcher.clocks.notices
     return JobsNow(dispatcher.job_rows(), finished, notices, outages.untrusted_host)
+
+
+def _finished_before(dispatcher: Dispatcher, series: str) -> list[JobRow]:
+    good = (row for row in dispatcher.job_rows() if row.state == "done" and row.series == series)
+    return [row for row in good if any(output.kind == "mento-result" for output in row.outputs)][:1]
 
 
 class FinishedJobs:

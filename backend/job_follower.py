@@ -51,6 +51,7 @@ class JobFollower:
         self._unserved: deque[tuple[SeriesInfo, int]] = deque(maxlen=_MOST_WITHOUT_JOBS)
         self._hand_over_at = 0.0
         self._look_at = 0.0
+        self._wanted = ""
         self._told: dict[str, SourceNotice] = {}
         # Checking a large result or asking a cluster takes its time.
         self._clerk = ThreadPoolExecutor(1, thread_name_prefix="jobs")
@@ -78,6 +79,9 @@ class JobFollower:
         """A series for the recipes; without a beamtime folder it waits for one."""
         self._ended.append((info, frames))
         self._hand_over_at = 0.0
+        # An earlier backend may have had its result already.
+        self._wanted = info.name
+        self._look_at = 0.0
 
     def hand_over(self) -> None:
         """Ask the recipes which of them run on the series that have ended; none is forgotten before that is stored."""
@@ -135,7 +139,8 @@ class JobFollower:
             return
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + (_LOOK_S if dispatcher.has_work else _IDLE_LOOK_S)
-            self._looking = self._clerk.submit(look_after_jobs, dispatcher)
+            self._looking = self._clerk.submit(look_after_jobs, dispatcher, self._wanted)
+            self._wanted = ""
         elif dispatcher.has_work and self._look_at > time.monotonic() + _TRY_AGAIN_S:
             # Work came since the last look.
             self._look_at = 0.0

@@ -156,7 +156,7 @@ class G2View(ViewFrame):
         z = confirmed.z_score[ring] if ring < len(confirmed.z_score) else np.nan
         self.badge.setToolTip(
             f"Full correlation (job {confirmed.job_id}), drawn as open squares; it differs from the live g2 of this "
-            f"ring by {three_digits(float(z))} combined errors (root mean square)."
+            f"ring by {three_digits(float(z))} combined errors (root mean square).{_worst_words(confirmed)}"
         )
 
     def _follow(self, part: G2Part, rings: list[int]) -> None:
@@ -192,6 +192,15 @@ def _legend(part: G2Part, rings: list[int], colours: list, selected: int | None)
         colour = colours[ring].name()
         words.append(f'<a href="{ring}" style="color:{colour}; text-decoration:none">●&nbsp;{text}</a>')
     return " &nbsp;".join(words)
+
+
+def _worst_words(confirmed: ConfirmedG2Part) -> str:
+    known = np.flatnonzero(np.isfinite(confirmed.z_score))
+    if not known.size:
+        return ""
+    worst = known[np.argmax(confirmed.z_score[known])]
+    q, z = float(confirmed.q_inv_nm[worst]), float(confirmed.z_score[worst])
+    return f" The most of all rings: {three_digits(z)} at q {three_digits(q)} nm⁻¹."
 
 
 def _fit_words(part: G2Part, ring: int) -> str:

@@ -250,7 +250,7 @@ def test_badge_of_a_job_result(shown, agreement: str) -> None:
     assert view.badge.text() == "provisional"
     view.show_snapshot(with_confirmed(example(), agreement))
     assert view.badge.text() == agreement
-    assert "j-0007" in view.badge.toolTip()
+    assert "j-0007" in view.badge.toolTip() and "The most of all rings: " in view.badge.toolTip()
 
 
 def test_a_click_on_a_q_in_the_legend_follows_it(qtbot, shown) -> None:

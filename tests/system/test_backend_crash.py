@@ -85,6 +85,13 @@ def test_a_job_outlives_the_backend_and_is_found_again(
     (job,) = snapshot.jobs
     assert job.state == "done", job.reason
     assert _jobs_run(program) == [job.job_id]
+    # Who comes later still, and reads the series again, holds the same result against it.
+    program.end_all()
+    program.start_backend()
+    with program.listen() as listener:
+        snapshot = listener.until(lambda now: now.confirmed_g2 is not None, SERIES_S, "the result is shown")
+    assert snapshot.confirmed_g2 is not None and snapshot.confirmed_g2.job_id == job.job_id
+    assert _jobs_run(program) == [job.job_id]
 
 
 def test_series_that_end_while_no_backend_runs_get_their_jobs_from_the_next(
