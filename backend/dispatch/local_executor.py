@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import backend
@@ -48,6 +48,8 @@ class LocalExecutor:
         Settings the live analysis runs with.
     processors : int or None
         Processors that all jobs together may use; ``None`` leaves them every one.
+    clock : callable
+        Seconds from any origin, never going back.
     """
 
     name = "local"
@@ -55,12 +57,18 @@ class LocalExecutor:
     trouble = None
 
     def __init__(
-        self, parallel_jobs: int = 1, settings_file: Path | None = None, processors: int | None = None
+        self,
+        parallel_jobs: int = 1,
+        settings_file: Path | None = None,
+        processors: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._processors = processors
         self.parallel_jobs = parallel_jobs
         self.settings_file = settings_file
         self._kill_at: dict[str, float] = {}
+        self._seen_elsewhere_at: dict[str, float] = {}
 
     def find(self, intents: Sequence[JobIntent]) -> list[JobReport]:
         """Reports of the intents that were started before; a job without a job file never was."""
@@ -125,7 +133,7 @@ class LocalExecutor:
                 try_this=f"Stop process {identity.pid} on {identity.host}.",
             )
         # The wrapper first gives the command its own grace period.
-        self._kill_at.setdefault(job.intent.job_id, time.monotonic() + 2 * STOP_GRACE_S)
+        self._kill_at.setdefault(job.intent.job_id, self._clock() + 2 * STOP_GRACE_S)
         if identity is not None and identity.is_alive():
             _signal_process(identity.pid, signal.SIGTERM)
 
@@ -166,7 +174,7 @@ class LocalExecutor:
         if job.status.cancel_asked and job_id not in self._kill_at:
             self.cancel(job)
         kill_at = self._kill_at.get(job_id)
-        if kill_at is not None and time.monotonic() >= kill_at:
+        if kill_at is not None and self._clock() >= kill_at:
             _kill_all(job.intent)
         return report(
             job,
@@ -195,8 +203,10 @@ class LocalExecutor:
 
     def _elsewhere(self, job: JobRecord, identity: ProcessIdentity, claim: ClaimRecord | None) -> JobReport:
         started_at = claim.started_at if claim else job.status.started_at or job.intent.submitted_at
-        longest_s = job.intent.time_limit_s * max(1, len(tasks_of(job.intent)))
-        overdue = time.time() > started_at + longest_s + 2 * STOP_GRACE_S
+        # Counted here from when it was first seen, as the clock of the other computer may be wrong.
+        first_seen_at = self._seen_elsewhere_at.setdefault(job.intent.job_id, self._clock())
+        longest_s = job.intent.time_limit_s * max(1, len(tasks_of(job.intent))) + 2 * STOP_GRACE_S
+        overdue = self._clock() > first_seen_at + longest_s
         return report(
             job,
             JobState.FAILED if overdue else JobState.UNKNOWN,

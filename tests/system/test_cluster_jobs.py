@@ -11,6 +11,7 @@ from typing import Any
 
 import paramiko
 import pytest
+from asked_resources import what_did_not_arrive
 from click.testing import CliRunner, Result
 from cluster_backend import WRITE_RESULT, ClusterBackend, python_recipe
 from program import wait_until
@@ -21,6 +22,7 @@ from backend.dispatch.cluster_executor import ClusterExecutor
 from backend.dispatch.cluster_rules import ClusterRules
 from backend.dispatch.host_keys import approve_host, fetch_host_key, fingerprint
 from backend.dispatch.process_identity import JOB_MARK, processes_marked
+from backend.dispatch.scheduler import BatchRequest
 from backend.dispatch.slurm import SlurmOptions, SlurmScheduler
 from backend.dispatch.ssh_login import SshAddress
 from backend.dispatch.ssh_transport import SshTransport
@@ -235,6 +237,18 @@ def test_a_refused_job_is_parked_and_can_be_resumed(start: Callable[..., Cluster
     assert mended.dispatcher.resume(row.job_id).state == "queued"
     mended.poll_until("done")
     _check_one_result(mended)
+
+
+def test_what_a_recipe_asks_for_arrives_in_the_job(cluster: SlurmOverSsh, tmp_path: Path) -> None:
+    transport = SshTransport(cluster.address)
+    try:
+        script = "#!/bin/bash -l\ntrue\n"
+        asked = BatchRequest(
+            key="asks-1", script=script, log=PurePosixPath(tmp_path / "log"), time_limit_s=60.0
+        )
+        assert what_did_not_arrive(SlurmScheduler(transport, SlurmOptions()), cluster, asked) == []
+    finally:
+        transport.close()
 
 
 def test_first_contact(cluster: SlurmOverSsh, tmp_path: Path) -> None:

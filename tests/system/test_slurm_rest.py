@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
+from asked_resources import what_did_not_arrive
 from click.testing import CliRunner
 from cluster_backend import WRITE_RESULT, ClusterBackend, python_recipe
 from daemons import SYSTEM_FOLDERS, free_port, missing_programs, port_answers
@@ -218,27 +219,7 @@ def test_from_series_end_to_checked_result(server: RestServer, tmp_path: Path) -
 def test_what_a_recipe_asks_for_arrives_in_the_job(
     server: RestServer, scheduler: SlurmRestScheduler, tmp_path: Path
 ) -> None:
-    cluster = server.cluster
-    cluster.slurm(
-        "scontrol", "create", "reservation", "ReservationName=beamtime", f"Users={cluster.user}", "Nodes=n1",
-        "StartTime=now", "Duration=60", "Flags=IGNORE_JOBS",
-    )  # fmt: skip
-    resources = Resources(
-        partition="long", reservation="beamtime", nodes=1, cpus=1, gpus=2, memory_gb=0.25, array=3
-    )
-    asked = replace(request(tmp_path, "rest-6"), resources=resources, time_limit_s=1000.0)
-    try:
-        taken = scheduler.submit(asked)
-        assert taken.number, taken.message
-        shown = cluster.slurm("scontrol", "show", "job", taken.number)
-    finally:
-        cluster.slurm("scancel", "--name=rest-6")
-        cluster.slurm("scontrol", "delete", "ReservationName=beamtime")
-    for words in (
-        "Partition=long", "Reservation=beamtime", "NumNodes=1", "CPUs/Task=1", "MinMemoryNode=256M",
-        "TimeLimit=00:18:00", "gpu:2", "ArrayTaskId=0-2", "Requeue=0", "JobState=PENDING", "Reason=JobHeldUser",
-    ):  # fmt: skip
-        assert words in shown, shown
+    assert what_did_not_arrive(scheduler, server.cluster, request(tmp_path, "rest-6")) == []
 
 
 def test_an_array_is_one_job(scheduler: SlurmRestScheduler, server: RestServer, tmp_path: Path) -> None:
