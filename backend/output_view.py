@@ -108,6 +108,8 @@ def _lines(name: str, values: np.ndarray, x: np.ndarray | None) -> list[OutputCu
         columns = columns.T
     if x is not None and len(columns) != len(x):
         raise UnreadableOutputError(f"{name} has {values.shape} numbers for {len(x)} places")
+    if not columns.size:
+        raise UnreadableOutputError(f"{name} holds no numbers")
     step = -(-len(columns) // _MOST_POINTS)
     places = np.arange(len(columns), dtype=np.float64) if x is None else x
     short = name.rpartition("/")[2]

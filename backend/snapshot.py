@@ -270,13 +270,14 @@ class RecipeRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that a job left, and how to show it: ``kind`` as in a recipe, ``y`` drawn over ``x``."""
+    """A file that a job, or its ``task``, left; how to show it: ``kind`` as in a recipe, ``y`` drawn over ``x``."""
 
     path: str
     kind: str
     title: str = ""
     x: str = ""
     y: tuple[str, ...] = ()
+    task: int | None = None
 
 
 class JobRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from PyQt5.QtCore import QObject, QRunnable, QThreadPool, pyqtSignal
 
-from backend.output_view import OutputView, read_output_view
+from backend.output_view import OutputView
+from backend.output_views import read_output_views
 from backend.snapshot import JobRow
 from mento_gui.main_window import MainWindow
 from widgets.output_window import OutputWindow
@@ -39,5 +40,4 @@ class _Reading(QRunnable):
         self._done = done
 
     def run(self) -> None:
-        views = tuple(read_output_view(output) for output in self._row.outputs)
-        self._done(self._row, views)
+        self._done(self._row, read_output_views(self._row.outputs))

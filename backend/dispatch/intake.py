@@ -62,7 +62,9 @@ def take_in(folder: Path) -> CheckedResult:
         fault for path, record in zip(paths, records, strict=True) for fault in _file_faults(path, record)
     ]
     outputs = tuple(
-        JobOutput(path=str(path), kind=record.kind, title=record.title, x=record.x, y=record.y)
+        JobOutput(
+            path=str(path), kind=record.kind, title=record.title, x=record.x, y=record.y, task=record.task
+        )
         for path, record in zip(paths, records, strict=True)
     )
     result = next((Path(output.path) for output in outputs if output.kind == "mento-result"), None)

@@ -54,7 +54,7 @@ class ClaimRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputRecord:
-    """A file that a job left under its final name; the rest as in :class:`backend.job_plan.Output`."""
+    """A file that a job, or its ``task``, left under its final name; else as in :class:`backend.job_plan.Output`."""
 
     path: Path
     kind: OutputKind
@@ -63,6 +63,7 @@ class OutputRecord:
     y: tuple[str, ...]
     size_bytes: int
     sha256: str
+    task: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from backend.dispatch.job import DONE_FILE, LOG_FILE, DoneRecord, JobRecord, read_record
 from backend.dispatch.job_command import program_of
+from backend.dispatch.job_tasks import task_intent, tasks_of
 from backend.dispatch.log_tail import read_last_lines
 from backend.errors import DispatchError
 from backend.job_details import JobDetails, JobStep
@@ -35,7 +36,8 @@ def inspect_job(job: JobRecord, history: Sequence[JobStateChange]) -> JobDetails
         reason=status.reason,
         try_this=status.try_this,
         identity=status.identity,
-        command=program_of(intent),
+        # Of several tasks the first one stands for all.
+        command=program_of(task_intent(intent, 0) if tasks_of(intent) else intent),
         folder=str(intent.folder),
         submitted_at=intent.submitted_at,
         started_at=status.started_at,

@@ -22,16 +22,12 @@ class CollectionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file that a command left, the name it is to get, and what it is declared to be."""
+    """A file that a command left, the name it is to get, what it is declared to be, and the task that left it."""
 
     path: Path
     target: Path
     output: Output
-
-    @property
-    def title(self) -> str:
-        """For the window."""
-        return self.output.title or self.path.name
+    task: int | None = None
 
 
 def find_files(intent: JobIntent) -> tuple[FoundFile, ...]:
@@ -55,14 +51,10 @@ def find_files(intent: JobIntent) -> tuple[FoundFile, ...]:
         except CollectionError as fault:
             faults.append(f"Task {task}: {fault}")
         else:
-            found += [_titled(file, f"{file.title} (task {task})") for file in of_task]
+            found += [replace(file, task=task) for file in of_task]
     if faults:
         raise CollectionError(" ".join(faults))
     return tuple(found)
-
-
-def _titled(file: FoundFile, title: str) -> FoundFile:
-    return replace(file, output=replace(file.output, title=title))
 
 
 def _find_files_of_one(intent: JobIntent) -> tuple[FoundFile, ...]:
@@ -114,8 +106,8 @@ def place_files(found: Sequence[FoundFile]) -> tuple[OutputRecord, ...]:
             output = file.output
             records.append(
                 OutputRecord(
-                    path=file.target, kind=output.kind, title=file.title, x=output.x, y=output.y,
-                    size_bytes=size_bytes, sha256=sha256,
+                    path=file.target, kind=output.kind, title=output.title or file.path.name, x=output.x, y=output.y,
+                    size_bytes=size_bytes, sha256=sha256, task=file.task,
                 )
             )  # fmt: skip
     except OSError as error:

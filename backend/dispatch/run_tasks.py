@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Iterable
 
@@ -43,6 +44,7 @@ def _run_task(intent: JobIntent, task: int, stop: StopRequest) -> None:
     if began is None:
         _say(f"duplicate: task {task} is run by another process")
         return
+    _say(f"Task {task} has begun on {socket.gethostname()}; it says more in {own.folder / LOG_FILE}")
     with open(own.folder / LOG_FILE, "ab", opener=open_for_group) as log:
         outcome = run_command(own, stop, log)
     if outcome.word != "done":

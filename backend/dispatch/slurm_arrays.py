@@ -46,10 +46,10 @@ def _as_one(number: str, tasks: Sequence[BatchJob]) -> BatchJob:
 
 
 def _progress(running: Sequence[BatchJob], over: Sequence[BatchJob], waiting: Sequence[BatchJob]) -> str:
-    words = [f"tasks running on the cluster: {len(running)}", f"ended: {len(over)}"]
+    words = [f"{len(running)} tasks run", f"{len(over)} have ended"]
     if waiting:
         words.append(f"the others wait ({waiting[0].reason.rstrip('.')})")
-    return f"{'; '.join(words)}.".capitalize()
+    return f"{', '.join(words)}."
 
 
 def _end(state: BatchState, over: Sequence[BatchJob]) -> str:

@@ -13,6 +13,7 @@ from PyQt5.QtGui import QColor, QImage
 from PyQt5.QtWidgets import QMenu, QPlainTextEdit, QWidget
 
 from backend.output_view import OutputView, read_output_view
+from backend.output_views import read_output_views
 from backend.requests import ChooseRecipe
 from backend.snapshot import JobOutput, JobRow, RecipeRow
 from mento_gui.main_window import MainWindow
@@ -153,3 +154,25 @@ def test_recipes_are_ticked_by_the_backend_alone(qtbot, keep) -> None:
     assert wished.args == [ChooseRecipe(recipe="count", runs=True)]
     button.show_snapshot(snapshot)
     assert not menu.actions()[0].isChecked()
+
+
+def test_files_of_many_tasks_share_a_page(tmp_path: Path) -> None:
+    outputs = []
+    for task in range(40):
+        for name, content in (("g2.csv", f"lag,g2\n1,{task}\n2,{task}\n"), ("said.txt", f"task {task}")):
+            path = tmp_path / f"series_parts_{task}_{name}"
+            path.write_text(content)
+            kind = "csv" if name == "g2.csv" else "text"
+            outputs.append(JobOutput(path=str(path), kind=kind, title=name, task=task))
+    alone = JobOutput(path=outputs[0].path, kind="csv", title="alone")
+    curves, *texts, last = read_output_views([*outputs, alone])
+    assert curves.title == "g2.csv" and curves.note == "12 of 40 tasks are shown."
+    assert [curve.label for curve in curves.curves][::11] == ["task 0", "task 39"]
+    assert len(curves.curves) == len(texts) == 12
+    assert texts[0].title == "said.txt (task 0)" and texts[0].text == "task 0"
+    assert last.title == "alone" and len(last.curves) == 1
+    # One that cannot be read does not keep the others from being drawn.
+    Path(outputs[0].path).write_text("nothing")
+    curves, *others = read_output_views(outputs[:6])
+    assert [curve.label for curve in curves.curves] == ["task 1", "task 2"]
+    assert others[0].title == "g2.csv (task 0)" and "cannot be shown" in others[0].text

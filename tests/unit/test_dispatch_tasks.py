@@ -79,7 +79,11 @@ def test_on_this_computer_the_tasks_run_one_after_the_other(tmp_path: Path) -> N
         "silica_00001_parts_2_part.csv",
     ]
     assert [Path(output.path).name for output in result.outputs] == names
-    assert [output.title for output in result.outputs] == ["Part (task 0)", "Part (task 1)", "Part (task 2)"]
+    assert [(output.title, output.task) for output in result.outputs] == [
+        ("Part", 0),
+        ("Part", 1),
+        ("Part", 2),
+    ]
     assert Path(result.outputs[1].path).read_text() == "frame,task\n3,1\n"
     assert starts(job) == ["starts-0:1", "starts-1:1", "starts-2:1"]
 
@@ -177,7 +181,9 @@ def test_slurm_lists_tasks_and_we_see_one_job() -> None:
     whole, other = parse_squeue("\n".join(rows))
     assert (whole.number, whole.state, whole.key) == ("12", BatchState.RUNNING, "key")
     assert whole.identity == "12 2026-01-02T03:04:05" and other.held and other.number == "13"
-    assert "running on the cluster: 1; ended: 1; the others wait" in whole.reason
+    assert (
+        whole.reason == "1 tasks run, 1 have ended, the others wait (Waiting for other parts of its array)."
+    )
     (held,) = parse_squeue("12_[0-7]|PENDING|JobHeldUser|2026-01-02T03:04:05|N/A|key")
     assert held.number == "12" and held.held and held.state is BatchState.WAITING
     # In the accounts.
