@@ -30,7 +30,9 @@ def _views_of(group: Sequence[JobOutput]) -> list[OutputView]:
         return [read_output_view(output) for output in group]
     # Reading thousands of files would take long, and nobody could tell their curves apart.
     shown = _evenly(group, _MOST_TASKS)
-    note = f"{len(shown)} of {len(group)} tasks are shown." if len(shown) < len(group) else ""
+    # Tasks are numbered from 0, and the last one is among those in a row of the job table.
+    number = 1 + max(output.task or 0 for output in group)
+    note = f"{len(shown)} of {number} tasks are shown." if len(shown) < number else ""
     views = [(output, read_output_view(output)) for output in shown]
     alone = [
         replace(view, title=f"{view.title} (task {output.task})", note=note or view.note)

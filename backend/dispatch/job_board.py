@@ -7,9 +7,10 @@ from dataclasses import replace
 from backend.dispatch.job import JobIntent, JobRecord, JobState, JobStatus
 from backend.errors import DispatchError
 from backend.ledger import Ledger
-from backend.snapshot import JobRow
+from backend.snapshot import JobOutput, JobRow
 
 _ROWS_KEPT = 200
+_TASKS_IN_ROW = 12
 
 
 class JobBoard:
@@ -98,7 +99,7 @@ class JobBoard:
             last_line=status.last_line,
             result_path=_first_file(job) if done else "",
             try_this=status.try_this,
-            outputs=status.outputs,
+            outputs=_for_the_table(status.outputs),
         )
 
     def rows(self) -> tuple[JobRow, ...]:
@@ -111,6 +112,15 @@ class JobBoard:
         for job_id in finished[: max(0, surplus)]:
             del self._jobs[job_id]
             self._progress.pop(job_id, None)
+
+
+def _for_the_table(outputs: tuple[JobOutput, ...]) -> tuple[JobOutput, ...]:
+    """Files for a row, which travels with every snapshot: of many tasks only some, from the first to the last."""
+    tasks = sorted({output.task for output in outputs if output.task is not None})
+    if len(tasks) <= _TASKS_IN_ROW:
+        return outputs
+    shown = {tasks[place * (len(tasks) - 1) // (_TASKS_IN_ROW - 1)] for place in range(_TASKS_IN_ROW)}
+    return tuple(output for output in outputs if output.task in shown)
 
 
 def _first_file(job: JobRecord) -> str:

@@ -174,5 +174,6 @@ def test_files_of_many_tasks_share_a_page(tmp_path: Path) -> None:
     # One that cannot be read does not keep the others from being drawn.
     Path(outputs[0].path).write_text("nothing")
     curves, *others = read_output_views(outputs[:6])
+    assert curves.note == ""
     assert [curve.label for curve in curves.curves] == ["task 1", "task 2"]
     assert others[0].title == "g2.csv (task 0)" and "cannot be shown" in others[0].text

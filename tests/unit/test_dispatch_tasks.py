@@ -14,14 +14,17 @@ from test_dispatch_recipes import series
 
 from backend.dispatch.intake import take_in
 from backend.dispatch.intent import WhereJobRuns, make_intent, next_attempt
-from backend.dispatch.job import DONE_FILE, INTENT_FILE, LOG_FILE, JobIntent, JobState
+from backend.dispatch.job import DONE_FILE, INTENT_FILE, LOG_FILE, JobIntent, JobState, JobStatus
+from backend.dispatch.job_board import JobBoard
 from backend.dispatch.local_executor import LocalExecutor
 from backend.dispatch.log_tail import read_log_tail
 from backend.dispatch.recipe import Recipe
 from backend.dispatch.recipe_lint import recipe_warnings
 from backend.dispatch.scheduler import BatchState
 from backend.dispatch.slurm_text import parse_sacct, parse_squeue
+from backend.ledger import Ledger
 from backend.settings import DispatchSettings
+from backend.snapshot import JobOutput
 
 SCRIPT = """
 echo started >> ../../../starts-$MENTO_TASK
@@ -195,3 +198,19 @@ def test_slurm_lists_tasks_and_we_see_one_job() -> None:
         "12_0|NODE_FAIL|NodeDown|2026-01-02T03:04:05|N/A|key\n12_1|COMPLETED|None|2026-01-02T03:04:05|N/A|key"
     )
     assert lost.state is BatchState.NODE_LOST and lost.reason.startswith("Task 0: Its node")
+
+
+def test_a_row_of_the_table_names_files_of_some_of_many_tasks(tmp_path: Path) -> None:
+    board = JobBoard(Ledger(tmp_path / "ledger.sqlite"))
+    job = job_of(tmp_path, recipe(array=1000))
+    board.add(job)
+    outputs = tuple(
+        JobOutput(path=f"/p/{name}_{task}", kind="csv", title=name, task=task)
+        for task in range(1000)
+        for name in ("a", "b")
+    )
+    board.store(job, JobStatus(state=JobState.DONE, outputs=outputs), at=1.0)
+    shown = board.row(job.job_id).outputs
+    tasks = [output.task for output in shown if output.title == "a"]
+    assert len(shown) == 24 and len(tasks) == 12 and tasks[0] == 0 and tasks[-1] == 999
+    assert board[job.job_id].status.outputs == outputs
