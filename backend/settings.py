@@ -177,7 +177,7 @@ class DamageSettings(SettingsSection):
         5, "WATCH is taken back after so many windows in a row below that.", unit="windows", ge=1, le=100
     )
     window_frames: int = setting(
-        10,
+        5,
         "Fewest frames per decision window; windows of fast series are at least 0.1 s long.",
         unit="frames",
         ge=1,

@@ -13,10 +13,12 @@ from __future__ import annotations
 import numpy as np
 
 from backend.damage.sector_kernels import distances_in_sigma
+from backend.damage.window_length import windows_spanning
 from backend.damage.windows import SectorSums
 
 _FAR_SIGMA = 5.0
 _MEMORY_WINDOWS = 16
+_MEMORY_FRAMES = 160
 _UNEVEN_SIGMA = 8.0
 """The few speckles of a sector have wide tails."""
 _LARGEST_SHARE = 0.6
@@ -28,8 +30,8 @@ _MEDIAN_OF_SQUARES = 0.4549
 class BrightPixels:
     """Compares the products of the sectors of each ring.
 
-    Windows are looked at one by one, which finds what is bright at once, and with a memory of sixteen, which finds what
-    is weak and lasts; what one window alone has shown stays out of the memory.
+    Windows are looked at one by one, which finds what is bright at once, and with a memory of sixteen, or of 160 frames
+    where these are more, which finds what is weak and lasts; what one window alone has shown stays out of the memory.
 
     Parameters
     ----------
@@ -70,7 +72,7 @@ class BrightPixels:
         """Sectors, shape (ring, sector), bool, that have far larger products than the rest of their ring."""
         products, expected = _over_lags(sums)
         flashing = self._far(products, expected)
-        keep = 1 - 1 / _MEMORY_WINDOWS
+        keep = 1 - 1 / windows_spanning(_MEMORY_FRAMES, sums.frames, _MEMORY_WINDOWS)
         self._products = keep * self._products + products * ~flashing
         self._expected = keep * self._expected + expected * ~flashing
         return flashing | self._far(self._products, self._expected)

@@ -8,6 +8,7 @@ import numpy as np
 
 from backend.damage.channels import Channel, dynamics_channels, structure_channels
 from backend.damage.noise_model import NoiseModel, counting_variance
+from backend.damage.ramp_tests import SlowNoise
 from backend.damage.windows import Window
 
 
@@ -61,6 +62,16 @@ class ChannelGroup:
             systematic = model.systematic_rms**2 * np.exp(-distance_frames / model.systematic_frames)
             covariance += systematic[:, None]
         return covariance
+
+    def slow_noise(self, frames: int) -> SlowNoise:
+        """The same for windows in a row, as exponentials."""
+        decay, parts = self.model.speckle_exponentials(frames)
+        strength = parts.T @ self.speckle_variance
+        if self.excess is None:
+            of_systematic = np.exp(-frames / self.model.systematic_frames)
+            systematic = np.full((1, len(self.channels)), self.model.systematic_rms**2 * of_systematic)
+            decay, strength = np.append(decay, of_systematic), np.concatenate([strength, systematic])
+        return SlowNoise(decay, strength)
 
 
 def structure_group(channels: list[Channel], model: NoiseModel) -> ChannelGroup:

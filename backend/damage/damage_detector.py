@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import numpy as np
 
@@ -214,7 +215,7 @@ class DamageDetector:
             return 0.0
         if not earlier:
             return 1.0 if window.photons > 0 else 0.0
-        return window.photons / max(float(np.median(earlier)), 1e-9)
+        return window.photons / max(statistics.median(earlier), 1e-9)
 
     def _planned_dose(self) -> float:
         # Windows before the first one in use were dark: what they count as dose is not that of one window.
@@ -235,7 +236,9 @@ class DamageDetector:
         aged = self._ageing.undone(reference, self._model, self._lags)
         groups = channel_groups(self._model, aged, self._q_inv_nm, lags)
         self._followed = [
-            FollowedChannels(group, MOST_WINDOWS, self.planned_windows, self.reference_windows)
+            FollowedChannels(
+                group, MOST_WINDOWS, self.planned_windows, self.reference_windows, reference[0].frames
+            )
             for group in groups
         ]
         self._following = True

@@ -8,6 +8,7 @@ import numpy as np
 
 from backend.damage.channel_group import ChannelGroup
 from backend.damage.ramp_tests import Prediction, RampTests
+from backend.damage.window_length import windows_spanning
 from backend.damage.windows import Window
 
 _GATE_SIGMA = 6.0
@@ -24,20 +25,23 @@ class FollowedChannels:
         Most windows, and windows that the whole series will bring.
     reference : int
         Windows that the newest ones are compared with.
+    frames : int
+        Of each window.
     """
 
-    def __init__(self, group: ChannelGroup, capacity: int, planned: int, reference: int) -> None:
+    def __init__(self, group: ChannelGroup, capacity: int, planned: int, reference: int, frames: int) -> None:
         self.group = group
         self._over_dispersion = np.ones(len(group.channels))
         self._reference = reference
         self._scales = np.array([channel.scale for channel in group.channels])
         self._log_prior = np.log([channel.prior for channel in group.channels])
-        self._tests = RampTests(capacity, planned, np.array([c.slope_scales for c in group.channels]))
+        slope_scales = np.array([channel.slope_scales for channel in group.channels])
+        self._tests = RampTests(capacity, planned, slope_scales, group.slow_noise(frames))
         self._by_distance = np.empty((0, len(group.channels)))
         self._last_frame = np.empty(capacity, np.int64)
         self._values = np.empty((capacity, len(group.channels)))
         self._counting = np.empty_like(self._values)
-        self._frames = 1
+        self._frames = frames
         self._reference_variance = np.zeros(len(group.channels))
         self._reference_of = (0, 0)
         self._foreseen: tuple[Window, Prediction] | None = None
@@ -57,18 +61,11 @@ class FollowedChannels:
     def _predict(self, window: Window) -> Prediction:
         n = self._tests.size
         values, counting = self.group.measure(window)
-        self._frames = window.frames
         self._last_frame[n] = window.last_frame
-        covariance = self._slow_covariance(window.last_frame - self._last_frame[: n + 1])
-        covariance[-1] += counting
         self._values[n], self._counting[n] = values, counting
-        return self._tests.predict(values, covariance)
-
-    def _slow_covariance(self, distance_frames: np.ndarray) -> np.ndarray:
-        """Covariance from speckle and systematics at multiples of the window, int64; shape (distance, channel)."""
-        apart = distance_frames // self._frames
-        self._know_covariance_up_to(int(apart.max()))
-        return self._by_distance[apart]
+        self._know_covariance_up_to(0)
+        steps = (window.last_frame - int(self._last_frame[n - 1])) // self._frames if n else 1
+        return self._tests.predict(values, self._by_distance[0] + counting, steps)
 
     def _know_covariance_up_to(self, windows: int) -> None:
         if windows >= len(self._by_distance):
@@ -96,7 +93,7 @@ class FollowedChannels:
     def _compared(self) -> tuple[slice, slice] | None:
         """Windows of the reference and the newest ones; ``None`` before there are both."""
         size = self._tests.size
-        newest = min(max(_NEWEST_WINDOWS, math.ceil(_NEWEST_FRAMES / self._frames)), size - 1)
+        newest = min(windows_spanning(_NEWEST_FRAMES, self._frames, _NEWEST_WINDOWS), size - 1)
         first = min(self._reference, size - newest)
         return None if newest < 1 or first < 1 else (slice(0, first), slice(size - newest, size))
 

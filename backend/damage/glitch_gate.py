@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+from backend.damage.window_length import windows_spanning
 from backend.damage.windows import Window
 
 _LONGEST_GLITCH_WINDOWS = 3
@@ -18,7 +17,7 @@ class GlitchGate:
     """
 
     def __init__(self, frames_per_window: int) -> None:
-        self._longest = max(_LONGEST_GLITCH_WINDOWS, math.ceil(_LONGEST_GLITCH_FRAMES / frames_per_window))
+        self._longest = windows_spanning(_LONGEST_GLITCH_FRAMES, frames_per_window, _LONGEST_GLITCH_WINDOWS)
         self._waiting: list[tuple[Window, float]] = []
         self._changed = False
         self.set_aside = 0

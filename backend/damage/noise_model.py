@@ -78,6 +78,15 @@ class NoiseModel:
         fast = _window_correlation(self.fast_per_frame, distance_frames, frames)
         return (1 - share) * fast + share * _window_correlation(slow_rate, distance_frames, frames)
 
+    def speckle_exponentials(self, frames: int) -> tuple[np.ndarray, np.ndarray]:
+        """The same as exponentials of the number of windows: decays, (part,), shares of neighbours, (ring, part)."""
+        rates, place = np.unique(np.append(self.fast_per_frame, self.slow_per_frame), return_inverse=True)
+        neighbours = _window_correlation(rates, np.array([float(frames)]), frames)[:, 0]
+        parts = np.zeros((len(self.fast_per_frame), len(rates)))
+        parts[np.arange(len(parts)), place[:-1]] = 1 - self.slow_share
+        parts[:, place[-1]] += self.slow_share
+        return np.exp(-2 * rates * frames), parts * neighbours
+
 
 def _decay(per_frame: np.ndarray, lags: np.ndarray, exposure: float) -> np.ndarray:
     """(g2 - 1) / contrast of frames that are exposed for this part of the frame time.

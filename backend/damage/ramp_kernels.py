@@ -1,4 +1,13 @@
-"""Inner loops of the ramp tests. Channels stand side by side: one instruction serves several of them."""
+"""Inner loops of the ramp tests. Channels stand side by side: one instruction serves several of them.
+
+Numbers that are s steps apart have the covariance sum_k strength_k decay_k^(s - 1), and each has a variance of its own.
+The Cholesky factor of such a matrix is, for number n and an earlier number m,
+
+    L_nm = scale_m sum_k strength_k decay_k^(s - 1) gain_mk
+
+so what the earlier numbers foretell of the next one comes from one sum for each k, which is carried on from number to
+number (Foreman-Mackey et al. 2017, Astron. J. 154, 220; with the first step apart, fast decays cannot overflow).
+"""
 
 from __future__ import annotations
 
@@ -9,67 +18,105 @@ import numpy as np
 
 
 @numba.njit(nogil=True, cache=True)
-def whiten(factor: np.ndarray, row: np.ndarray) -> None:
-    """Solve factor x = row for every channel, in place.
+def foresee(
+    spread: np.ndarray,
+    reach: np.ndarray,
+    kept: np.ndarray,
+    variance: np.ndarray,
+    gain: np.ndarray,
+    scale: np.ndarray,
+) -> None:
+    """Standard deviation of the next number once the earlier ones are known, and its gain.
 
     Parameters
     ----------
-    factor : ndarray, shape (number, number, channel), float64
-        Lower triangles.
-    row : ndarray, shape (number, channel), float64
+    spread : ndarray, shape (part, part, channel), float64
+        Sums over the earlier numbers of scale^2 gain_k gain_l, decayed up to the newest of them.
+    reach : ndarray, shape (part, channel), float64
+        Strength times decay^(s - 1), where the next number is s steps from the newest.
+    kept : ndarray, shape (part,), float64
+        decay^s.
+    variance : ndarray, shape (channel,), float64
+        Of the next number.
+    gain, scale : ndarray, shape (part, channel) and (channel,), float64
+        Results.
     """
-    numbers, channels = row.shape
-    rest = np.empty(channels)
-    for number in range(numbers):
-        rest[:] = row[number]
-        for earlier in range(number):
+    parts, channels = reach.shape
+    known = np.zeros(channels)
+    for part in range(parts):
+        gain[part] = 0.0
+        for other in range(parts):
             for channel in range(channels):
-                rest[channel] -= factor[number, earlier, channel] * row[earlier, channel]
+                gain[part, channel] += reach[other, channel] * spread[part, other, channel]
         for channel in range(channels):
-            row[number, channel] = rest[channel] / factor[number, number, channel]
+            known[channel] += reach[part, channel] * gain[part, channel]
+    for channel in range(channels):
+        # Rounding can make the rest slightly negative when a number is fully predicted by the earlier ones.
+        scale[channel] = math.sqrt(max(variance[channel] - known[channel], 1e-12 * variance[channel]))
+    for part in range(parts):
+        for channel in range(channels):
+            gain[part, channel] = (1 - kept[part] * gain[part, channel]) / scale[channel] ** 2
 
 
 @numba.njit(nogil=True, cache=True)
-def extend_ramps(ramps: np.ndarray, row: np.ndarray, scale: np.ndarray, heights: np.ndarray) -> None:
-    """Whiten the newest height of each ramp and append it to the ramp.
+def whiten(
+    sums: np.ndarray, reach: np.ndarray, scale: np.ndarray, value: np.ndarray, whitened: np.ndarray
+) -> None:
+    """Take off what the earlier values foretell of the next one, in standard deviations.
 
     Parameters
     ----------
-    ramps : ndarray, shape (number, onset, channel), float64
-        Whitened ramps; 0 before their onset. Memory is read and written in order.
-    row : ndarray, shape (number, channel), float64
-        Newest row of the whitening factor, without its last element ``scale``, shape (channel,).
-    heights : ndarray, shape (onset,), float64
-        Newest heights; there is one more onset than numbers before.
+    sums : ndarray, shape (part, channel), float64
+        Sums over the earlier numbers of scale gain times the whitened value, decayed up to the newest of them.
+    reach, scale : ndarray
+        As for :func:`foresee`.
+    value, whitened : ndarray, shape (channel,), float64
+        Next value, and result.
     """
-    numbers, channels = row.shape
-    newest = ramps[numbers]
-    for onset in range(numbers + 1):
-        newest[onset] = heights[onset]
-    for number in range(numbers):
-        for onset in range(number + 1):
-            for channel in range(channels):
-                newest[onset, channel] -= row[number, channel] * ramps[number, onset, channel]
-    for onset in range(numbers + 1):
-        for channel in range(channels):
-            newest[onset, channel] /= scale[channel]
+    whitened[:] = value
+    for part in range(len(reach)):
+        for channel in range(len(value)):
+            whitened[channel] -= reach[part, channel] * sums[part, channel]
+    for channel in range(len(value)):
+        whitened[channel] /= scale[channel]
+
+
+@numba.njit(nogil=True, cache=True)
+def carry_on(sums: np.ndarray, kept: np.ndarray, added: np.ndarray, value: np.ndarray) -> None:
+    """Let the ``sums``, shape (part, channel), decay up to the next number, and add ``added`` times ``value``."""
+    for part in range(len(kept)):
+        for channel in range(len(value)):
+            sums[part, channel] = kept[part] * sums[part, channel] + added[part, channel] * value[channel]
+
+
+@numba.njit(nogil=True, cache=True)
+def carry_on_spread(spread: np.ndarray, kept: np.ndarray, scaled_gain: np.ndarray) -> None:
+    """The same for the ``spread`` of :func:`foresee`; ``scaled_gain``, shape (part, channel), is scale times gain."""
+    for part in range(len(kept)):
+        carry_on(spread[part], kept[part] * kept, scaled_gain, scaled_gain[part])
 
 
 @numba.njit(nogil=True, cache=True)
 def add_to_scores(
     ramps: np.ndarray,
+    heights: np.ndarray,
+    noise: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     newest: tuple[np.ndarray, np.ndarray, np.ndarray],
     level_weight: np.ndarray,
     level_ramp: np.ndarray,
     score: np.ndarray,
     information: np.ndarray,
 ) -> None:
-    """Add the newest whitened numbers to U and S of each onset.
+    """Whiten the newest height of each ramp, and add it to U and S of its onset.
 
     Parameters
     ----------
-    ramps : ndarray, shape (onset, channel), float64
-        Newest heights, whitened.
+    ramps : ndarray, shape (onset, part, channel), float64
+        ``sums`` of :func:`whiten` for each ramp; changed in place.
+    heights : ndarray, shape (onset,), float64
+        Newest heights.
+    noise : tuple of ndarray
+        ``reach``, ``kept`` and ``scale`` of the newest number, and its gain times scale.
     newest : tuple of ndarray, shape (channel,), float64
         Its whitened level, spread and residual.
     level_weight : ndarray, shape (channel,), float64
@@ -78,15 +125,19 @@ def add_to_scores(
         Sums of level times ramp, U and S; changed in place.
     """
     onsets, channels = score.shape
+    reach, kept, scale, scaled_gain = noise
     level, spread, residual = newest
+    height, ramp = np.empty(channels), np.empty(channels)
     for onset in range(onsets):
+        height[:] = heights[onset]
+        whiten(ramps[onset], reach, scale, height, ramp)
+        carry_on(ramps[onset], kept, scaled_gain, ramp)
         for channel in range(channels):
-            ramp = ramps[onset, channel]
             foretold = level[channel] * level_ramp[onset, channel] / level_weight[channel]
-            change = (ramp - foretold) / spread[channel]
+            change = (ramp[channel] - foretold) / spread[channel]
             score[onset, channel] += change * residual[channel]
             information[onset, channel] += change * change
-            level_ramp[onset, channel] += level[channel] * ramp
+            level_ramp[onset, channel] += level[channel] * ramp[channel]
 
 
 @numba.njit(nogil=True, cache=True)

@@ -1,7 +1,7 @@
 """Sequential tests of several series of numbers: constant level against a ramp that starts at an unknown dose.
 
-The numbers have a known covariance up to a factor. Whitening (a Cholesky factor that grows by one row per number) and
-recursive residuals take out the unknown level exactly, so under "no change" the residuals are independent standard
+The numbers have a known covariance up to a factor. Whitening (with the Cholesky factor of the covariance) and recursive
+residuals take out the unknown level exactly, so under "no change" the residuals are independent standard
 normal. For every possible onset and slope scale the Bayes factor of a Gaussian slope is
 
     BF = (1 + s^2 S)^(-1/2) exp(s^2 U^2 / (2 (1 + s^2 S))),   U = sum r w,  S = sum r^2
@@ -11,8 +11,8 @@ ever exceeds 1/alpha without a change is at most alpha (Ville's inequality), at 
 onsets fall linearly to zero at the planned end, for what begins late has no time to be found, but for a share of the
 very first one: much damage begins with the beam.
 
-All channels are tested at the same doses, each with a covariance of its own. The work per number goes with the square
-of the numbers so far, and nothing is fitted again.
+All channels are tested at the same doses, each with a covariance of its own: a sum of exponentials. The work per number
+goes with the numbers so far, and nothing is fitted again.
 """
 
 from __future__ import annotations
@@ -22,11 +22,34 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp, ndtr
 
-from backend.damage.ramp_kernels import add_to_scores, extend_ramps, log_sum_bayes_factors, whiten
+from backend.damage.ramp_kernels import (
+    add_to_scores,
+    carry_on,
+    carry_on_spread,
+    foresee,
+    log_sum_bayes_factors,
+    whiten,
+)
 
 _FARTHEST_DOSE = 10.0
 _SHARE_FROM_THE_START = 0.05
 _BISECTIONS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class SlowNoise:
+    """Covariance of numbers that are s = 1, 2, ... steps apart: the sum of strength decay^(s - 1) over all parts.
+
+    Attributes
+    ----------
+    decay : ndarray, shape (part,)
+        Of one step.
+    strength : ndarray, shape (part, channel)
+        Covariance of neighbours.
+    """
+
+    decay: np.ndarray
+    strength: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +58,18 @@ class Prediction:
 
     Attributes
     ----------
-    row : ndarray, shape (number, channel)
-        Next row of the whitening factor, without its last element ``scale``.
-    scale, whitened, level, spread : ndarray, shape (channel,)
-        Last element; whitened number; whitened constant; widening because the level is known from few numbers.
+    noise : tuple of ndarray
+        What goes on from here, as ``noise`` of :func:`backend.damage.ramp_kernels.add_to_scores`.
+    whitened : ndarray, shape (2, channel)
+        Whitened numbers, and whitened constant.
+    spread : ndarray, shape (channel,)
+        Widening because the level is known from few numbers.
     residual : ndarray, shape (channel,)
         Distance from the prediction in standard deviations; 0 for the first number.
     """
 
-    row: np.ndarray
-    scale: np.ndarray
+    noise: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
     whitened: np.ndarray
-    level: np.ndarray
     spread: np.ndarray
     residual: np.ndarray
 
@@ -63,18 +86,19 @@ class RampTests:
         must not exceed one together, or the bound on alarms is lost.
     slope_scales : ndarray, shape (channel, scale)
         Prior standard deviations of the slope, per unit of planned dose.
+    slow : SlowNoise
     """
 
-    def __init__(self, capacity: int, planned: int, slope_scales: np.ndarray) -> None:
-        channels = len(slope_scales)
+    def __init__(self, capacity: int, planned: int, slope_scales: np.ndarray, slow: SlowNoise) -> None:
+        parts, channels = slow.strength.shape
         falling = np.arange(max(planned, 1), 0, -1.0)
         self._onset_weight = (1 - _SHARE_FROM_THE_START) * falling / falling.sum()
         self._onset_weight[0] += _SHARE_FROM_THE_START
         self._slope_variance = np.ascontiguousarray(np.asarray(slope_scales, float).T ** 2)
-        self._factor = np.zeros((capacity, capacity, channels))
-        self._ramps = np.zeros((capacity, capacity, channels))
-        self._value = np.zeros((capacity, channels))
-        self._level = np.zeros((capacity, channels))
+        self._slow = slow
+        self._spread = np.zeros((parts, parts, channels))
+        self._sums = np.zeros((2, parts, channels))
+        self._ramps = np.zeros((capacity, parts, channels))
         self._residuals = np.zeros((capacity, channels))
         self._onset_dose = np.zeros(capacity)
         self._level_weight = np.zeros(channels)
@@ -90,52 +114,54 @@ class RampTests:
         """Standardised residuals from the second number on, shape (number - 1, channel)."""
         return self._residuals[1 : self.size]
 
-    def predict(self, values: np.ndarray, covariance: np.ndarray) -> Prediction:
+    def predict(self, values: np.ndarray, variance: np.ndarray, steps: int) -> Prediction:
         """How the next numbers look before they are added.
 
         Parameters
         ----------
-        values : ndarray, shape (channel,)
-        covariance : ndarray, shape (size + 1, channel)
-            With the numbers added so far and, last, their own variance.
+        values, variance : ndarray, shape (channel,)
+            Numbers, and their own variance.
+        steps : int
+            Between them and the last numbers that were added; more than one where some are missing.
         """
-        n = self.size
-        row, own = np.array(covariance[:n], float, order="C"), covariance[n]
-        whiten(self._factor, row)
-        # Rounding can make the rest slightly negative when a number is fully predicted by the earlier ones.
-        scale = np.sqrt(np.maximum(own - (row**2).sum(axis=0), 1e-12 * own))
-        whitened = (values - (row * self._value[:n]).sum(axis=0)) / scale
-        level = (1.0 - (row * self._level[:n]).sum(axis=0)) / scale
-        if n == 0:
+        decay, strength = self._slow.decay, self._slow.strength
+        reach, kept = strength * (decay ** (steps - 1))[:, None], decay**steps
+        gain, scale, whitened = np.empty_like(reach), np.empty_like(variance), np.empty((2, len(variance)))
+        foresee(self._spread, reach, kept, variance, gain, scale)
+        whiten(self._sums[0], reach, scale, values, whitened[0])
+        whiten(self._sums[1], reach, scale, np.ones_like(values), whitened[1])
+        noise = (reach, kept, scale, gain * scale)
+        number, level = whitened
+        if self.size == 0:
             # The first number tells the level and nothing else.
-            spread, residual = np.full_like(scale, np.inf), np.zeros_like(scale)
-        else:
-            spread = np.sqrt(1 + level**2 / self._level_weight)
-            residual = (whitened - level * self._level_sum / self._level_weight) / spread
-        return Prediction(row, scale, whitened, level, spread, residual)
+            return Prediction(noise, whitened, np.full_like(scale, np.inf), np.zeros_like(scale))
+        spread = np.sqrt(1 + level**2 / self._level_weight)
+        residual = (number - level * self._level_sum / self._level_weight) / spread
+        return Prediction(noise, whitened, spread, residual)
 
     def add(self, numbers: Prediction, dose: float) -> None:
         """Add the numbers last predicted, measured up to ``dose`` (in units of the planned dose)."""
         n = self.size
-        level, onsets = numbers.level, slice(0, n + 1)
-        self._factor[n, :n] = numbers.row
-        self._factor[n, n] = numbers.scale
+        onsets = slice(0, n + 1)
+        _, kept, _, scaled_gain = numbers.noise
+        number, level = numbers.whitened
         self._onset_dose[n] = self._last_dose
-        heights = np.maximum(dose - self._onset_dose[onsets], 0.0)
-        extend_ramps(self._ramps, numbers.row, numbers.scale, heights)
         add_to_scores(
-            self._ramps[n],
+            self._ramps[onsets],
+            np.maximum(dose - self._onset_dose[onsets], 0.0),
+            numbers.noise,
             (level, numbers.spread, numbers.residual),
             np.maximum(self._level_weight, 1e-300),
             self._level_ramp[onsets],
             self._score[onsets],
             self._information[onsets],
         )
+        carry_on_spread(self._spread, kept, scaled_gain)
+        carry_on(self._sums[0], kept, scaled_gain, number)
+        carry_on(self._sums[1], kept, scaled_gain, level)
         self._residuals[n] = numbers.residual
-        self._value[n] = numbers.whitened
-        self._level[n] = level
         self._level_weight += level**2
-        self._level_sum += level * numbers.whitened
+        self._level_sum += level * number
         self._last_dose = dose
         self.size += 1
 
@@ -193,6 +219,6 @@ class RampTests:
 
 def compile_kernels() -> None:
     """Load or compile what a test needs, so that no series has to wait for it."""
-    tests = RampTests(1, 1, np.ones((1, 1)))
-    tests.add(tests.predict(np.zeros(1), np.ones((1, 1))), 1.0)
+    tests = RampTests(1, 1, np.ones((1, 1)), SlowNoise(np.zeros(1), np.zeros((1, 1))))
+    tests.add(tests.predict(np.zeros(1), np.ones(1), 1), 1.0)
     tests.log_evidence(np.ones(1))

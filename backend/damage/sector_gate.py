@@ -8,7 +8,8 @@ in its ring is steady but for counting and speckle,
     var(n) = n + n^2 2 (g2 - 1) / N_speckles + (s n)^2
 
 (2: the speckle now and that of the first windows; s: slow systematics, common to a sector in all rings). Modules cover
-neighbouring rings, so it is sums over any neighbouring rings that are looked at.
+neighbouring rings, so it is sums over any neighbouring rings that are looked at, of each window by itself and of the
+newest ten frames together where windows are shorter: what a few frames show half the time, ten always show.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 
 from backend.damage.bright_pixels import BrightPixels
 from backend.damage.sector_kernels import compile_kernels, distances_in_sigma, farthest_sum_over_rings
+from backend.damage.window_length import windows_spanning
 from backend.damage.windows import SectorSums, Window
 
 _FAR_SIGMA = 5.0
@@ -29,6 +31,7 @@ _LARGEST_SHARE = 0.6
 _ENOUGH_FOR_A_MEDIAN = 20.0
 _MEDIAN_OF_SQUARES = 0.4549
 """Of a standard normal."""
+_FRAMES_TOGETHER = 10
 _MOST_TOLD = 50
 
 
@@ -75,6 +78,7 @@ class SectorGate:
         self._speckle_variance = np.zeros(self._pixels.shape)
         self._over_dispersion = np.ones((len(self._pixels), 1))
         self._learnt_windows = 0
+        self._newest: deque[SectorSums] = deque()
         self._recent: deque[tuple[int, np.ndarray]] = deque()
         self._bright = BrightPixels(self._pixels, self._speckles)
         # With the other kernels before the first frame, not in the middle of a series.
@@ -110,7 +114,9 @@ class SectorGate:
 
     def window(self, sums: SectorSums) -> Window:
         """The window without sectors that have jumped; their products stay out as long as they reach back to it."""
-        out, all_round = self._jumped(sums)
+        if self._pixels.shape[1] == 1:
+            return self.whole(sums)  # nothing to compare it with
+        out, all_round = self._jumped_of_late(sums)
         bright = self._bright.found_in(sums) & ~out
         self._tell(sums, out, bright_pixels=False)
         self._tell(sums, bright, bright_pixels=True)
@@ -132,16 +138,16 @@ class SectorGate:
 
     def _follow_share(self, sums: SectorSums, jumped: np.ndarray) -> None:
         """Slow changes are followed; what jumps, be it all round a ring, is left out."""
-        usual = self._usual(sums, jumped)
+        usual = self._usual(sums.counts, sums.pixel_frames, jumped)
         ratio = np.where(jumped | (usual <= 0), 1.0, sums.counts / np.maximum(usual, 1e-9))
         share = self._share * (1 + (ratio - 1) / max(self._learnt_windows, 1))
         self._share = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-9)
 
-    def _usual(self, sums: SectorSums, out: np.ndarray) -> np.ndarray:
+    def _usual(self, counts: np.ndarray, pixel_frames: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Counts by the usual shares of what the sectors in use have counted, shape (ring, sector)."""
-        foreseen = self._share / self._pixels * sums.pixel_frames
+        foreseen = self._share / self._pixels * pixel_frames
         used = (foreseen * ~out).sum(axis=1, keepdims=True)
-        level = (sums.counts * ~out).sum(axis=1, keepdims=True) / np.maximum(used, 1e-9)
+        level = (counts * ~out).sum(axis=1, keepdims=True) / np.maximum(used, 1e-9)
         return foreseen * level
 
     def _variance(self, usual: np.ndarray) -> np.ndarray:
@@ -151,20 +157,39 @@ class SectorGate:
 
     def _distances(self, sums: SectorSums, out: np.ndarray) -> np.ndarray:
         """Of the counts of each sector from the usual ones, in standard deviations."""
-        usual = self._usual(sums, out)
+        usual = self._usual(sums.counts, sums.pixel_frames, out)
         variance = self._variance(usual) + self._systematic_variance * usual**2
         distances: np.ndarray = distances_in_sigma(sums.counts, usual, variance)
         return distances
 
-    def _jumped(self, sums: SectorSums) -> tuple[np.ndarray, np.ndarray]:
+    def _jumped_of_late(self, sums: SectorSums) -> tuple[np.ndarray, np.ndarray]:
+        """As :meth:`_jumped`, in this window by itself and in the newest ten frames together."""
+        self._newest.append(sums)
+        while len(self._newest) > windows_spanning(_FRAMES_TOGETHER, sums.frames):
+            self._newest.popleft()
+        out, all_round = self._jumped(sums.counts, sums.pixel_frames)
+        if len(self._newest) > 1:
+            counts = np.sum([window.counts for window in self._newest], axis=0)
+            pixel_frames = np.sum([window.pixel_frames for window in self._newest], axis=0)
+            out |= self._jumped(counts, pixel_frames)[0]
+            all_round |= self._turned(out)
+            out[all_round] = False
+        return out, all_round
+
+    def _turned(self, out: np.ndarray) -> np.ndarray:
+        """Rings of which most is out, bool: what happens to most of a ring is not the fault of a module."""
+        most: np.ndarray = (self._share * out).sum(axis=1) > _LARGEST_SHARE
+        return most
+
+    def _jumped(self, counts: np.ndarray, pixel_frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Sectors that count far more or less than usual, (ring, sector), and rings that do so all round; bool."""
         out = np.zeros(self._pixels.shape, bool)
         all_round = np.zeros(len(out), bool)
         for _ in range(self._pixels.size):
-            usual = self._usual(sums, out)
+            usual = self._usual(counts, pixel_frames, out)
             free = ~out & ~all_round[:, None]
             first, end, sector, sigma = farthest_sum_over_rings(
-                sums.counts * free,
+                counts * free,
                 usual * free,
                 self._variance(usual) * free,
                 self._systematic_variance,
@@ -173,14 +198,12 @@ class SectorGate:
             if sigma <= _FAR_SIGMA:
                 break
             out[first:end, sector] |= free[first:end, sector]
-            # What happens to most of a ring is not the fault of a module.
-            turned = (self._share * out).sum(axis=1) > _LARGEST_SHARE
-            out[turned] = False
-            all_round |= turned
+            all_round |= self._turned(out)
+            out[all_round] = False
         return out, all_round
 
     def _tell(self, sums: SectorSums, out: np.ndarray, *, bright_pixels: bool) -> None:
-        usual = self._usual(sums, out)
+        usual = self._usual(sums.counts, sums.pixel_frames, out)
         first_frame = sums.last_frame - sums.frames + 1
         for sector in np.flatnonzero(out.any(axis=0)).tolist():
             rings = np.flatnonzero(out[:, sector])

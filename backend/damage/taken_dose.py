@@ -14,10 +14,13 @@ from dataclasses import replace
 import numpy as np
 
 from backend.damage.assessment import Assessment
+from backend.damage.window_length import windows_spanning
 from backend.damage.windows import Window
 
 _STEP = (0.7, 1.4)
+_MOST_RINGS = 0.75
 _FIRST_WINDOWS = 10
+_FIRST_FRAMES = 100
 _FEWEST_PHOTONS = 100.0
 """In a window that may say what the beam is usually like; a closed shutter lets some noise through."""
 
@@ -37,6 +40,7 @@ class TakenDose:
         self._monitor: deque[float] = deque()
         self._first_monitor: list[float] = []
         self._first_rates: list[np.ndarray] = []
+        self._usual_rates = np.empty(0)
         self._frames = [-1]
         self._doses = [0.0]
         self._lost = [0.0]
@@ -62,7 +66,9 @@ class TakenDose:
 
     def at(self, frame: int) -> float:
         """Dose up to the end of ``frame``; later ones as if the beam stayed as it is."""
-        if frame <= self._frames[-1]:
+        if frame == self._frames[-1]:
+            return self._doses[-1] - self._lost[-1]
+        if frame < self._frames[-1]:
             dose, lost = (float(np.interp(frame, self._frames, of)) for of in (self._doses, self._lost))
             return dose - lost
         frames = self._frames[-1] - self._frames[-2] if len(self._frames) > 1 else 1
@@ -81,20 +87,24 @@ class TakenDose:
 
     def _beam(self, window: Window, monitor: float) -> float:
         self.by_monitor = bool(monitor > 0)
+        first = windows_spanning(_FIRST_FRAMES, window.frames, _FIRST_WINDOWS)
         relative = 1.0
         if self.by_monitor:
-            if len(self._first_monitor) < _FIRST_WINDOWS:
+            if len(self._first_monitor) < first:
                 self._first_monitor.append(monitor)
             relative = monitor / float(np.median(self._first_monitor))
         rates = window.counts / np.maximum(window.exposure_frames, 1e-9) / relative
         photons = float(window.counts.sum())
         if not self._first_rates and photons < _FEWEST_PHOTONS:
             return relative if photons > 0 else 0.0
-        if len(self._first_rates) < _FIRST_WINDOWS and photons >= _FEWEST_PHOTONS:
+        if len(self._first_rates) < first and photons >= _FEWEST_PHOTONS:
             self._first_rates.append(rates)
-        usual = np.median(self._first_rates, axis=0)
+            self._usual_rates = np.median(self._first_rates, axis=0)
+        usual = self._usual_rates
         bright = usual > 0
         if not bright.any():
             return relative
-        low, step, high = np.quantile(rates[bright] / usual[bright], (0.25, 0.5, 0.75)).tolist()
-        return relative * step if high < _STEP[0] or low > _STEP[1] else relative
+        ratio = rates[bright] / usual[bright]
+        weaker, stronger = (float(np.count_nonzero(of)) for of in (ratio < _STEP[0], ratio > _STEP[1]))
+        step = max(weaker, stronger) >= _MOST_RINGS * ratio.size
+        return relative * float(np.median(ratio)) if step else relative

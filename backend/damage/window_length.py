@@ -19,8 +19,14 @@ def frames_of_window(wanted: int, frame_time_s: float, expected_frames: int | No
     frames = wanted * math.ceil(_SHORTEST_WINDOW_S / (wanted * frame_time_s) - _ROUNDING)
     if expected_frames:
         frames = min(frames, max(wanted, expected_frames // _WINDOWS_OF_FAST_SERIES))
-        frames = max(frames, math.ceil(expected_frames / MOST_WINDOWS))
+        # One window less than the most: the last one would double them all.
+        frames = max(frames, expected_frames // MOST_WINDOWS + 1)
     return max(frames, wanted)
+
+
+def windows_spanning(frames: int, frames_per_window: int, fewest: int = 1) -> int:
+    """Windows in a row that have at least so many frames together, and never fewer than ``fewest``."""
+    return max(fewest, math.ceil(frames / frames_per_window))
 
 
 def believed_plan(expected_frames: int | None, frame_time_s: float) -> int | None:

@@ -129,12 +129,15 @@ def restless_beam(frames: int, rng: np.random.Generator, *, dip: bool = False) -
 def detector_for(
     stream: RingStream, expected_frames: int | None = None, lags: np.ndarray = LAGS, **changes: float
 ) -> DamageDetector:
-    """A detector that knows the geometry of the stream; ``changes`` are settings. Planned: the length it has."""
+    """A detector that knows the geometry of the stream; ``changes`` are settings. Planned: the length it has.
+
+    Windows of ten frames, for the tests count them.
+    """
     rings = stream.counts.shape[1]
     pixels = np.full(rings, stream.pixels)
     planned = len(stream.counts) if expected_frames is None else expected_frames
     return DamageDetector(
-        DamageSettings(**({"systematic_rms_percent": 0.0} | changes)),
+        DamageSettings(**({"systematic_rms_percent": 0.0, "window_frames": 10} | changes)),
         stream.q_inv_nm,
         pixels,
         pixels.astype(float),

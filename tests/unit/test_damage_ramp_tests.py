@@ -11,31 +11,50 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import binom
 
-from backend.damage.ramp_tests import RampTests
+from backend.damage.ramp_tests import RampTests, SlowNoise
 
 SCALES = (0.3, 1.5, 8.0)
 
 
-def _covariance(size: int, rng: np.random.Generator) -> np.ndarray:
-    """Any positive definite matrix: white noise plus a part of low rank plus a slow exponential."""
-    factor = rng.normal(size=(size, 3))
-    distance = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
-    slow = rng.uniform(0, 2) * np.exp(-distance / rng.uniform(0.5, 30))
-    return np.diag(rng.uniform(0.2, 2.0, size)) + 0.3 * factor @ factor.T + slow
+Noise = tuple[SlowNoise, np.ndarray]
+"""What neighbours share, and variances of their own, shape (number, channel)."""
+
+
+def _noise(size: int, channels: int, rng: np.random.Generator) -> Noise:
+    """Slow parts of any decay, some of them missing in a channel; variances that differ from number to number."""
+    parts = int(rng.integers(1, 5))
+    decay = np.exp(-1 / 10 ** rng.uniform(-2, 3, parts))
+    strength = rng.uniform(0, 1, (parts, channels)) * rng.integers(0, 2, (parts, channels))
+    # Means over windows share less with themselves than exponentials would have it.
+    own = (strength * rng.uniform(0.7, 1.0, (parts, 1))).sum(axis=0)
+    return SlowNoise(decay, strength * decay[:, None]), own + rng.uniform(0.5, 2.0, (size, channels))
+
+
+def _covariances(noise: Noise, places: np.ndarray) -> list[np.ndarray]:
+    """The full matrix of each channel, for numbers at these whole ``places``."""
+    slow, variance = noise
+    steps = np.abs(np.subtract.outer(places, places))
+    shared = [
+        (strength * slow.decay ** (np.maximum(steps, 1)[..., None] - 1)).sum(axis=2)
+        for strength in slow.strength.T
+    ]
+    return [np.where(steps == 0, np.diag(own), of) for of, own in zip(shared, variance.T, strict=True)]
 
 
 def _sequential(
-    values: np.ndarray, covariances: list[np.ndarray], dose: np.ndarray, planned: int
+    values: np.ndarray, noise: Noise, dose: np.ndarray, planned: int, places: np.ndarray | None = None
 ) -> RampTests:
     """Tests after all numbers; ``values`` has the shape (number, channel)."""
-    tests = RampTests(len(values) + 1, planned, np.tile(SCALES, (len(covariances), 1)))
+    slow, variance = noise
+    steps = np.ones(len(values), int) if places is None else np.diff(places, prepend=places[0] - 1)
+    tests = RampTests(len(values) + 1, planned, np.tile(SCALES, (values.shape[1], 1)), slow)
     for n, row in enumerate(values):
-        tests.add(tests.predict(row, _newest(covariances, n)), dose[n])
+        tests.add(tests.predict(row, variance[n], int(steps[n])), dose[n])
     return tests
 
 
-def _newest(covariances: list[np.ndarray], n: int) -> np.ndarray:
-    return np.stack([covariance[n, : n + 1] for covariance in covariances], axis=1)
+def _white(variance: float, size: int) -> Noise:
+    return SlowNoise(np.zeros(1), np.zeros((1, 1))), np.full((size, 1), variance)
 
 
 def _twin_residuals(values: np.ndarray, covariance: np.ndarray) -> np.ndarray:
@@ -69,16 +88,17 @@ def _twin_bayes_factors(values: np.ndarray, covariance: np.ndarray, dose: np.nda
 @given(st.integers(2, 30), st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_numbers_one_by_one_give_the_algebra_of_the_whole_series(size: int, channels: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    covariances = [_covariance(size, rng) for _ in range(channels)]
+    noise = _noise(size, channels, rng)
+    places = np.cumsum(rng.choice([1, 1, 1, 2, 5], size))
     values = rng.normal(2.0, 1.0, (size, channels))
     values += rng.uniform(0, 3, channels) * np.linspace(0, 1, size)[:, None]
     dose = np.cumsum(rng.uniform(0.2, 1.8, size)) / 40
-    tests = _sequential(values, covariances, dose, planned=40)
+    tests = _sequential(values, noise, dose, planned=40, places=places)
     prior = 0.95 * np.arange(40, 0, -1) / (40 * 41 / 2)
     prior[0] += 0.05
     over_dispersion = rng.choice((1.0, 1.7), channels)
     evidence = tests.log_evidence(over_dispersion)
-    for channel, covariance in enumerate(covariances):
+    for channel, covariance in enumerate(_covariances(noise, places)):
         number = values[:, channel]
         residuals = _twin_residuals(number, covariance)
         assert tests.residuals[:, channel] == pytest.approx(residuals, rel=1e-9, abs=1e-9)
@@ -94,11 +114,11 @@ def test_numbers_one_by_one_give_the_algebra_of_the_whole_series(size: int, chan
 
 def test_a_prediction_adds_nothing() -> None:
     rng = np.random.default_rng(3)
-    covariances = [_covariance(12, rng), _covariance(12, rng)]
+    slow, variance = _noise(12, 2, rng)
     values = rng.normal(size=(12, 2))
-    tests = _sequential(values[:-1], covariances, np.arange(1.0, 12) / 12, planned=12)
+    tests = _sequential(values[:-1], (slow, variance[:-1]), np.arange(1.0, 12) / 12, planned=12)
     before = tests.log_evidence(np.ones(2))
-    foreseen = tests.predict(values[-1], _newest(covariances, 11))
+    foreseen = tests.predict(values[-1], variance[-1], 1)
     assert tests.size == 11
     assert np.array_equal(tests.log_evidence(np.ones(2)), before)
     tests.add(foreseen, 1.0)
@@ -107,10 +127,10 @@ def test_a_prediction_adds_nothing() -> None:
 
 def test_the_level_does_not_matter() -> None:
     rng = np.random.default_rng(4)
-    covariance = [_covariance(20, rng)]
+    noise = _noise(20, 1, rng)
     values, dose = rng.normal(size=(20, 1)), np.arange(1.0, 21) / 20
-    low = _sequential(values, covariance, dose, planned=20)
-    high = _sequential(values + 1000.0, covariance, dose, planned=20)
+    low = _sequential(values, noise, dose, planned=20)
+    high = _sequential(values + 1000.0, noise, dose, planned=20)
     assert high.log_evidence(np.ones(1)) == pytest.approx(low.log_evidence(np.ones(1)), abs=1e-6)
 
 
@@ -122,10 +142,11 @@ def _evidence_paths(series: int, size: int, planned: int, scales: tuple[float, .
     factor = np.linalg.cholesky(covariance)
     # Each channel is a series of its own.
     values = factor @ rng.normal(size=(size, series))
-    tests = RampTests(size, planned, np.tile(scales, (series, 1)))
+    slow = SlowNoise(np.full(1, math.exp(-1 / 6)), np.full((1, series), 0.5 * math.exp(-1 / 6)))
+    tests = RampTests(size, planned, np.tile(scales, (series, 1)), slow)
     paths = np.empty((series, size))
     for n in range(size):
-        tests.add(tests.predict(values[n], np.tile(covariance[n, : n + 1, None], series)), (n + 1) / planned)
+        tests.add(tests.predict(values[n], np.ones(series), 1), (n + 1) / planned)
         paths[:, n] = tests.log_evidence(np.ones(series))
     return paths
 
@@ -145,7 +166,7 @@ def test_a_change_is_found_and_its_onset_named() -> None:
     size, onset = 60, 24
     dose = np.arange(1.0, size + 1) / size
     values = rng.normal(0, 0.05, size) + 3.0 * np.maximum(dose - onset / size, 0)
-    tests = _sequential(values[:, None], [0.05**2 * np.eye(size)], dose, planned=size)
+    tests = _sequential(values[:, None], _white(0.05**2, size), dose, planned=size)
     assert tests.log_evidence(np.ones(1))[0] > math.log(1e6)
     assert abs(int(np.argmax(tests.onset_weights(0, 1.0))) - onset) <= 2
 
@@ -155,7 +176,7 @@ def test_the_forecast_is_that_of_slopes_and_onsets_drawn_from_their_posterior() 
     size, planned = 30, 60
     dose = np.arange(1.0, size + 1) / planned
     values = rng.normal(0, 0.1, size) - 2.0 * np.maximum(dose - 0.2, 0)
-    tests = _sequential(values[:, None], [0.1**2 * np.eye(size)], dose, planned)
+    tests = _sequential(values[:, None], _white(0.1**2, size), dose, planned)
     chances = np.array([0.1, 0.5, 0.9])
     doses = tests.crossing_doses(0, 1.3, 0.8, chances)
     weight, mean, sigma = tests._posterior(0, 1.3)

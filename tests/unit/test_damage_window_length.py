@@ -30,8 +30,10 @@ def frames_per_window(wanted: int, frame_time_s: float, expected_frames: int | N
         # A short fast series still has about a hundred windows, and never fewer frames in one than wanted.
         (10, 0.001, 3000, 30),
         (10, 0.001, 500, 10),
-        # A long one has no more than 256.
-        (10, 1.0, 25_600, 100),
+        # A long one has fewer than 256: then they would be doubled.
+        (5, 1.0, 1275, 5),
+        (5, 1.0, 1280, 6),
+        (10, 1.0, 25_600, 101),
     ],
 )
 def test_a_window_is_a_tenth_of_a_second_or_what_staff_want(

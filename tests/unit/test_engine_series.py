@@ -246,7 +246,7 @@ def test_new_settings_hold_from_the_next_series_on_and_are_remembered(
     file.write_text(settings_to_toml(changed).replace("newest_poll_s = 0.05", "newest_poll_s = 0.1"))
     reply = engine.ask(TakeSettings(file=str(file), author="anna"))
     words = (
-        "From the next series on: damage.window_frames 10 -> 15. "
+        "From the next series on: damage.window_frames 5 -> 15. "
         "When the backend is started again: watch.newest_poll_s 0.05 -> 0.1."
     )
     assert (reply.ok, reply.message) == (True, words)
