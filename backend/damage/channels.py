@@ -66,10 +66,10 @@ def structure_channels(model: NoiseModel, reference: list[Window], q_inv_nm: np.
     log_q = np.log(q_inv_nm)
     tilt = -(log_q - log_q[order[0]]) / (log_q[order[-1]] - log_q[order[0]])
     templates = [
-        ("lowest q against the rest", _members(order[:1], len(counts)), 0.14),
-        ("two lowest q against the rest", _members(order[:2], len(counts)), 0.14),
-        ("low q against high q", _members(order[: max(rings // 2, 1)], len(counts)), 0.14),
-        ("lowest against highest q", tilt, 0.14),
+        ("lowest q against the rest", _members(order[:1], len(counts)), 0.11),
+        ("two lowest q against the rest", _members(order[:2], len(counts)), 0.11),
+        ("low q against high q", _members(order[: max(rings // 2, 1)], len(counts)), 0.11),
+        ("lowest against highest q", tilt, 0.11),
     ]
     templates += [
         (f"ring {ring + 1} against the rest", _members(np.array([ring]), len(counts)), 0.09 / (rings - 1))
@@ -116,7 +116,7 @@ def dynamics_channels(model: NoiseModel, reference: list[Window], lags: np.ndarr
         changing = tuple(np.flatnonzero(weights.any(axis=1)).tolist())
         channels.append(Channel(family, label, prior, scales, weights, 1.0 / scale, changing))
 
-    channel("dynamics", "relaxation rate", by_rate, 0.2, DYNAMICS_SCALES)
+    channel("dynamics", "relaxation rate", by_rate, 0.32, DYNAMICS_SCALES)
     # A change of one alone moves both; the channel made for it has the most evidence and gives it the name.
     channel("contrast", "speckle contrast", by_contrast, 0.05, STRUCTURE_SCALES)
     channel("contrast", CONTRAST_ALONE, by_contrast_alone, 0.025, STRUCTURE_SCALES)

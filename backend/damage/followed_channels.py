@@ -42,7 +42,7 @@ class FollowedChannels:
         self._values = np.empty((capacity, len(group.channels)))
         self._counting = np.empty_like(self._values)
         self._frames = frames
-        self._reference_variance = np.zeros(len(group.channels))
+        self._reference_mean = self._reference_variance = np.zeros(len(group.channels))
         self._reference_of = (0, 0)
         self._foreseen: tuple[Window, Prediction] | None = None
 
@@ -113,9 +113,10 @@ class FollowedChannels:
             return np.zeros(len(self._scales)), np.full(len(self._scales), math.inf)
         early, late = compared
         first, newest = early.stop - early.start, late.stop - late.start
-        change = self._values[late].mean(axis=0) - self._values[early].mean(axis=0)
+        self._know_reference(first)
+        change = self._values[late].mean(axis=0) - self._reference_mean
         variance = (
-            self._mean_variance_of_reference(first)
+            self._reference_variance
             + self._mean_covariance(late, late)
             + self._counting[late].sum(axis=0) / newest**2
             - 2 * self._mean_covariance(late, early)
@@ -124,15 +125,15 @@ class FollowedChannels:
             np.maximum(variance, 0.0) * self._over_dispersion
         ) * self._scales
 
-    def _mean_variance_of_reference(self, first: int) -> np.ndarray:
-        """Variance of the mean of the first windows; the same from the end of the reference on."""
+    def _know_reference(self, first: int) -> None:
+        """Mean of the first windows and its variance; the same from the end of the reference on."""
         of = (first, self._frames)
         if of != self._reference_of:
             early = slice(0, first)
             counting = self._counting[early].sum(axis=0) / first**2
             self._reference_variance = self._mean_covariance(early, early) + counting
+            self._reference_mean = self._values[early].mean(axis=0)
             self._reference_of = of
-        return self._reference_variance
 
     def _mean_covariance(self, some: slice, others: slice) -> np.ndarray:
         distance_frames = np.subtract.outer(self._last_frame[some], self._last_frame[others])

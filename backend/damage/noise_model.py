@@ -20,6 +20,7 @@ SLOWEST_PER_FRAME = 1e-4
 _RATES_PER_FRAME = np.geomspace(SLOWEST_PER_FRAME, 3, 160)
 _LEAST_CONTRAST = 1e-3
 _RATE_STEP = 1e-3
+_SLOW_STEPS = np.array([1.0, 4.0, 16.0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,11 @@ class NoiseModel:
     fast_per_frame : ndarray, shape (ring,)
         Rate of the part of the speckle that is not slow, for noise; the same rate where nothing is slow.
     slow_share : ndarray, shape (ring,)
-        Part of the contrast that may relax as slowly as ``slow_per_frame``, as much as the reference allows: what a
-        slow sample will do is not known from its first frames.
+        Part of the contrast that may relax slowly, as much as the reference allows: what a slow sample will do is not
+        known from its first frames.
     slow_per_frame : float
-        Rate at which speckle drifts most in a series of this length.
+        Rate at which speckle drifts most in a series of this length. A third of the slow part each has this rate, 4
+        times, and 16 times this rate, for more drift in a quarter or a sixteenth of the series.
     speckles : ndarray, shape (ring,)
         Independent speckles per ring.
     systematic_rms : float
@@ -74,17 +76,20 @@ class NoiseModel:
     def speckle_correlation(self, distance_frames: np.ndarray, frames: int) -> np.ndarray:
         """Correlation of two window means whose centres are this far apart; shape (ring, window)."""
         share = self.slow_share[:, None]
-        slow_rate = np.array([self.slow_per_frame])
         fast = _window_correlation(self.fast_per_frame, distance_frames, frames)
-        return (1 - share) * fast + share * _window_correlation(slow_rate, distance_frames, frames)
+        slow = _window_correlation(self.slow_per_frame * _SLOW_STEPS, distance_frames, frames).mean(axis=0)
+        return (1 - share) * fast + share * slow
 
     def speckle_exponentials(self, frames: int) -> tuple[np.ndarray, np.ndarray]:
         """The same as exponentials of the number of windows: decays, (part,), shares of neighbours, (ring, part)."""
-        rates, place = np.unique(np.append(self.fast_per_frame, self.slow_per_frame), return_inverse=True)
+        slow_rates = self.slow_per_frame * _SLOW_STEPS
+        rates, place = np.unique(np.append(self.fast_per_frame, slow_rates), return_inverse=True)
         neighbours = _window_correlation(rates, np.array([float(frames)]), frames)[:, 0]
-        parts = np.zeros((len(self.fast_per_frame), len(rates)))
-        parts[np.arange(len(parts)), place[:-1]] = 1 - self.slow_share
-        parts[:, place[-1]] += self.slow_share
+        rings = len(self.fast_per_frame)
+        parts = np.zeros((rings, len(rates)))
+        parts[np.arange(rings), place[:rings]] = 1 - self.slow_share
+        for slow in place[rings:]:
+            parts[:, slow] += self.slow_share / len(slow_rates)
         return np.exp(-2 * rates * frames), parts * neighbours
 
 

@@ -142,31 +142,43 @@ def add_to_scores(
 
 @numba.njit(nogil=True, cache=True)
 def log_sum_bayes_factors(
-    score: np.ndarray, information: np.ndarray, variance: np.ndarray, weight: np.ndarray, result: np.ndarray
+    score: np.ndarray,
+    information: np.ndarray,
+    over_dispersion: np.ndarray,
+    variance: np.ndarray,
+    weight: np.ndarray,
+    result: np.ndarray,
 ) -> None:
     """Natural log of the weighted sum of the Bayes factors over onsets and scales, for every channel.
 
     Parameters
     ----------
     score, information : ndarray, shape (onset, channel), float64
+    over_dispersion : ndarray, shape (channel,), float64
+        Factor on the covariance of the numbers: it divides score^2 and information alike.
     variance : ndarray, shape (scale, channel), float64
         Of the slopes.
     weight : ndarray, shape (onset,), float64
         Of each onset, for every scale.
     result : ndarray, shape (channel,), float64
     """
-    for channel in range(score.shape[1]):
-        largest = 0.0
-        for onset in range(score.shape[0]):
-            squared = score[onset, channel] ** 2
-            for scale in range(variance.shape[0]):
-                grown = variance[scale, channel] * information[onset, channel]
-                largest = max(largest, 0.5 * variance[scale, channel] * squared / (1 + grown))
-        total = 0.0
-        for onset in range(score.shape[0]):
-            squared = score[onset, channel] ** 2
-            for scale in range(variance.shape[0]):
-                grown = variance[scale, channel] * information[onset, channel]
-                exponent = 0.5 * variance[scale, channel] * squared / (1 + grown)
-                total += weight[onset] * math.exp(exponent - largest) / math.sqrt(1 + grown)
-        result[channel] = largest + math.log(total)
+    onsets, channels = score.shape
+    scales = len(variance)
+    exponent, grown = np.empty((onsets, scales, channels)), np.empty((onsets, scales, channels))
+    largest, total = np.zeros(channels), np.zeros(channels)
+    for onset in range(onsets):
+        for scale in range(scales):
+            for channel in range(channels):
+                gain = variance[scale, channel] / over_dispersion[channel]
+                more = 1 + gain * information[onset, channel]
+                squared = score[onset, channel] ** 2 / over_dispersion[channel]
+                grown[onset, scale, channel] = more
+                exponent[onset, scale, channel] = 0.5 * gain * squared / more
+                largest[channel] = max(largest[channel], exponent[onset, scale, channel])
+    for onset in range(onsets):
+        for scale in range(scales):
+            for channel in range(channels):
+                above = math.exp(exponent[onset, scale, channel] - largest[channel])
+                total[channel] += weight[onset] * above / math.sqrt(grown[onset, scale, channel])
+    for channel in range(channels):
+        result[channel] = largest[channel] + math.log(total[channel])

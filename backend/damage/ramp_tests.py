@@ -173,8 +173,9 @@ class RampTests:
         onsets = len(begun)
         factors = np.empty(len(over_dispersion))
         log_sum_bayes_factors(
-            self._score[:onsets] / over_dispersion,
-            self._information[:onsets] / over_dispersion,
+            self._score[:onsets],
+            self._information[:onsets],
+            over_dispersion,
             self._slope_variance,
             begun / len(self._slope_variance),
             factors,

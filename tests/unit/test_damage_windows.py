@@ -91,9 +91,14 @@ def test_speckle_correlation_is_the_mean_over_all_pairs_of_frames(frames: int) -
     steps = np.subtract.outer(np.arange(frames), np.arange(frames))
     pairs = np.abs(distance[:, None, None] + steps)
     fast = np.exp(-2 * rates[:, None, None, None] * pairs).mean(axis=(2, 3))
-    slow = np.exp(-2e-3 * pairs).mean(axis=(1, 2))
+    slow = np.mean([np.exp(-2e-3 * step * pairs).mean(axis=(1, 2)) for step in (1, 4, 16)], axis=0)
     wanted = (1 - share[:, None]) * fast + share[:, None] * slow
     assert model.speckle_correlation(distance, frames) == pytest.approx(wanted, rel=1e-10)
+    # The same as exponentials of the number of windows.
+    decay, neighbours = model.speckle_exponentials(frames)
+    for windows in (1, 2, 7):
+        wanted = model.speckle_correlation(np.array([float(windows * frames)]), frames)[:, 0]
+        assert neighbours @ decay ** (windows - 1) == pytest.approx(wanted, rel=1e-10)
 
 
 def test_pixels_that_drop_out_are_no_damage() -> None:
