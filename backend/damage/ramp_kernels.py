@@ -7,6 +7,7 @@ The Cholesky factor of such a matrix is, for number n and an earlier number m,
 
 so what the earlier numbers foretell of the next one comes from one sum for each k, which is carried on from number to
 number (Foreman-Mackey et al. 2017, Astron. J. 154, 220; with the first step apart, fast decays cannot overflow).
+Nothing is divided by zero here; without a check for it the loops over channels become vector instructions.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numba
 import numpy as np
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def foresee(
     spread: np.ndarray,
     reach: np.ndarray,
@@ -58,7 +59,7 @@ def foresee(
             gain[part, channel] = (1 - kept[part] * gain[part, channel]) / scale[channel] ** 2
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def whiten(
     sums: np.ndarray, reach: np.ndarray, scale: np.ndarray, value: np.ndarray, whitened: np.ndarray
 ) -> None:
@@ -81,7 +82,7 @@ def whiten(
         whitened[channel] /= scale[channel]
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def carry_on(sums: np.ndarray, kept: np.ndarray, added: np.ndarray, value: np.ndarray) -> None:
     """Let the ``sums``, shape (part, channel), decay up to the next number, and add ``added`` times ``value``."""
     for part in range(len(kept)):
@@ -89,14 +90,14 @@ def carry_on(sums: np.ndarray, kept: np.ndarray, added: np.ndarray, value: np.nd
             sums[part, channel] = kept[part] * sums[part, channel] + added[part, channel] * value[channel]
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def carry_on_spread(spread: np.ndarray, kept: np.ndarray, scaled_gain: np.ndarray) -> None:
     """The same for the ``spread`` of :func:`foresee`; ``scaled_gain``, shape (part, channel), is scale times gain."""
     for part in range(len(kept)):
         carry_on(spread[part], kept[part] * kept, scaled_gain, scaled_gain[part])
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def add_to_scores(
     ramps: np.ndarray,
     heights: np.ndarray,
@@ -140,7 +141,7 @@ def add_to_scores(
             level_ramp[onset, channel] += level[channel] * ramp[channel]
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def log_sum_bayes_factors(
     score: np.ndarray,
     information: np.ndarray,
