@@ -18,7 +18,9 @@ from backend.damage.windows import Window
 
 SLOWEST_PER_FRAME = 1e-4
 _RATES_PER_FRAME = np.geomspace(SLOWEST_PER_FRAME, 3, 160)
-_LEAST_CONTRAST = 1e-3
+_CONTRASTS = np.geomspace(1e-3, 1, 140)
+_RINGS_DIFFER = 0.1
+"""Rms by which the contrast of the rings may differ: with the path length, and the speckle size in pixels."""
 _RATE_STEP = 1e-3
 _SLOW_STEPS = np.array([1.0, 4.0, 16.0])
 _RATES_ALIKE = 4
@@ -68,7 +70,8 @@ class NoiseModel:
 
         Factors of shape (n, 1, 1) give the shape (n, ring, lag).
         """
-        return self.contrast * _decay(2 * rate * self.gamma_per_frame[:, None], lags, self.exposure)
+        gamma = rate * self.gamma_per_frame[:, None]
+        return self.contrast * _decay(gamma, lags, self.exposure)
 
     def rate_response(self, lags: np.ndarray) -> np.ndarray:
         """How g2 - 1 answers to a change of ln gamma of all rings, shape (ring, lag)."""
@@ -95,13 +98,13 @@ class NoiseModel:
         return np.exp(-2 * rates * frames), parts * neighbours
 
 
-def _decay(per_frame: np.ndarray, lags: np.ndarray, exposure: float) -> np.ndarray:
+def _decay(gamma: np.ndarray, lags: np.ndarray, exposure: float) -> np.ndarray:
     """(g2 - 1) / contrast of frames that are exposed for this part of the frame time.
 
-    ``per_frame``, shape (..., 1), is 2 gamma; the result has the shape (..., lag).
+    ``gamma``, shape (..., 1), per frame; the result has the shape (..., lag).
     """
-    decay: np.ndarray = between_frames(exposure * per_frame) * np.exp(-per_frame * lags)
-    decay[..., lags == 0] = within_frame(exposure * per_frame)
+    decay: np.ndarray = between_frames(2 * exposure * gamma) * np.exp(-2 * gamma * lags)
+    decay[..., lags == 0] = within_frame(2 * exposure * gamma)
     return decay
 
 
@@ -149,32 +152,22 @@ def fit_noise_model(
     least of the whole series, where a sample ages: its speckle is taken as slow as it will be.
 
     A weighted grid search over the rates: needs no start values and cannot diverge, which is what an unattended fit on
-    little data must offer. Each ring has its own amplitude, for few speckles make it far from the common contrast.
+    little data must offer.
     """
     expected = np.sum([window.expected for window in windows], axis=0)
     products = np.sum([window.products for window in windows], axis=0)
     measured = products / np.maximum(expected, 1e-9) - 1
-    precision = 1 / counting_variance(1 / np.maximum(expected, 1e-9), np.zeros_like(expected), lags)
+    precision = 1 / counting_variance(np.maximum(expected, 1e-9), np.zeros_like(expected), lags)
     decay = _mean_decay(lags, np.ones(1) if rates is None else rates, exposure)
-    norm = np.einsum("rl,bl->rb", decay**2, precision)
-    amplitude = np.einsum("rl,bl->rb", decay, measured * precision) / np.maximum(norm, 1e-9)
-    amplitude = np.clip(amplitude, _LEAST_CONTRAST, 1.0)
-    squares = ((measured[None] - amplitude[:, :, None] * decay[:, None, :]) ** 2 * precision[None]).sum(
-        axis=2
-    )
-    best = squares.argmin(axis=0)
-    rings = np.arange(len(best))
-    weight = norm[best, rings]
-    contrast = float((amplitude[best, rings] * weight).sum() / max(float(weight.sum()), 1e-9))
+    contrast, gamma = _fit_rings(decay, measured, precision, speckles_per_ring)
     slow_rate = 1 / planned_frames
     # Lag 0 does not know slow from fast.
     apart = (lags > 0) | (lags.max() == 0)
     slow = np.exp(-2 * slow_rate * lags[apart])
     fast, most = _most_slow_amplitude(slow, decay[:, apart], measured[:, apart], expected[:, apart])
-    contrast = max(contrast, _LEAST_CONTRAST)
     return NoiseModel(
         contrast,
-        _RATES_PER_FRAME[best],
+        gamma,
         slowest_rate * _RATES_PER_FRAME[fast // _RATES_ALIKE * _RATES_ALIKE],
         np.clip(most / contrast, 0.0, 1.0),
         slow_rate,
@@ -185,10 +178,29 @@ def fit_noise_model(
     )
 
 
+def _fit_rings(
+    decay: np.ndarray, measured: np.ndarray, precision: np.ndarray, speckles: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Best contrast of all rings and rate of each; few speckles make the contrast of a ring differ from that of all.
+
+    Shapes: ``decay`` (rate, lag), g2 - 1 and its inverse variance (ring, lag), ``speckles`` (ring,).
+    """
+    norm = decay**2 @ precision.T
+    along = decay @ (measured * precision).T
+    contrast = _CONTRASTS[:, None, None]
+    rest = (measured**2 * precision).sum(axis=1) - 2 * contrast * along + contrast**2 * norm
+    # What a free amplitude takes of it, were it not held to the contrast.
+    tied = 1 / (contrast**2 * (8 / speckles + _RINGS_DIFFER**2))
+    squares = rest - (along - contrast * norm) ** 2 / (norm + tied)
+    best = squares.min(axis=1).sum(axis=1).argmin()
+    rates = squares[best].argmin(axis=0)
+    return float(_CONTRASTS[best]), _RATES_PER_FRAME[rates]
+
+
 def _mean_decay(lags: np.ndarray, rates: np.ndarray, exposure: float) -> np.ndarray:
     """(g2 - 1) / contrast for the rates of the grid, averaged over factors on them; shape (rate, lag)."""
-    per_frame = 2 * _RATES_PER_FRAME[:, None]
-    return np.mean([_decay(rate * per_frame, lags, exposure) for rate in rates], axis=0)
+    gamma = _RATES_PER_FRAME[:, None]
+    return np.mean([_decay(rate * gamma, lags, exposure) for rate in rates], axis=0)
 
 
 def _most_slow_amplitude(
