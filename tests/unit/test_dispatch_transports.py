@@ -58,6 +58,7 @@ def test_a_file_that_is_no_key_is_told_without_its_contents(tmp_path: Path) -> N
     private = tmp_path / "id"
     private.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----\n")
     private.chmod(0o600)
+    approve_host(tmp_path / "known_hosts", "192.0.2.1", 22, key())
     transport = SshTransport(SshAddress("192.0.2.1", 22, "u", private, tmp_path / "known_hosts"))
     with pytest.raises(TransportError, match="cannot be used") as caught:
         transport.run(["/bin/true"])
