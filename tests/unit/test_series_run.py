@@ -56,7 +56,7 @@ def at_once() -> tuple[SeriesRun, list[Verdict]]:
 
 def test_a_steady_series_turns_good_after_its_reference(at_once: tuple[SeriesRun, list[Verdict]]) -> None:
     run, changes = at_once
-    assert [(verdict.state, verdict.frame) for verdict in changes] == [(VerdictState.GOOD, 99)]
+    assert [(verdict.state, verdict.frame) for verdict in changes] == [(VerdictState.GOOD, 64)]
     assert run.analysis.frames == len(FRAMES)
     assert run.analysis.photons == FRAMES[:, run.analysis.plan.mask.good].sum()  # type: ignore[union-attr]
     row = run.row()
@@ -239,7 +239,7 @@ def test_a_dark_start_is_no_beam_and_then_forgotten() -> None:
     assert run.verdict.state in (VerdictState.TOO_EARLY, VerdictState.GOOD)
 
 
-@pytest.mark.parametrize("frames", [0, 1, 2, 19, 20, 21, 99])
+@pytest.mark.parametrize("frames", [0, 1, 2, 9, 10, 11, 49])
 def test_short_series_end_with_what_they_have(frames: int, tmp_path: Any) -> None:
     run = _run(frames)
     changes = fed(run, FRAMES[:frames], 64)
@@ -249,7 +249,7 @@ def test_short_series_end_with_what_they_have(frames: int, tmp_path: Any) -> Non
     assert changes == []
     assert run.verdict.state is VerdictState.TOO_EARLY
     assert run.verdict.why == (
-        f"Too short to tell: {frames} frames, 100 are needed before a change can be seen."
+        f"Too short to tell: {frames} frames, 50 are needed before a change can be seen."
     )
     snapshot = _snapshot(run, tmp_path)
     assert (snapshot.image is not None) == (frames > 0)
@@ -308,7 +308,7 @@ def test_lost_beam_adds_no_dose_and_a_monitor_is_weighed() -> None:
 def test_a_pixel_that_is_saturated_in_single_frames_is_not_counted_in_them() -> None:
     frames = FRAMES.copy()
     row, column = 12, 70
-    frames[113:118, row, column] = 65535
+    frames[115:120, row, column] = 65535
     runs = []
     for of_run in (FRAMES, frames):
         run = SeriesRun(series_info(len(FRAMES)), SETTINGS)
@@ -319,8 +319,8 @@ def test_a_pixel_that_is_saturated_in_single_frames_is_not_counted_in_them() -> 
     partition = rings.partition
     ring = partition.cell_of_pixel[row * SHAPE_YX[1] + column] // partition.sectors
     usual, less = (run.analysis.rings.damage.windows for run in runs if run.analysis.rings is not None)
-    missing = (usual[11].exposure_frames - less[11].exposure_frames) * partition.ring_pixels
+    missing = (usual[23].exposure_frames - less[23].exposure_frames) * partition.ring_pixels
     # Five of its frames; that a pixel of its sector has its own share of the photons of the ring hardly matters.
     assert missing[ring] == pytest.approx(5, rel=0.2)
     assert np.delete(missing, ring) == pytest.approx(0)
-    assert usual[10].exposure_frames == pytest.approx(less[10].exposure_frames)
+    assert usual[22].exposure_frames == pytest.approx(less[22].exposure_frames)
