@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from backend.correlation import two_time
+from backend.correlation.multitau import MultiTau
 from backend.detector.event_decoder import EventDecoder
 from backend.detector.pixel_watch import PixelWatch
 from backend.detector.word_decoder import WordDecoder
 from backend.frames import DetectorInfo, FrameBatch, SeriesInfo
+from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
-from backend.pixel_order import PixelOrder, order_pixels
+from backend.pixel_order import order_pixels
 from backend.preview_image import PreviewImage
 from backend.series_analysis import SeriesAnalysis
 from backend.settings import Settings
@@ -37,9 +39,7 @@ _EMPTY_CHUNK = bytes(
 def warm_up() -> None:
     """Run every kernel once; takes most of a minute the first time on a machine and a moment from the cache."""
     _analyse_plain_frames()
-    order = order_pixels(np.zeros(_PIXELS, np.int16), 1, WORD_FRAMES)
-    words = PhotonWords(order)
-    _decode_compressed_frames(order, words)
+    _decode_compressed_frames()
     two_time.warm_up()
 
 
@@ -84,10 +84,29 @@ def _series() -> SeriesInfo:
     )  # fmt: skip
 
 
-def _decode_compressed_frames(order: PixelOrder, words: PhotonWords) -> None:
-    good = np.ones((1, _PIXELS), bool)
+def _decode_compressed_frames() -> None:
+    """Three words without a photon: the first as words, the second and third as lists."""
+    partition = _one_ring()
+    order = order_pixels(partition.cell_of_pixel, 1, WORD_FRAMES)
+    words, multitau = PhotonWords(order), MultiTau(partition, order)
+    good = np.ones(partition.shape_yx, bool)
     # Two frames: one row of a table would look as if the table had one axis only.
     batch = FrameBatch("warm-up", np.arange(2), (_EMPTY_CHUNK,) * 2, "bslz4", _DTYPE, good.shape)
     with EventDecoder(good, _DTYPE, threads=1) as decoder:
         decoder.decode(batch)
-    WordDecoder(good, order, _DTYPE).decode(batch, 0, words)
+    for word in range(3):
+        if word:
+            words.turn()
+        WordDecoder(good, order, _DTYPE).decode(batch, 0, words)
+        multitau.add(words, WORD_FRAMES)
+    # The list becomes words again.
+    words.begin_writing()
+
+
+def _one_ring() -> RingPartition:
+    cells, number, q_inv_nm = np.zeros(_PIXELS, np.int16), np.array([_PIXELS]), np.ones(1)
+    return RingPartition(
+        shape_yx=(1, _PIXELS), rings=1, sectors=1, fine_rings=1, cell_of_pixel=cells, fine_of_pixel=cells,
+        ring_of_fine=cells[:1], cell_pixels=number[None], fine_pixels=number, q_inv_nm=q_inv_nm,
+        fine_q_inv_nm=q_inv_nm, ring_edges_px=np.array([[0.0, _PIXELS]]), beam_center_yx_px=(0.0, 0.0),
+    )  # fmt: skip

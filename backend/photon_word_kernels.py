@@ -5,6 +5,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from backend.sorted_photons import add_to_words, position_of
+
 LONGEST_SEGMENT = 4096
 BLOCK_POSITIONS = 512
 """Positions whose bits are turned at once; shares of the work begin at multiples of it."""
@@ -118,3 +120,12 @@ def put(bit: int, position: np.ndarray, count: np.ndarray, words: np.ndarray, ma
                     many[position[i]] |= flag_of(plane)
             left >>= np.uint64(1)
             plane += 1
+
+
+@numba.njit(nogil=True, cache=True)
+def write_photons(photons: np.ndarray, words: np.ndarray, many: np.ndarray) -> None:
+    """Add listed photons to the words."""
+    for photon in photons:
+        position = position_of(photon)
+        for plane in range(1, add_to_words(photon, words, position)):
+            many[position] |= flag_of(plane)

@@ -28,6 +28,8 @@ class PixelOrder:
         Cell of each segment; ``cells`` for pixels outside all rings.
     cells : int
         Number of cells of the partition.
+    tile_pixels : int
+        Flat detector pixels whose positions stand together.
     """
 
     position_of_pixel: np.ndarray
@@ -36,6 +38,7 @@ class PixelOrder:
     segment_stop: np.ndarray
     segment_cell: np.ndarray
     cells: int
+    tile_pixels: int
 
     @property
     def segments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -73,4 +76,4 @@ def order_pixels(cell_of_pixel: np.ndarray, cells: int, tile_pixels: int) -> Pix
     start, stop, cell = (np.empty(segments, np.int64) for _ in range(3))
     position = np.empty(cell_of_pixel.size, np.uint32)
     positions = place(cell_of_pixel, cells, tile_pixels, position, start, stop, cell)
-    return PixelOrder(position, positions, start, stop, cell, cells)
+    return PixelOrder(position, positions, start, stop, cell, cells, tile_pixels)

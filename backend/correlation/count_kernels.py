@@ -14,14 +14,17 @@ import numpy as np
 
 from backend.bit_transpose import transposed_bits
 from backend.correlation.bit_counters import count_rows
-from backend.machine_intrinsics import count_set_bits
+from backend.machine_intrinsics import count_set_bits, count_trailing_zeros
 from backend.photon_word_kernels import BLOCK_POSITIONS, flag_of
+from backend.sorted_photons import frame_of, photons_between, position_of
 from backend.word_vectors import add_numbers, add_plane_products, common_bits, lanes_with, list_lanes
 
 BLOCK_WORDS = BLOCK_POSITIONS // 64
 MOST_PLANES = 32
 _FEW_PIXELS = 48
 """So many pixels of a block are added one by one: that is less work than turning the bits of all."""
+_DIGITS_OF_PHOTONS = 12
+"""Up to 63 photons are listed of each of 64 frames."""
 
 
 class Samples(NamedTuple):
@@ -103,20 +106,14 @@ def _add_rows(
 
 
 @numba.njit(nogil=True, cache=True)
-def _add_one(place: int, value: int, numbers: np.ndarray, start: int) -> None:
-    """Add to the number of one place of a block."""
+def _add_one(place: int, numbers: np.ndarray, digit: int) -> None:
+    """Add one to a digit of the number of one place of a block, and what is carried to the next."""
     bit = np.uint64(1) << np.uint64(place >> 3)
-    at = start + (place & 7)
-    carry = np.int64(0)
-    while value or carry:
-        carry += (value & 1) + (1 if numbers[at] & bit else 0)
-        if carry & 1:
-            numbers[at] |= bit
-        else:
-            numbers[at] &= ~bit
-        carry >>= 1
-        value >>= 1
+    at = digit + (place & 7)
+    while numbers[at] & bit:
+        numbers[at] ^= bit
         at += 8
+    numbers[at] |= bit
 
 
 @numba.njit(nogil=True, cache=True)
@@ -134,6 +131,19 @@ def _keep(numbers: np.ndarray, start: int, planes: int, bits: np.ndarray, slot: 
     for plane in range(planes):
         for word in range(8):
             bits[plane, slot, block, word] = numbers[start + 8 * plane + word]
+
+
+@numba.njit(nogil=True, cache=True)
+def _keep_all(numbers: np.ndarray, digits: int, slots: np.ndarray, block: int, samples: Samples) -> int:
+    """Keep the numbers of a block, so many digits for each sample, where they fit; returns the planes they need."""
+    needed = 0
+    for i in range(slots.size):
+        used = _planes_in_use(numbers, 8 * i * digits, digits)
+        needed = max(needed, used)
+        if used <= samples.bits.shape[0]:
+            samples.planes[slots[i], block] = used
+            _keep(numbers, 8 * i * digits, used, samples.bits, slots[i], block)
+    return needed
 
 
 @numba.njit(nogil=True, cache=True)
@@ -167,8 +177,6 @@ def samples_of_words(
     # Eight digits are added to at once; more than 64 times the largest count there cannot be.
     digits = planes + 8
     numbers = np.empty(slots.size * digits * 8, np.uint64)
-    bits, planes_of = samples.bits, samples.planes
-    room = bits.shape[0]
     needed = 0
     for block in range(blocks[0], blocks[1]):
         first = block * BLOCK_POSITIONS
@@ -183,18 +191,35 @@ def samples_of_words(
                 for i in range(slots.size):
                     to = 8 * (i * digits + plane)
                     _add_rows(rows, listed, 8 * eights * i, eights, numbers, to, carry)
-        for i in range(slots.size):
-            start = 8 * i * digits
-            mask = (~np.uint64(0) >> np.uint64(64 - width)) << np.uint64(first_frame + i * width)
-            if few_lit:
-                _add_listed(lit[:lit_size], first, words, (0, 1), mask, numbers, start)
-            if few:
-                _add_listed(flagged[:size], first, words, (1, planes), mask, numbers, start)
-            used = _planes_in_use(numbers, start, digits)
-            needed = max(needed, used)
-            if used <= room:
-                planes_of[slots[i], block] = used
-                _keep(numbers, start, used, bits, slots[i], block)
+        if few_lit:
+            _add_listed(lit[:lit_size], first, words, (0, 1), frames, slots.size, numbers, 8 * digits)
+        if few:
+            _add_listed(flagged[:size], first, words, (1, planes), frames, slots.size, numbers, 8 * digits)
+        needed = max(needed, _keep_all(numbers, digits, slots, block, samples))
+    return needed
+
+
+@numba.njit(nogil=True, cache=True)
+def samples_of_photons(
+    blocks: tuple[int, int], photons: np.ndarray, frames: tuple[int, int], slots: np.ndarray, samples: Samples
+) -> int:
+    """As :func:`samples_of_words`, from the sorted photons of the word."""
+    first_frame, width = frames
+    level = count_trailing_zeros(np.uint64(width))
+    numbers = np.empty(slots.size * _DIGITS_OF_PHOTONS * 8, np.uint64)
+    needed = 0
+    found = photons_between(photons, blocks[0] * BLOCK_POSITIONS, blocks[1] * BLOCK_POSITIONS)
+    at = 0
+    for block in range(blocks[0], blocks[1]):
+        numbers[:] = 0
+        end = (block + 1) * BLOCK_POSITIONS
+        while at < found.size and position_of(found[at]) < end:
+            sample = (frame_of(found[at]) - first_frame) >> level
+            if 0 <= sample < slots.size:
+                place = position_of(found[at]) & (BLOCK_POSITIONS - 1)
+                _add_one(place, numbers, sample * 8 * _DIGITS_OF_PHOTONS)
+            at += 1
+        needed = max(needed, _keep_all(numbers, _DIGITS_OF_PHOTONS, slots, block, samples))
     return needed
 
 
@@ -204,17 +229,22 @@ def _add_listed(
     first: int,
     words: np.ndarray,
     planes: tuple[int, int],
-    mask: np.uint64,
+    frames: tuple[int, int],
+    samples: int,
     numbers: np.ndarray,
-    start: int,
+    step: int,
 ) -> None:
-    """Add some planes of some pixels, one by one."""
+    """Add some planes of some pixels, photon by photon; the numbers of samples are ``step`` words apart."""
+    first_frame, width = frames
+    level = count_trailing_zeros(np.uint64(width))
+    mask = (~np.uint64(0) >> np.uint64(64 - samples * width)) << np.uint64(first_frame)
     for place in places:
-        total = np.int64(0)
         for plane in range(planes[0], planes[1]):
-            total += count_set_bits(words[plane, first + place] & mask) << plane
-        if total:
-            _add_one(place, total, numbers, start)
+            left = words[plane, first + place] & mask
+            while left != np.uint64(0):
+                sample = (count_trailing_zeros(left) - first_frame) >> level
+                left &= left - np.uint64(1)
+                _add_one(place, numbers, sample * step + 8 * plane)
 
 
 @numba.njit(nogil=True, cache=True)

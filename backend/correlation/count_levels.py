@@ -16,6 +16,7 @@ from backend.correlation.count_kernels import (
     MOST_PLANES,
     Samples,
     add_products,
+    samples_of_photons,
     samples_of_words,
     sums_of_two,
 )
@@ -184,10 +185,18 @@ class CountLevels:
             else:
                 slots = level.slots(samples)
                 frames = begin, self._frames_per_sample
-                source = words.now, words.many_now, words.planes
-                planes = samples_of_words(blocks, *source, frames, slots, level.samples)
+                planes = _samples(blocks, words, frames, slots, level.samples)
             made.planes.append(planes)
             if planes > level.room:
                 break
             made.products.append(level.multiply(samples, share))
         return made
+
+
+def _samples(
+    blocks: Share, words: PhotonWords, frames: tuple[int, int], slots: np.ndarray, samples: Samples
+) -> int:
+    """Samples of frames of the newest word, from the photons if they are listed."""
+    if words.photons_now is not None:
+        return samples_of_photons(blocks, words.photons_now, frames, slots, samples)
+    return samples_of_words(blocks, words.now, words.many_now, words.planes, frames, slots, samples)

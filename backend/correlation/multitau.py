@@ -24,6 +24,7 @@ import numpy as np
 
 from backend.correlation.count_levels import CountLevels, NewSamples
 from backend.correlation.intensity import MeanImage
+from backend.correlation.photon_correlation import correlate_photons
 from backend.correlation.ring_sums import RingSums
 from backend.correlation.run_products import NO_IMAGE, Image, Lags, Room, Sums, new_room, new_sums
 from backend.correlation.word_correlation import correlate_words
@@ -247,10 +248,14 @@ class MultiTau:
         # Integers: it does not matter which shares a thread gets.
         thread = threading.get_ident()
         sums = of_threads.get(thread) or of_threads.setdefault(thread, self._new_sums(lags))
-        many = (words.many_now, words.many_before)
         segments = self._order.segments
-        source = words.now, words.before, many, words.planes
-        correlate_words(*share, segments, *source, lags, room, image, sums)
+        if words.photons_now is not None and words.photons_before is not None:
+            photons = words.photons_now, words.photons_before
+            correlate_photons(*share, segments, *photons, lags, room, image, sums)
+        else:
+            many = (words.many_now, words.many_before)
+            source = words.now, words.before, many, words.planes
+            correlate_words(*share, segments, *source, lags, room, image, sums)
         return samples(share)
 
     def _told(self, new: Sums, first: int, last: int) -> NewFrames:

@@ -150,7 +150,7 @@ def _add_by_frame(words: np.ndarray, counters: np.ndarray, plane: int, row: np.n
 
 
 @numba.njit(nogil=True, cache=True)
-def _add_values(
+def add_values(
     first: int, last: int, planes: int, mask: np.uint64, room: Room, occurrences: np.ndarray
 ) -> int:
     """Count how often each number of photons occurs; returns the sum of squares."""
@@ -292,7 +292,7 @@ def count_photons(first: int, last: int, planes: int, cell: int, lags: Lags, roo
         _add_by_frame(chosen, room.counters, plane, sums.counts[cell])
     if cell < lags.ring_of_cell.size:
         occurrences = sums.occurrences[lags.ring_of_cell[cell]]
-        sums.squares[cell] += _add_values(first, last, planes, mask, room, occurrences)
+        sums.squares[cell] += add_values(first, last, planes, mask, room, occurrences)
 
 
 @numba.njit(nogil=True, cache=True)

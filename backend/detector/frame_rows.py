@@ -14,6 +14,7 @@ from backend.word_vectors import common_bits, store_common_bits
 
 GROUP_PIXELS = 512
 GROUP_WORDS = 64 * 8
+NOT_SAFE = -2
 
 Pixels = tuple[np.ndarray, np.ndarray, int]
 """Good pixels as bits, shape (ceil(pixel / 64),), uint64; position of each pixel; smallest count that is saturation."""
@@ -27,6 +28,12 @@ the bits of the frames in which each pixel was, and behind them whether any was.
 def rows_size(pixels: int) -> int:
     """Words that the rows of a piece of this many pixels take up."""
     return PLANES * (-(-pixels // GROUP_PIXELS)) * GROUP_WORDS
+
+
+@numba.njit(nogil=True, cache=True)
+def lit_size(pixels: int) -> int:
+    """Bits for the words of a row of this many pixels, rounded up to whole words of them: 64 for up to 4096 pixels."""
+    return -(-pixels // 4096) * 64
 
 
 @numba.njit(nogil=True, cache=True)
@@ -137,30 +144,40 @@ def rows_of_planes(
     safe: int,
     good: np.ndarray,
     rows: np.ndarray,
+    lit: np.ndarray,
     opened: int,
 ) -> int:
-    """Rows of one frame of a block of whole groups; returns the planes in use, or -1 where a count may be too high.
+    """Rows of one frame of a block of whole groups; returns the planes it uses, or NOT_SAFE: a count may be too high.
 
-    ``safe`` planes can reach neither the limit nor the highest count.
+    ``safe`` planes can reach neither the limit nor the highest count. Bit i of ``lit[bit * parts + part]``, of as many
+    parts as 4096 pixels go into the block, is set when word 64 part + i of the first plane is not empty.
     """
     groups = size >> 9
+    parts = lit_size(size) >> 6
     plane_words = groups * GROUP_WORDS
     first_word = first >> 6
     if written < bits and _any_bit(planes, (written - 1) * 8 * groups, good, first_word, groups):
-        return -1
-    for group in range(groups):
-        to = group * GROUP_WORDS + bit * 8
-        store_common_bits(rows, to, planes, 8 * group, good, first_word + 8 * group)
+        return NOT_SAFE
+    used = 0
+    for part in range(parts):
+        found = np.uint64(0)
+        for group in range(8 * part, min(8 * part + 8, groups)):
+            to = group * GROUP_WORDS + bit * 8
+            lanes = store_common_bits(rows, to, planes, 8 * group, good, first_word + 8 * group)
+            found |= lanes << np.uint64(8 * (group & 7))
+        lit[bit * parts + part] = found
+        used |= np.int64(found != np.uint64(0))
     for plane in range(1, written):
         at = plane * 8 * groups
         if _any_bit(planes, at, good, first_word, groups):
             if plane >= safe:
-                return -1
+                return NOT_SAFE
             opened = open_planes(rows, plane_words, opened, plane + 1)
+            used = plane + 1
             for group in range(groups):
                 to = plane * plane_words + group * GROUP_WORDS + bit * 8
                 store_common_bits(rows, to, planes, at + 8 * group, good, first_word + 8 * group)
-    return opened
+    return used
 
 
 @numba.njit(nogil=True, cache=True)

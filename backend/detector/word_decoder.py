@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import statistics
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -23,11 +24,15 @@ from backend.detector.bitshuffle_chunk import (
 from backend.detector.event_decoder import mask_words
 from backend.detector.frame_rows import Words, rows_size
 from backend.detector.lz4_blocks import MARGIN
+from backend.detector.photon_tiles import MOST_AT_ONCE, TOO_MANY, Tiles
 from backend.frames import FrameBatch
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
+from backend.sparse_memory import zeros_when_touched
 
 _SHARES = 16
+_INDEX_SHARES = 4
+"""Looking for the blocks is little work."""
 _PLAIN_PIXELS = 4096
 
 
@@ -61,6 +66,22 @@ class _Stored:
     chunks: kernels.Chunks
     bits: np.ndarray
     status: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where photons go: into words, or into the lists of tiles if there are any.
+
+    ``fresh``: what the first plane of the words holds is void.
+    """
+
+    words: Words
+    tiles: Tiles
+    fresh: bool
+
+
+_NO_TILES: Tiles = (np.empty((0, 0), np.uint32), np.empty(0, np.int64), 1)
+_NO_WORDS = np.empty((0, 0), np.uint64), np.empty(0, np.uint8)
 
 
 @dataclass(slots=True)
@@ -107,6 +128,11 @@ class WordDecoder:
         # Kept, and cleared where it was written: hardly ever is anything.
         self._saturated = np.zeros(self._frame_pixels + 1, np.uint64)
         self._pool = pool
+        self._run: Callable[..., Iterable[Any]] = map if pool is None else pool.map
+        tiles = -(-good.size // order.tile_pixels)
+        # Touched only where photons are listed.
+        listed = zeros_when_touched((tiles, order.tile_pixels + MOST_AT_ONCE), np.uint32)
+        self._tiles: Tiles = (listed, np.zeros(tiles, np.int64), order.tile_pixels)
         self._rooms = threading.local()
 
     def decode(self, batch: FrameBatch, first_bit: int, words: PhotonWords) -> DecodedFrames:
@@ -129,23 +155,58 @@ class WordDecoder:
             )
             set_aside = tuple((int(n), reason) for n in batch.frame_numbers)
             return DecodedFrames(np.zeros(number, bool), set_aside, *self._take_saturated())
-        stored = self._stored(batch.chunks, np.arange(first_bit, first_bit + number))
-        target = (words.now, words.many_now, self._saturated)
+        bits = np.arange(first_bit, first_bit + number)
+        status = self._list_photons(batch, bits, words) if words.photons_now is not None else None
+        if status is None:
+            status = self._write_words(batch, bits, words)
+        set_aside = tuple(
+            (int(batch.frame_numbers[index]), self._reason(batch, int(index), int(status[index])))
+            for index in np.flatnonzero(status != OK)
+        )
+        return DecodedFrames(status == OK, set_aside, *self._take_saturated())
+
+    def _write_words(self, batch: FrameBatch, bits: np.ndarray, words: PhotonWords) -> np.ndarray:
+        """Write frames into the words; returns their status."""
         fresh = words.begin_writing()
+        stored = self._stored(batch.chunks, bits)
+        target = _Target((words.now, words.many_now, self._saturated), _NO_TILES, fresh)
         put = self._put_plain if batch.codec == "raw" else self._put_bitshuffle_lz4
-        words.note_planes(put(stored, fresh, target))
+        words.note_planes(put(stored, target))
         bad = np.flatnonzero(stored.status != OK)
         if bad.size:
-            words.forget(sum(1 << (first_bit + int(index)) for index in bad))
+            words.forget(sum(1 << int(bits[index]) for index in bad))
             # They may have marked pixels as saturated before they were found out: the good ones are asked alone.
             self._take_saturated()
-            good = np.flatnonzero(stored.status == OK)
-            put(self._stored([batch.chunks[index] for index in good], stored.bits[good]), False, target)
-        set_aside = tuple(
-            (int(batch.frame_numbers[index]), self._reason(batch, int(index), int(stored.status[index])))
-            for index in bad
-        )
-        return DecodedFrames(stored.status == OK, set_aside, *self._take_saturated())
+            put(self._good(batch, stored), replace(target, fresh=False))
+        return stored.status
+
+    def _list_photons(self, batch: FrameBatch, bits: np.ndarray, words: PhotonWords) -> np.ndarray | None:
+        """List the photons of frames; returns their status, or ``None`` if they cannot be listed: nothing was done."""
+        if batch.codec == "raw":
+            return None
+        listed, numbers, _ = self._tiles
+        target = _Target((*_NO_WORDS, self._saturated), self._tiles, fresh=False)
+        numbers[:] = 0
+        stored = self._stored(batch.chunks, bits)
+        self._put_bitshuffle_lz4(stored, target)
+        if np.any(stored.status != OK):
+            # What they had listed and marked as saturated before they were found out is void.
+            self._take_saturated()
+            numbers[:] = 0
+            self._put_bitshuffle_lz4(self._good(batch, stored), target)
+        if np.any(numbers == TOO_MANY):
+            self._take_saturated()
+            return None
+        # The last tile may have got single pixels from behind the blocks.
+        listed[-1, : numbers[-1]].sort()
+        parts = [tile[:number] for tile, number in zip(listed, numbers.tolist(), strict=True)]
+        words.list_photons(np.concatenate(parts))
+        return stored.status
+
+    def _good(self, batch: FrameBatch, stored: _Stored) -> _Stored:
+        """The frames alone that can be used."""
+        good = np.flatnonzero(stored.status == OK)
+        return self._stored([batch.chunks[index] for index in good], stored.bits[good])
 
     def _take_saturated(self) -> tuple[np.ndarray, np.ndarray]:
         """Saturated pixels and the bits of their frames since the last time."""
@@ -175,20 +236,25 @@ class WordDecoder:
             room = self._rooms.room = _Room(block, np.zeros(size, np.uint64))
         return room
 
-    def _share_out(self, pieces: int, status: np.ndarray, work: Callable[[range, np.ndarray], int]) -> int:
+    def _share_out(
+        self,
+        pieces: int,
+        status: np.ndarray,
+        work: Callable[[range, np.ndarray], int],
+        shares: int = _SHARES,
+    ) -> int:
         """Do ``work`` on ranges of pieces, each with a status of its own, and gather; returns the planes in use."""
         edges = np.unique(
-            np.linspace(0, pieces, (1 if self._pool is None else _SHARES) + 1).astype(int)
+            np.linspace(0, pieces, (1 if self._pool is None else shares) + 1).astype(int)
         ).tolist()
         ranges = [range(first, last) for first, last in itertools.pairwise(edges)]
         found = [status.copy() for _ in ranges]
-        run = map if self._pool is None else self._pool.map
-        planes = max(run(work, ranges, found), default=1)
+        planes = max(self._run(work, ranges, found), default=1)
         for part in found:
             np.maximum(status, part, out=status)
         return planes
 
-    def _put_plain(self, stored: _Stored, fresh: bool, target: Words) -> int:
+    def _put_plain(self, stored: _Stored, target: _Target) -> int:
         frame_bytes = self._frame_pixels * self._dtype.itemsize
         stored.status[stored.chunks[1] != frame_bytes] = WRONG_SIZE
 
@@ -198,7 +264,7 @@ class WordDecoder:
                 first = piece * _PLAIN_PIXELS
                 size = min(_PLAIN_PIXELS, self._frame_pixels - first)
                 starts = np.full(stored.bits.size, first * self._dtype.itemsize)
-                planes = max(planes, self._put_pixels(stored, starts, first, size, fresh, target, status))
+                planes = max(planes, self._put_pixels(stored, starts, first, size, target, status))
             return planes
 
         return self._share_out(-(-self._frame_pixels // _PLAIN_PIXELS), stored.status, work)
@@ -209,8 +275,7 @@ class WordDecoder:
         starts: np.ndarray,
         first: int,
         size: int,
-        fresh: bool,
-        target: Words,
+        target: _Target,
         status: np.ndarray,
     ) -> int:
         rows = self._room(size).rows
@@ -221,55 +286,72 @@ class WordDecoder:
             first,
             size,
             self._dtype.itemsize,
-            fresh,
+            target.fresh,
+            target.tiles,
             self._pixels,
             rows,
-            target,
+            target.words,
             status,
         )
 
-    def _put_bitshuffle_lz4(self, stored: _Stored, fresh: bool, target: Words) -> int:
+    def _put_bitshuffle_lz4(self, stored: _Stored, target: _Target) -> int:
         # All frames of a series have blocks of one size; the one that most have is right.
         headers = [check_header(chunk, self._frame_pixels, self._dtype.itemsize) for chunk in stored.held]
         found = [block_pixels for status, block_pixels in headers if status == OK]
         if found:
-            return self._put_blocks(stored, statistics.mode(found), fresh, target)
+            return self._put_blocks(stored, statistics.mode(found), target)
         stored.status[:] = [status for status, _ in headers]
-        if fresh:
-            target[0][0] = 0
+        if target.fresh:
+            target.words[0][0] = 0
         return 1
 
-    def _put_blocks(self, stored: _Stored, block_pixels: int, fresh: bool, target: Words) -> int:
-        blocks = blocks_of(self._frame_pixels, block_pixels)
+    def _edges(self, stored: _Stored, blocks: int, sizes: tuple[int, int, int]) -> np.ndarray:
+        """Where the blocks of the frames stand, shape (frame, block + 1), int64."""
         edges = np.zeros((stored.bits.size, blocks + 1), np.int64)
-        sizes = (block_pixels, self._frame_pixels, self._dtype.itemsize)
 
         def index(frames: range, status: np.ndarray) -> int:
             kernels.index_chunks(stored.chunks, (frames.start, frames.stop), *sizes, edges, status)
             return 1
 
-        self._share_out(stored.bits.size, stored.status, index)
+        self._share_out(stored.bits.size, stored.status, index, _INDEX_SHARES)
+        return edges
+
+    def _put_blocks(self, stored: _Stored, block_pixels: int, target: _Target) -> int:
+        listed, numbers, tile_pixels = target.tiles
+        if tile_pixels % block_pixels and numbers.size:
+            # A block belongs to several tiles.
+            numbers[:] = TOO_MANY
+            return 1
+        blocks = blocks_of(self._frame_pixels, block_pixels)
+        sizes = (block_pixels, self._frame_pixels, self._dtype.itemsize)
+        edges = self._edges(stored, blocks, sizes)
+        # A list belongs to one thread: all blocks of a tile go together.
+        step = max(1, tile_pixels // block_pixels)
 
         def work(pieces: range, status: np.ndarray) -> int:
             room = self._room(block_pixels)
-            return kernels.put_blocks(
+            planes = kernels.put_blocks(
                 stored.chunks,
                 edges,
                 stored.bits,
-                (pieces.start, pieces.stop),
+                (pieces.start * step, min(pieces.stop * step, blocks)),
                 *sizes,
-                fresh,
+                target.fresh,
+                target.tiles,
                 self._pixels,
                 room.block,
                 room.rows,
-                target,
+                target.words,
                 status,
             )
+            for tile in pieces if numbers.size else ():
+                listed[tile, : max(0, numbers[tile])].sort()
+            return planes
 
-        planes = self._share_out(blocks, stored.status, work)
+        planes = self._share_out(-(-blocks // step), stored.status, work)
         left = self._frame_pixels % 8
         if left:
             first = self._frame_pixels - left
-            behind = self._put_pixels(stored, edges[:, -1], first, left, fresh, target, stored.status)
+            behind = self._put_pixels(stored, edges[:, -1], first, left, target, stored.status)
             planes = max(planes, behind)
         return planes

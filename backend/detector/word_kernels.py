@@ -21,11 +21,13 @@ from backend.detector.bitshuffle_chunk import (
 from backend.detector.frame_rows import (
     GROUP_PIXELS,
     GROUP_WORDS,
+    NOT_SAFE,
     PLANES,
     Pixels,
     Words,
     clear_row,
     is_good,
+    lit_size,
     open_planes,
     row_of_value,
     rows_of_bytes,
@@ -34,8 +36,9 @@ from backend.detector.frame_rows import (
     stored_value,
 )
 from backend.detector.lz4_blocks import DAMAGED, MARGIN, lz4_decode_planes
+from backend.detector.photon_tiles import Tiles, list_first_plane, list_rows
 from backend.detector.word_columns import write_columns
-from backend.machine_intrinsics import address_as_pointer, prefetch
+from backend.machine_intrinsics import address_as_pointer, load_word, prefetch
 
 _FRAMES_AHEAD = 3
 
@@ -55,6 +58,50 @@ def _fetch_ahead(chunks: Chunks, edges: np.ndarray, frame: int, block: int) -> N
         address = chunks[0][frame] + edges[frame, block]
         prefetch(address)
         prefetch(address + 64)
+
+
+@numba.njit(nogil=True, cache=True)
+def _same_block(chunks: Chunks, edges: np.ndarray, block: int, frame: int, other: int) -> bool:
+    """True when the block has the very same bytes in two frames."""
+    size = edges[frame, block + 1] - edges[frame, block]
+    if edges[other, block + 1] - edges[other, block] != size or size < 8:
+        return False
+    one, two = _bytes_of(chunks, frame), _bytes_of(chunks, other)
+    at, to = edges[frame, block], edges[other, block]
+    # The last eight bytes may have been looked at before.
+    different = load_word(one, at + size - 8) ^ load_word(two, to + size - 8)
+    for i in range(0, size - 8, 8):
+        different |= load_word(one, at + i) ^ load_word(two, to + i)
+    return different == np.uint64(0)
+
+
+@numba.njit(nogil=True, cache=True)
+def _hand_over(
+    rows: np.ndarray,
+    lit: np.ndarray,
+    opened: int,
+    first: int,
+    size: int,
+    fresh: bool,
+    tiles: Tiles,
+    pixels: Pixels,
+    words: Words,
+) -> None:
+    """Photons of the rows of one piece to the list of its tile, or into the words of its pixels.
+
+    ``lit`` may be empty when it is not known.
+    """
+    listed, numbers, tile_pixels = tiles
+    if numbers.size == 0:
+        write_columns(rows, opened, first, size, fresh, pixels, words)
+        return
+    tile = first // tile_pixels
+    place = first, size, pixels[1], listed, tile
+    begin = 0
+    if lit.size:
+        numbers[tile] = list_first_plane(rows, lit, *place, numbers[tile])
+        begin = 1
+    numbers[tile] = list_rows(rows, (begin, opened), *place, numbers[tile])
 
 
 @numba.njit(nogil=True, cache=True)
@@ -83,6 +130,62 @@ def index_chunks(
 
 
 @numba.njit(nogil=True, cache=True)
+def _put_block(
+    chunks: Chunks,
+    edges: np.ndarray,
+    frame_bits: np.ndarray,
+    place: tuple[int, int, int, int],
+    fresh: bool,
+    tiles: Tiles,
+    pixels: Pixels,
+    scratch: np.ndarray,
+    rows: np.ndarray,
+    words: Words,
+    status: np.ndarray,
+) -> int:
+    """Decode one block of all frames into rows, and hand them over; returns the planes in use.
+
+    place : tuple of int
+        The block, its first pixel, how many there are, bytes of each.
+    """
+    block, first, size, element_bytes = place
+    planes, block_bytes = scratch.view(np.uint64)[MARGIN // 8 :], scratch[MARGIN:]
+    good, _, limit = pixels
+    bits, plane_bytes, safe = 8 * element_bytes, size >> 3, safe_planes(limit)
+    whole = size % GROUP_PIXELS == 0 and first % 64 == 0
+    opened = open_planes(rows, (-(-size // GROUP_PIXELS)) * GROUP_WORDS, 0, 1)
+    lit = np.zeros(lit_size(size), np.uint64)
+    lit_known, empty = whole, -1
+    for frame in range(frame_bits.size):
+        if status[frame] != OK:
+            continue
+        _fetch_ahead(chunks, edges, frame + _FRAMES_AHEAD, block)
+        if empty >= 0 and _same_block(chunks, edges, block, frame, empty):
+            continue
+        source, bit = _bytes_of(chunks, frame), frame_bits[frame]
+        start, stop = edges[frame, block] + 4, edges[frame, block + 1]
+        done = lz4_decode_planes(source, start, stop, scratch, size * element_bytes, plane_bytes)
+        if done == DAMAGED:
+            status[frame] = BAD_LZ4
+            continue
+        written = done // plane_bytes
+        found = NOT_SAFE
+        if whole:
+            found = rows_of_planes(planes, written, bits, first, size, bit, safe, good, rows, lit, opened)
+        if found == 0:
+            empty = frame
+        if found == NOT_SAFE:
+            lit_known = False
+            clear_row(rows, size, opened, bit)
+            found = rows_of_bytes(block_bytes, written, bits, first, size, bit, pixels, rows, opened, words)
+            if found < 0:
+                status[frame] = TOO_BRIGHT
+        opened = max(opened, found)
+    _hand_over(rows, lit if lit_known else lit[:0], opened, first, size, fresh, tiles, pixels, words)
+    return opened
+
+
+@numba.njit(nogil=True, cache=True)
 def put_blocks(
     chunks: Chunks,
     edges: np.ndarray,
@@ -92,6 +195,7 @@ def put_blocks(
     frame_pixels: int,
     element_bytes: int,
     fresh: bool,
+    tiles: Tiles,
     pixels: Pixels,
     scratch: np.ndarray,
     rows: np.ndarray,
@@ -117,44 +221,15 @@ def put_blocks(
     status : ndarray, shape (frame,), int64
         Set where a frame cannot be used; parts of it may have been written.
     """
-    planes = scratch.view(np.uint64)[MARGIN // 8 :]
-    block_bytes = scratch[MARGIN:]
-    bits = 8 * element_bytes
-    good, _, limit = pixels
-    safe = safe_planes(limit)
     most = 1
     for block in range(blocks[0], blocks[1]):
         first = block * block_pixels
         size = min(block_pixels, frame_pixels // 8 * 8 - first)
-        whole = size % GROUP_PIXELS == 0 and first % 64 == 0
-        plane_bytes = size >> 3
-        opened = open_planes(rows, (-(-size // GROUP_PIXELS)) * GROUP_WORDS, 0, 1)
-        for frame in range(frame_bits.size):
-            if status[frame] != OK:
-                continue
-            _fetch_ahead(chunks, edges, frame + _FRAMES_AHEAD, block)
-            source = _bytes_of(chunks, frame)
-            start, stop = edges[frame, block] + 4, edges[frame, block + 1]
-            done = lz4_decode_planes(source, start, stop, scratch, size * element_bytes, plane_bytes)
-            if done == DAMAGED:
-                status[frame] = BAD_LZ4
-                continue
-            written = done // plane_bytes
-            bit = frame_bits[frame]
-            found = -1
-            if whole:
-                found = rows_of_planes(planes, written, bits, first, size, bit, safe, good, rows, opened)
-            if found < 0:
-                clear_row(rows, size, opened, bit)
-                found = rows_of_bytes(
-                    block_bytes, written, bits, first, size, bit, pixels, rows, opened, words
-                )
-            if found < 0:
-                status[frame] = TOO_BRIGHT
-            else:
-                opened = found
-        write_columns(rows, opened, first, size, fresh, pixels, words)
-        most = max(most, opened)
+        place = block, first, size, element_bytes
+        planes = _put_block(
+            chunks, edges, frame_bits, place, fresh, tiles, pixels, scratch, rows, words, status
+        )
+        most = max(most, planes)
     return most
 
 
@@ -167,6 +242,7 @@ def put_plain(
     size: int,
     element_bytes: int,
     fresh: bool,
+    tiles: Tiles,
     pixels: Pixels,
     rows: np.ndarray,
     words: Words,
@@ -194,5 +270,5 @@ def put_plain(
                     status[frame] = TOO_BRIGHT
                     break
                 used = max(used, took)
-    write_columns(rows, used, first, size, fresh, pixels, words)
+    _hand_over(rows, np.empty(0, np.uint64), used, first, size, fresh, tiles, pixels, words)
     return used

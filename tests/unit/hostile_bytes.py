@@ -17,6 +17,7 @@ from backend.detector.bitshuffle_lz4 import chunk_events
 from backend.detector.event_decoder import mask_words
 from backend.detector.frame_rows import rows_size
 from backend.detector.lz4_blocks import MARGIN, lz4_decode_planes
+from backend.detector.photon_tiles import MOST_AT_ONCE
 from backend.detector.word_kernels import index_chunks, put_blocks, put_plain
 from backend.photon_words import PLANES
 from backend.pixel_order import order_pixels
@@ -68,6 +69,10 @@ class Decoders:
         self._events = [self._new(PIXELS, np.uint32) for _ in range(3)]
         now = self._new(PLANES * order.positions, np.uint64).reshape(PLANES, order.positions)
         self._words = (now, self._new(order.positions, np.uint8), self._new(PIXELS + 1, np.uint64))
+        tiles, room = -(-PIXELS // order.tile_pixels), order.tile_pixels + MOST_AT_ONCE
+        listed = self._new(tiles * room, np.uint32).reshape(tiles, room)
+        self._tiles = (listed, self._new(tiles, np.int64), order.tile_pixels)
+        self._no_tiles = (listed[:0], self._tiles[1][:0], 1)
         self._target = GuardedBytes(300 + 2 * MARGIN)
 
     def _new(self, size: int, dtype: type) -> np.ndarray:
@@ -98,15 +103,17 @@ class Decoders:
         )
         return int(status)
 
-    def words(self, data: np.ndarray, block_pixels: int, bit: int) -> int:
-        """Status of the word kernels, called as the decoder calls them."""
+    def words(self, data: np.ndarray, block_pixels: int, bit: int, *, listed: bool) -> int:
+        """Status of the word kernels, called as the decoder calls them, for the same frame twice."""
         source = self.guarded(data)
-        stored = (np.array([source.ctypes.data]), np.array([source.size]))
+        stored = (np.array([source.ctypes.data] * 2), np.array([source.size] * 2))
         blocks = chunks.blocks_of(PIXELS, block_pixels)
-        edges = self._new(blocks + 1, np.int64)[None]
-        status, bits = np.zeros(1, np.int64), np.array([bit])
+        edges = self._new(2 * (blocks + 1), np.int64).reshape(2, -1)
+        status, bits = np.zeros(2, np.int64), np.array([bit, (bit + 1) % 64])
         sizes = (block_pixels, PIXELS, self._element_bytes)
-        index_chunks(stored, (0, 1), *sizes, edges, status)
+        index_chunks(stored, (0, 2), *sizes, edges, status)
+        tiles = self._tiles if listed else self._no_tiles
+        tiles[1][:] = 0
         pixels = (self._long_good, self._position, self._limit)
         rows = self._rows[block_pixels]
         fresh = bit == 0
@@ -117,6 +124,7 @@ class Decoders:
             (0, blocks),
             *sizes,
             fresh,
+            tiles,
             pixels,
             self._scratch,
             rows,
@@ -132,6 +140,7 @@ class Decoders:
             left,
             self._element_bytes,
             fresh,
+            tiles,
             pixels,
             rows,
             self._words,
@@ -163,12 +172,13 @@ def main(rounds: int) -> None:
             generator = np.random.default_rng(rounds)
             decoders = Decoders(generator, dtype, at_end=at_end)
             for block_pixels in BLOCK_PIXELS:
-                frame = random_frame(generator, SHAPE_YX, dtype, 0.3)
-                chunk = np.frombuffer(filter_chunk(frame, block_pixels), np.uint8)
-                for _ in range(rounds):
-                    hostile = damaged(generator, chunk)
-                    bit = int(generator.integers(64))
-                    results = (decoders.events(hostile), decoders.words(hostile, block_pixels, bit))
+                frames = [random_frame(generator, SHAPE_YX, dtype, mean) for mean in (0.3, 0.003)]
+                made = [np.frombuffer(filter_chunk(frame, block_pixels), np.uint8) for frame in frames]
+                for number in range(rounds):
+                    hostile = damaged(generator, made[number % 2])
+                    bit, listed = int(generator.integers(64)), bool(generator.integers(2))
+                    status = decoders.words(hostile, block_pixels, bit, listed=listed)
+                    results = (decoders.events(hostile), status)
                     refused += sum(status != chunks.OK for status in results)
                     taken += sum(status == chunks.OK for status in results)
                     size, plane_bytes = generator.integers(0, [300, 40])

@@ -51,6 +51,13 @@ def photon_words(counts: np.ndarray, order: PixelOrder, first_bit: int = 0) -> n
     return words
 
 
+def photon_list(counts: np.ndarray, order: PixelOrder, first_bit: int = 0) -> np.ndarray:
+    """Frames, shape (frame, pixel), that stand from ``first_bit`` on, as a sorted list of photons, uint32."""
+    frame, pixel = np.nonzero(counts)
+    photon = order.position_of_pixel[pixel].astype(np.int64) * 64 + frame + first_bit
+    return np.sort(np.repeat(photon, counts[frame, pixel])).astype(np.uint32)
+
+
 def plane_flags(words: np.ndarray) -> np.ndarray:
     """Bit k tells that plane k of a position has something, bit 7 that any from 7 on; shape (position,), uint8."""
     flags = np.zeros(words.shape[1], np.uint8)

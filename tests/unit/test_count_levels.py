@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy_twins import cell_sums
+from numpy_twins import cell_sums, photon_list
 from word_movies import put_frames
 
 from backend.correlation import count_kernels as kernels
@@ -15,8 +15,10 @@ from backend.correlation.count_levels import CountLevel, CountLevels
 from backend.photon_word_kernels import BLOCK_POSITIONS
 from backend.photon_words import PhotonWords
 from backend.pixel_order import PixelOrder, order_pixels
+from backend.sorted_photons import LISTED_PLANES
 
 CELLS = 5
+MOST_LISTED = (1 << LISTED_PLANES) - 1
 
 
 def random_order(
@@ -71,12 +73,15 @@ def block_planes(numbers: np.ndarray) -> int:
     st.sampled_from([1, 3, 200, 65535]),
     st.sampled_from([1, 2, 4, 8, 16, 32, 64]),
     st.integers(1, 22),
+    st.booleans(),
 )
-def test_samples_of_words(seed: int, pixels: int, tile_pixels: int, top: int, width: int, room: int) -> None:
+def test_samples_of_words_and_of_listed_photons(
+    seed: int, pixels: int, tile_pixels: int, top: int, width: int, room: int, listed: bool
+) -> None:
     """Some neighbouring samples of some blocks; nothing is written that does not fit, or elsewhere."""
     generator = np.random.default_rng(seed)
     order, _ = random_order(generator, pixels, tile_pixels)
-    movie = random_movie(generator, 64, pixels, top)
+    movie = random_movie(generator, 64, pixels, min(top, MOST_LISTED) if listed else top)
     words = PhotonWords(order)
     put_frames(words, movie, slice(0, 64))
     begin = generator.integers(64 // width)
@@ -85,7 +90,11 @@ def test_samples_of_words(seed: int, pixels: int, tile_pixels: int, top: int, wi
     chosen = sorted(generator.integers(0, blocks, 2, endpoint=True).tolist())
     samples = new_samples(64, room, blocks)
     source = words.now, words.many_now, words.planes
-    needed = kernels.samples_of_words(tuple(chosen), *source, (begin * width, width), slots, samples)
+    some = tuple(chosen), (begin * width, width), slots, samples
+    if listed:
+        needed = kernels.samples_of_photons(some[0], photon_list(movie, order), *some[1:])
+    else:
+        needed = kernels.samples_of_words(some[0], *source, *some[1:])
     most = 0
     for index, slot in enumerate(slots.tolist()):
         expected = np.zeros(order.positions, np.int64)

@@ -11,7 +11,7 @@ import pytest
 from filter_chunks import UNSIGNED, filter_chunks, random_frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy_twins import literal_chunk, photon_words, plane_flags
+from numpy_twins import literal_chunk, photon_list, photon_words, plane_flags
 from word_movies import pieces
 
 from backend.detector.word_decoder import DecodedFrames, WordDecoder
@@ -38,12 +38,16 @@ class Series:
     block_pixels: int = 0
     tile_pixels: int = 65536
     pool: ThreadPoolExecutor | None = None
+    listed: bool = False
 
     def __post_init__(self) -> None:
         generator = np.random.default_rng(self.frames.size)
         cell = np.where(self.good.ravel(), generator.integers(-1, 4, self.good.size), -1).astype(np.int16)
         self.order = order_pixels(cell, 4, self.tile_pixels)
         self.words = PhotonWords(self.order)
+        if self.listed:
+            # After a word with few photons the next begins as a list.
+            self.words.turn()
         self.decoder = WordDecoder(self.good, self.order, self.frames.dtype, self.saturation_value, self.pool)
         top = int(np.iinfo(self.frames.dtype).max)
         self.limit = min(top, self.saturation_value + 1) if self.saturation_value else top
@@ -87,6 +91,8 @@ class Series:
         assert np.array_equal(decoded.saturated_in, whole[decoded.saturated])
 
     def assert_words_hold(self, photons: np.ndarray, first_bit: int = 0) -> None:
+        if self.words.photons_now is not None:
+            assert np.array_equal(self.words.photons_now, photon_list(photons, self.order, first_bit))
         expected = photon_words(photons, self.order, first_bit)
         assert np.array_equal(self.words.now, expected)
         assert not np.any(plane_flags(expected) & ~self.words.many_now)
@@ -114,7 +120,7 @@ def movie(
     seed=st.integers(0, 2**32 - 1),
     dtype=st.sampled_from(UNSIGNED),
     shape_yx=st.sampled_from([(1, 1), (1, 7), (3, 21), (8, 8), (64, 64), (37, 61), (53, 97)]),
-    mean=st.sampled_from([0.0, 0.01, 0.4, 30.0]),
+    mean=st.sampled_from([0.0, 0.001, 0.01, 0.4, 30.0]),
     block_pixels=st.sampled_from([0, 8, 24, 64, 512, 1024, 1088]),
     codec=st.sampled_from(["bslz4", "bslz4", "raw"]),
     frames=st.integers(1, 140),
@@ -122,6 +128,7 @@ def movie(
     saturation_value=st.one_of(st.none(), st.integers(1, 9), st.sampled_from([255, 60_000, 10**6])),
     threads=st.integers(0, 2),
     tile_pixels=st.sampled_from([64, 1000, 65536]),
+    listed=st.booleans(),
 )
 def test_words_equal_numpy_for_any_frames_and_any_cuts(
     pools: list[ThreadPoolExecutor | None],
@@ -136,11 +143,12 @@ def test_words_equal_numpy_for_any_frames_and_any_cuts(
     saturation_value: int | None,
     threads: int,
     tile_pixels: int,
+    listed: bool,
 ) -> None:
     generator = np.random.default_rng(seed)
     good = generator.random(shape_yx) > 0.1
     stored = movie(generator, frames, shape_yx, dtype, mean)
-    series = Series(stored, good, saturation_value, codec, block_pixels, tile_pixels, pools[threads])
+    series = Series(stored, good, saturation_value, codec, block_pixels, tile_pixels, pools[threads], listed)
     for piece in pieces(frames, longest):
         if piece.start and piece.start % WORD_FRAMES == 0:
             series.words.turn()
@@ -164,25 +172,30 @@ def test_frames_stand_where_the_first_bit_says(codec: Codec, first_bit: int) -> 
     series.assert_words_hold(series.photons(slice(0, 2)), first_bit)
 
 
+@pytest.mark.parametrize("listed", [False, True])
 @pytest.mark.parametrize("dtype", UNSIGNED)
-@pytest.mark.parametrize("block_pixels", [512, 4096])
+@pytest.mark.parametrize("block_pixels", [512, 4096, 8192])
 def test_long_segments_and_all_threads(
-    pools: list[ThreadPoolExecutor | None], dtype: type, block_pixels: int
+    pools: list[ThreadPoolExecutor | None], dtype: type, block_pixels: int, listed: bool
 ) -> None:
     """Larger than one tile and than the longest segment, with gaps that hold the type's maximum."""
     generator = np.random.default_rng(block_pixels)
     frames = movie(generator, 5, (260, 270), dtype, 0.05)
+    if listed:
+        # What can be listed: no bright pixels.
+        frames[(frames > 3) & (frames < np.iinfo(dtype).max)] = 3
     good = np.ones((260, 270), bool)
     good[100:120] = good[:, 50:60] = False
     frames[:, ~good] = np.iinfo(dtype).max
     for pool in pools:
-        series = Series(frames, good, block_pixels=block_pixels, pool=pool)
+        series = Series(frames, good, block_pixels=block_pixels, pool=pool, listed=listed)
         decoded = series.decode(slice(0, 5))
+        assert (series.words.photons_now is not None) == listed
         series.assert_words_hold(series.photons(slice(0, 5), decoded.usable))
 
 
 @pytest.mark.parametrize("threads", [0, 2])
-@pytest.mark.parametrize("mean", [0.05, 2.0])
+@pytest.mark.parametrize(("mean", "listed"), [(0.05, False), (2.0, False), (0.01, True)])
 @pytest.mark.parametrize(
     "damage",
     [
@@ -196,15 +209,17 @@ def test_long_segments_and_all_threads(
     ],
 )
 def test_a_bad_frame_between_good_ones_leaves_no_trace(
-    pools: list[ThreadPoolExecutor | None], damage: object, mean: float, threads: int
+    pools: list[ThreadPoolExecutor | None], damage: object, mean: float, listed: bool, threads: int
 ) -> None:
     assert callable(damage)
     generator = np.random.default_rng(7)
     frames = movie(generator, 9, (40, 64), np.uint16, mean)
+    if listed:
+        frames[(frames > 63) & (frames < 65535)] = 2
     # What only the bad frame has must not be seen: bright pixels and saturation.
     frames[4, :, 5] = 65535
     frames[4, :, 6] = 40_000
-    series = Series(frames, np.ones((40, 64), bool), block_pixels=512, pool=pools[threads])
+    series = Series(frames, np.ones((40, 64), bool), block_pixels=512, pool=pools[threads], listed=listed)
     series.chunks[4] = damage(series.chunks[4])
     for piece in (slice(0, 3), slice(3, 6), slice(6, 9)):
         decoded = series.decode(piece)
@@ -215,7 +230,44 @@ def test_a_bad_frame_between_good_ones_leaves_no_trace(
             ((number, reason),) = decoded.set_aside
             assert number == 14
             assert "frame 14 in a_00001_data_000001.h5: the" in reason
+    assert (series.words.photons_now is not None) == listed
     series.assert_words_hold(series.photons(slice(0, 9), np.arange(9) != 4))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frames: np.where(np.arange(frames[0].size).reshape(frames[0].shape) == 77, 64, frames),
+        lambda frames: frames + 7,
+    ],
+)
+def test_a_list_that_becomes_too_long_or_gets_a_bright_pixel_becomes_words(change: object) -> None:
+    assert callable(change)
+    frames = np.random.default_rng(5).poisson(0.01, (20, 64, 512)).astype(np.uint16)
+    frames[12:] = change(frames[12:])
+    series = Series(frames, np.ones((64, 512), bool), block_pixels=1024, listed=True)
+    series.decode(slice(0, 12))
+    assert series.words.photons_now is not None
+    series.words.forget(0b101)
+    frames[[0, 2]] = 0
+    series.assert_words_hold(series.photons(slice(0, 12)))
+    series.decode(slice(12, 20))
+    assert series.words.photons_now is None
+    series.assert_words_hold(series.photons(slice(0, 20)))
+
+
+def test_blocks_with_the_same_bytes_are_those_of_each_frame() -> None:
+    """Empty blocks are found by their bytes: also where pixels without light are masked, and between other frames."""
+    frames = np.zeros((WORD_FRAMES, 16, 512), np.uint16)
+    frames[:, :, 100:110] = 65535
+    frames[::3, 5, 200:220] = 1
+    frames[1::5, 9, 7] = 3
+    good = np.ones((16, 512), bool)
+    good[:, 100:110] = False
+    for listed in (False, True):
+        series = Series(frames, good, block_pixels=1024, listed=listed)
+        assert series.decode(slice(0, WORD_FRAMES)).usable.all()
+        series.assert_words_hold(series.photons(slice(0, WORD_FRAMES)))
 
 
 def test_a_frame_that_is_too_bright_leaves_no_trace() -> None:

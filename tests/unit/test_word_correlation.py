@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy_twins import cell_sums, lagged_products, occurrences, ring_cells
+from numpy_twins import cell_sums, lagged_products, occurrences, photon_list, ring_cells
 from word_movies import order_of, put_frames, random_counts, random_partition
 
+from backend.correlation.photon_correlation import correlate_photons
 from backend.correlation.run_products import VALUES, Image, Lags, Sums, new_room, new_sums
 from backend.correlation.word_correlation import correlate_words
 from backend.correlation.word_products import in_frame_order
 from backend.photon_events import RingPartition
 from backend.photon_words import PhotonWords
+from backend.sorted_photons import LISTED_PLANES
+
+MOST_LISTED = (1 << LISTED_PLANES) - 1
 
 
 def mask(first: int, last: int) -> int:
@@ -37,9 +41,19 @@ def lags_of(
 
 
 def correlate(
-    movie: np.ndarray, partition: RingPartition, lags: Lags, kept: int, tile_pixels: int, shares: int
+    movie: np.ndarray,
+    partition: RingPartition,
+    lags: Lags,
+    kept: int,
+    tile_pixels: int,
+    shares: int,
+    *,
+    listed: bool = False,
 ) -> tuple[Sums, np.ndarray]:
-    """Sums over ranges of segments, and the image; the first 64 frames are the word before."""
+    """Sums over ranges of segments, and the image; the first 64 frames are the word before.
+
+    ``listed``: from sorted photons instead of words.
+    """
     order = order_of(partition, tile_pixels)
     words = PhotonWords(order)
     put_frames(words, movie, slice(0, len(movie)))
@@ -56,7 +70,11 @@ def correlate(
     many = (words.many_now, words.many_before)
     source = words.now, words.before, many, words.planes
     for share in order.shares(shares):
-        correlate_words(*share, order.segments, *source, lags, room, image, sums)
+        if listed:
+            photons = photon_list(movie[64:], order), photon_list(movie[:64], order)
+            correlate_photons(*share, order.segments, *photons, lags, room, image, sums)
+        else:
+            correlate_words(*share, order.segments, *source, lags, room, image, sums)
     return sums, order.to_pixels(image.counts)
 
 
@@ -121,6 +139,7 @@ def assert_sums_are_those_of_numpy(
     ends=st.tuples(st.integers(0, 64), st.integers(0, 64), st.integers(0, 64)),
     tile_pixels=st.sampled_from([64, 1000, 65536]),
     shares=st.integers(1, 5),
+    listed=st.booleans(),
 )
 def test_all_sums_equal_numpy(
     seed: int,
@@ -135,6 +154,7 @@ def test_all_sums_equal_numpy(
     ends: tuple[int, int, int],
     tile_pixels: int,
     shares: int,
+    listed: bool,
 ) -> None:
     generator = np.random.default_rng(seed)
     partition = random_partition(generator, (1, pixels), rings, sectors)
@@ -142,29 +162,33 @@ def test_all_sums_equal_numpy(
     movie = random_counts(generator, 128, pixels, mean)
     movie[:, generator.random(pixels) < 0.3] = 0
     movie[64 + last :] = 0
+    if listed:
+        movie = np.minimum(movie, MOST_LISTED)
     # A lag of a level must not reach back further than the word before.
     level_lags = sorted({max(1, min(lags_per_level, 64 >> (levels - 1)) - less) for less in range(3)})
     masks = [mask(first >> level << level, last >> level << level) for level in range(levels)]
     parts = [mask(first, middle), mask(middle, last)]
     lags = lags_of(partition, sorted((frame_lags | set(kept)) - {0}), level_lags, tuple(kept), masks, parts)
-    found = correlate(movie[: 64 + last], partition, lags, len(kept), tile_pixels, shares)
+    found = correlate(movie[: 64 + last], partition, lags, len(kept), tile_pixels, shares, listed=listed)
     assert_sums_are_those_of_numpy(found, movie, partition, lags, tuple(kept), slice(first, last))
 
 
-@pytest.mark.parametrize("mean", [0.02, 2.0])
-def test_runs_of_all_lengths_in_long_segments(mean: float) -> None:
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize("mean", [0.002, 0.02, 2.0])
+def test_runs_of_all_lengths_in_long_segments(mean: float, listed: bool) -> None:
     """Cells with more active pixels than a run or a segment holds, and rests of every length."""
     generator = np.random.default_rng(3)
     partition = random_partition(generator, (100, 130), 2, 1)
     movie = random_counts(generator, 128, 13_000, mean)
     lags = lags_of(partition, [1, 64], [4, 8], (64,), [mask(0, 64)] * 4)
-    found = correlate(movie, partition, lags, 1, 65536, 2)
+    found = correlate(movie, partition, lags, 1, 65536, 2, listed=listed)
     assert_sums_are_those_of_numpy(found, movie, partition, lags, (64,), slice(0, 64))
 
 
 @pytest.mark.parametrize("active", [1, 47, 48, 49, 223, 224, 225, 448, 449, 896, 897, 4096, 4097])
 @pytest.mark.parametrize("count", [1, 9])
-def test_no_active_pixel_is_lost_or_counted_twice(active: int, count: int) -> None:
+@pytest.mark.parametrize("listed", [False, True])
+def test_no_active_pixel_is_lost_or_counted_twice(active: int, count: int, listed: bool) -> None:
     generator = np.random.default_rng(active)
     partition = random_partition(generator, (1, 5000), 1, 1)
     movie = np.zeros((128, 5000), np.uint32)
@@ -172,7 +196,7 @@ def test_no_active_pixel_is_lost_or_counted_twice(active: int, count: int) -> No
     chosen = np.concatenate([inside, np.flatnonzero(ring_cells(partition) < 0)])[:active]
     movie[::7, chosen] = count
     lags = lags_of(partition, [7], [7], (), [mask(0, 64)])
-    found = correlate(movie, partition, lags, 0, 65536, 1)
+    found = correlate(movie, partition, lags, 0, 65536, 1, listed=listed)
     assert_sums_are_those_of_numpy(found, movie, partition, lags, (), slice(0, 64))
 
 
