@@ -16,6 +16,7 @@ import numpy as np
 
 from backend.correlation.count_levels import CountLevels
 from backend.correlation.multitau import MultiTau
+from backend.correlation.photon_correlation import correlate_photons
 from backend.correlation.ring_sums import RingSums
 from backend.correlation.run_products import NO_IMAGE, Lags, new_room, new_sums
 from backend.correlation.word_correlation import correlate_words
@@ -130,22 +131,20 @@ class _Kernels:
         if step == 0:
             # Of pixels outside all rings only the photons are counted.
             cell = np.full_like(cell, order.cells)
-        many = (words.many_now, words.many_before)
         sums = new_sums(_WORD_LEVELS, lags, 0)
+        rest = (lags, self._room, NO_IMAGE, sums)
+        segments = (start, stop, cell)
+        if words.photons_now is not None and words.photons_before is not None:
+            photons = words.photons_now, words.photons_before
+            begin = time.thread_time()
+            for share in order.shares(_SHARES):
+                correlate_photons(*share, segments, *photons, *rest)
+            return time.thread_time() - begin
+        many = (words.many_now, words.many_before)
+        source = words.now, words.before, many, words.planes
         begin = time.thread_time()
         for share in order.shares(_SHARES):
-            correlate_words(
-                *share,
-                (start, stop, cell),
-                words.now,
-                words.before,
-                many,
-                words.planes,
-                lags,
-                self._room,
-                NO_IMAGE,
-                sums,
-            )
+            correlate_words(*share, segments, *source, *rest)
         return time.thread_time() - begin
 
     def decompress(self, piece: FrameBatch) -> float:
