@@ -16,7 +16,7 @@ import numpy as np
 
 from backend.photon_word_kernels import clear_higher_planes, forget, put, write_photons
 from backend.pixel_order import PixelOrder
-from backend.sorted_photons import LISTED_PLANES, MOST_POSITIONS, joined, no_photons, without_frames
+from backend.sorted_photons import MOST_POSITIONS, joined, no_photons, planes_of, without_frames
 from backend.sparse_memory import zeros_when_touched
 
 WORD_FRAMES = 64
@@ -64,6 +64,7 @@ class _Word:
         """Add to the list, which there must be."""
         assert self.photons is not None
         self.photons = joined(self.photons, photons)
+        self.planes = planes_of(self.photons)
         self._void = True
 
     def bits_and_flags(self) -> tuple[np.ndarray, np.ndarray]:
@@ -176,8 +177,6 @@ class PhotonWords:
     def list_photons(self, photons: np.ndarray) -> None:
         """Add new photons, sorted, to those of the newest word, which must be a list."""
         self._now.add_photons(photons)
-        if photons.size:
-            self.note_planes(LISTED_PLANES)
 
     def begin_writing(self) -> bool:
         """From now on there is no list. True when the first plane is void.

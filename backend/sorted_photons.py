@@ -71,6 +71,15 @@ def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.sort(np.concatenate([first, second]), kind="stable")
 
 
+def planes_of(photons: np.ndarray) -> int:
+    """Planes that the counts of a list need, at least 1."""
+    planes = 1
+    # A count of n stands there n times, so the first and the last of them are n - 1 apart.
+    while np.any(photons[(1 << planes) - 1 :] == photons[: max(0, photons.size + 1 - (1 << planes))]):
+        planes += 1
+    return planes
+
+
 def without_frames(photons: np.ndarray, bits: int) -> np.ndarray:
     """The list without the photons of some frames; ``bits`` has a 1 for each."""
     taken = np.array([bits >> frame & 1 for frame in range(64)], bool)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy_twins import photon_words, plane_flags
+from numpy_twins import photon_list, photon_words, plane_flags
 from speckle_movie import events_of
 from word_movies import pieces, put_frames
 
@@ -132,3 +132,39 @@ def test_words_into_which_nothing_came_are_empty(empty_words: int) -> None:
         assert not words.now.any() and not words.many_now.any()
     assert words.before.any() == (empty_words == 1)
     assert words.planes == (3 if empty_words == 1 else 1)
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 300),
+    st.sampled_from([0, 1, 2, 3, 4, 31, 63]),
+    st.integers(0, 64),
+)
+def test_lists_of_photons_hold_what_words_hold(seed: int, pixels: int, top: int, cut: int) -> None:
+    """Listed in two parts, with frames taken out, and then frames written into the words that the list becomes."""
+    generator = np.random.default_rng(seed)
+    order = order_pixels(random_cells(generator, pixels, 3), 3, 128)
+    words = PhotonWords(order)
+    words.turn()
+    movie = random_movie(generator, WORD_FRAMES, pixels, max(top, 1))
+    movie[60:] = 0
+    movie[:, generator.random(pixels) < 0.5] = 0
+    movie *= top > 0
+    words.list_photons(photon_list(movie[:cut], order))
+    words.list_photons(photon_list(movie[cut:], order, cut))
+    assert words.photons_now is not None and np.array_equal(words.photons_now, photon_list(movie, order))
+    assert words.planes == max(1, int(movie.max()).bit_length())
+    taken = int(generator.integers(0, 2**60))
+    words.forget(taken)
+    movie[[(taken >> frame) & 1 == 1 for frame in range(WORD_FRAMES)]] = 0
+    assert np.array_equal(words.now, photon_words(movie, order))
+    assert np.array_equal(words.photons_now, photon_list(movie, order))
+    movie[63] = 1
+    words.put(63, *events_of(movie[63]))
+    assert words.photons_now is None
+    expected = photon_words(movie, order)
+    assert np.array_equal(words.now, expected)
+    assert not np.any(plane_flags(expected) & ~words.many_now)
+    words.turn()
+    assert np.array_equal(words.before, expected) and not words.now.any() and not words.many_now.any()
