@@ -48,14 +48,14 @@ def test_sums_do_not_depend_on_how_photons_are_held(longest: tuple[int, ...], th
     movie = sparse_movie()
     partition = random_partition(np.random.default_rng(2), SHAPE_YX, 3, 4)
     flat = movie.reshape(len(movie), -1)
-    expected = correlate(flat, partition, kept_lags=(1, 20), tile_pixels=TILE_PIXELS)
+    expected = correlate(flat, partition, kept_lags=(0, 1, 20), tile_pixels=TILE_PIXELS)
     order = order_of(partition, TILE_PIXELS)
     chunks = filter_chunks(movie, 2048)
     words = PhotonWords(order)
     with ThreadPoolExecutor(max(threads, 1)) as executor:
         pool = executor if threads else None
         decoder = WordDecoder(np.ones(SHAPE_YX, bool), order, np.dtype(np.uint32), None, pool)
-        multitau = MultiTau(partition, order, kept_lags=(1, 20), pool=pool)
+        multitau = MultiTau(partition, order, kept_lags=(0, 1, 20), pool=pool)
         for piece in pieces(len(movie), longest):
             if piece.start and piece.start % WORD_FRAMES == 0:
                 words.turn()
