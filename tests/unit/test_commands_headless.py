@@ -155,7 +155,7 @@ def test_replay_prints_each_change_and_a_summary(raw: Path, settings_file: Path)
         ("summary", "gel_00002"),
     ]
     verdict, first, second = lines
-    assert (verdict["state"], verdict["frame"]) == ("GOOD", 99)
+    assert (verdict["state"], verdict["frame"]) == ("GOOD", 69)
     assert (first["status"], first["frames"], first["verdict"]) == ("complete", 150, "GOOD")
     assert (second["frames"], second["verdict"], second["frames_set_aside"]) == (40, "TOO EARLY", 0)
     fits = first["fits"]
@@ -170,7 +170,7 @@ def test_replay_in_words_gives_the_same_verdicts_at_any_speed(raw: Path, setting
     paced = _run("replay", raw / "gel_00001", "--settings", settings_file, "--speed", "20")
     assert whole.exit_code == paced.exit_code == 0
     assert whole.stdout == paced.stdout
-    assert "gel_00001 frame 99: GOOD. Steady over 100 frames" in whole.stdout
+    assert "gel_00001 frame 69: GOOD. Steady over 70 frames" in whole.stdout
     assert "(150 frames, complete: " in whole.stdout
 
 
