@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from typing import TypeVar
 
 import numba
 import numpy as np
@@ -17,12 +15,11 @@ from backend.machine_intrinsics import count_set_bits
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
+from backend.worker_pool import share_out
 
 _LONGEST_TRACE = 2000
 _PARABOLA = 3
 _SHARES = 16
-
-_Part = TypeVar("_Part")
 
 
 class MeanImage:
@@ -96,14 +93,8 @@ class MeanImage:
             if self._earlier is not None:
                 _add_squares(self._earlier, position_yx, binning, share, total)
 
-        for _ in self._share_out(work, itertools.pairwise(rows)):
-            pass
+        share_out(self._pool, work, itertools.pairwise(rows))
         return total
-
-    def _share_out(
-        self, work: Callable[[tuple[int, int]], _Part], shares: Iterable[tuple[int, int]]
-    ) -> Iterable[_Part]:
-        return map(work, shares) if self._pool is None else self._pool.map(work, shares)
 
     def add(self, words: PhotonWords, mask: int, frames: int) -> np.ndarray:
         """Add the frames of the word that ``mask`` has a bit for; returns their photons per fine ring, int64."""
@@ -116,7 +107,7 @@ class MeanImage:
             return fine
 
         self.frames += frames
-        return np.sum(list(self._share_out(work, self._shares)), axis=0)[: self._fine_rings]
+        return np.sum(share_out(self._pool, work, self._shares), axis=0)[: self._fine_rings]
 
 
 @numba.njit(nogil=True, cache=True)

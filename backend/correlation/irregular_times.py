@@ -16,7 +16,6 @@ All photons are kept and the work grows with the square of the frames. Beyond :d
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Executor
 
 import numpy as np
@@ -26,7 +25,7 @@ from backend.correlation.photon_lists import MOST_FRAMES, PhotonList, add_produc
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
-from backend.worker_pool import processors
+from backend.worker_pool import processors, share_out
 
 MOST_PAIRED_FRAMES = 20_000
 MOST_PHOTONS = 250_000_000
@@ -95,7 +94,7 @@ class IrregularTimes:
         shortest_s = float(np.diff(self._start_s).min())
         longest_s = float(self._start_s[-1] - self._start_s[0])
         self._edges_s = lag_edges_s(shortest_s, longest_s, lags_per_level // 2 * 2)
-        self._run: Callable[..., object] = map if pool is None else pool.map
+        self._pool = pool
         self._shares = order.shares(max(_FEWEST_SHARES, 2 * processors()))
         bins, columns = self._edges_s.size - 1, partition.rings * (partition.sectors + 1)
         self._products = np.zeros((partition.rings * partition.sectors, bins), np.int64)
@@ -132,7 +131,7 @@ class IrregularTimes:
         new = range(self.paired_frames, self.paired_frames + number)
         bin_of_pair = self._add_sums(new, cell_counts[:number])
         bits = range(first, first + number)
-        latest = list_photons(words, self._order, bits, new.start, self._shares, self._run)
+        latest = list_photons(words, self._order, bits, new.start, self._shares, self._pool)
         self._multiply(latest, new.start, bin_of_pair)
         self._keep(latest)
         self.paired_frames += number
@@ -186,7 +185,7 @@ class IrregularTimes:
                 )
             return products
 
-        for part in self._run(work, self._shares):  # type: ignore[attr-defined]
+        for part in share_out(self._pool, work, self._shares):
             self._products += part
 
     def _keep(self, latest: PhotonList) -> None:
@@ -194,7 +193,7 @@ class IrregularTimes:
         self._lists.append(latest)
         while len(self._lists) > 1 and self._lists[-2].frames <= self._lists[-1].frames:
             then, first = self._lists.pop(), self._lists.pop()
-            self._lists.append(join(first, then, self._order, self._shares, self._run))
+            self._lists.append(join(first, then, self._order, self._shares, self._pool))
 
     def result(
         self, of_frames: MultiTauResult, frame_time_s: float, gradient: np.ndarray | None = None

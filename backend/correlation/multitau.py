@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
@@ -32,12 +31,10 @@ from backend.correlation.word_products import in_frame_order
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
-from backend.worker_pool import processors
+from backend.worker_pool import processors, share_out
 
 _FEWEST_SHARES = 16
 _MOST_WORD_LEVELS = 4
-
-_Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,12 +206,13 @@ class MultiTau:
         if self._image is not None:
             image = self._image.target(frames * ((1 << words.planes) - 1))
         of_threads: dict[int, Sums] = {}
-        made = list(self._share_out(partial(self._correlate, words, lags, image, samples, of_threads)))
+        correlate = partial(self._correlate, words, lags, image, samples, of_threads)
+        made = share_out(self._pool, correlate, self._shares)
         for sums in of_threads.values():
             for total, part in zip(new, sums, strict=True):
                 total += part
         while not self._count_levels.take(made):
-            made = list(self._share_out(samples))
+            made = share_out(self._pool, samples, self._shares)
         for name in ("products", "squares", "occurrences"):
             total = getattr(self._sums, name)
             total += getattr(new, name)
@@ -226,9 +224,6 @@ class MultiTau:
         of_rings = leave_one_out(told.cell_counts.reshape(frames, rings, sectors))
         self._ring_sums.add(np.hstack([of_rings.reshape(frames, rings * (sectors + 1)), told.cell_counts]))
         return told
-
-    def _share_out(self, work: Callable[[tuple[int, int]], _Part]) -> Iterable[_Part]:
-        return map(work, self._shares) if self._pool is None else self._pool.map(work, self._shares)
 
     def _new_sums(self, lags: Lags) -> Sums:
         return new_sums(self._word_levels, lags, len(self._kept_lags), self._fine_rings)

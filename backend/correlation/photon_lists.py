@@ -6,7 +6,7 @@ multiplied with those of another. Kernels work on a range of positions each, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numba
@@ -15,13 +15,12 @@ import numpy as np
 from backend.machine_intrinsics import count_set_bits, count_trailing_zeros
 from backend.photon_words import PhotonWords
 from backend.pixel_order import PixelOrder
+from backend.worker_pool import share_out
 
 MOST_FRAMES = 1 << 16
 """The number of a frame and the photons of a pixel share 32 bits."""
 
 Shares = list[tuple[int, int]]
-Mapper = Callable[..., object]
-"""``map``, or that of a pool of threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +43,28 @@ class PhotonList:
 
 
 def list_photons(
-    words: PhotonWords, order: PixelOrder, bits: range, first_frame: int, shares: Shares, run: Mapper = map
+    words: PhotonWords,
+    order: PixelOrder,
+    bits: range,
+    first_frame: int,
+    shares: Shares,
+    pool: Executor | None = None,
 ) -> PhotonList:
     """Photons of the frames that stand in these bits of the newest words; the first one has this number."""
     mask = np.uint64((1 << bits.stop) - (1 << bits.start))
     source = (words.now, words.many_now, words.planes, mask)
     offset = np.zeros(order.positions + 1, np.uint32)
-    _do(run, lambda share: _count(*share, order.segments, order.cells, *source, offset), shares)
+    share_out(pool, lambda share: _count(*share, order.segments, order.cells, *source, offset), shares)
     np.cumsum(offset, dtype=np.uint32, out=offset)
     entries = np.empty(int(offset[-1]), np.uint32)
     shift = first_frame - bits.start
-    _do(
-        run, lambda share: _fill(*share, order.segments, order.cells, *source, shift, offset, entries), shares
-    )
+    whole = (*source, shift, offset, entries)
+    share_out(pool, lambda share: _fill(*share, order.segments, order.cells, *whole), shares)
     return PhotonList(len(bits), offset, entries)
 
 
 def join(
-    first: PhotonList, then: PhotonList, order: PixelOrder, shares: Shares, run: Mapper = map
+    first: PhotonList, then: PhotonList, order: PixelOrder, shares: Shares, pool: Executor | None = None
 ) -> PhotonList:
     """Both lists as one; the frames of ``then`` follow those of ``first``."""
     offset = first.offset + then.offset
@@ -78,13 +81,8 @@ def join(
             entries,
         )
 
-    _do(run, work, shares)
+    share_out(pool, work, shares)
     return PhotonList(first.frames + then.frames, offset, entries)
-
-
-def _do(run: Mapper, work: Callable[[tuple[int, int]], None], shares: Shares) -> None:
-    """Work off all shares; what went wrong in one is raised here."""
-    list(run(work, shares))  # type: ignore[call-overload]
 
 
 @numba.njit(nogil=True, cache=True)

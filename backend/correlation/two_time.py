@@ -13,10 +13,8 @@ a change of the sample. Lags shorter than a bin, at each age, are in :mod:`backe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
@@ -28,14 +26,12 @@ from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
 from backend.sparse_memory import zeros_when_touched
+from backend.worker_pool import share_out
 
 _FIRST_PLANES = 16
 """Room for the binary digits of a bin at first; it doubles when needed."""
 
 _SHARE_PIXELS = 256 * GROUP_PIXELS
-
-_Share = TypeVar("_Share")
-_Part = TypeVar("_Part")
 
 
 class TwoTime:
@@ -145,7 +141,7 @@ class TwoTime:
             (self._bits, self._pixel_planes),
             self._planes,
         )
-        self._planes = max(self._share_out(take, _cut(*pixels)), default=self._planes)
+        self._planes = max(share_out(self._pool, take, _cut(*pixels)), default=self._planes)
 
     def _take_begun(self, pixels: tuple[int, int]) -> None:
         """Let some pixels have the frames of the current word although it is not full."""
@@ -162,9 +158,6 @@ class TwoTime:
             field = np.uint64(_mask(WORD_FRAMES // self.frames_per_bin) << bit)
             kernels.clear_bins(self._bits, self._planes, block, field, self._begun)
             self._begun = None
-
-    def _share_out(self, work: Callable[[_Share], _Part], shares: Sequence[_Share]) -> Iterable[_Part]:
-        return map(work, shares) if self._pool is None else self._pool.map(work, shares)
 
     def result(self, ring: int, gradient: float = 1.0) -> np.ndarray:
         """Map of one ring, shape (bin, bin), float32; diagonal and bins without photons are nan.
@@ -197,8 +190,7 @@ class TwoTime:
         maps = np.empty((rings, bins, bins), np.float32)
         # The largest first, so that threads end together.
         order = np.argsort(-self._pixels, kind="stable").tolist()
-        for _ in self._share_out(lambda ring: self._fill_map(ring, factors[ring], maps[ring]), order):
-            pass
+        share_out(self._pool, lambda ring: self._fill_map(ring, factors[ring], maps[ring]), order)
         return maps
 
     def _new_products(self, rings: list[int]) -> dict[int, _RingProducts]:

@@ -98,6 +98,15 @@ def is_good(good: np.ndarray, pixel: int) -> bool:
 
 
 @numba.njit(nogil=True, cache=True)
+def _any_in_byte(block: np.ndarray, written: int, plane_bytes: int, byte: int) -> bool:
+    """Whether any of eight pixels has a photon."""
+    found = np.uint8(0)
+    for plane in range(written):
+        found |= block[plane * plane_bytes + byte]
+    return found != 0
+
+
+@numba.njit(nogil=True, cache=True)
 def rows_of_bytes(
     block: np.ndarray,
     written: int,
@@ -113,15 +122,17 @@ def rows_of_bytes(
     """Rows of one frame pixel by pixel, for any size and any count; returns the planes in use, or -1."""
     good, _, limit = pixels
     plane_words = (-(-size // GROUP_PIXELS)) * GROUP_WORDS
+    plane_bytes = size >> 3
     open_planes(rows, plane_words, opened, PLANES)
     for inside in range(size):
-        if is_good(good, first + inside):
-            value = _value_in_planes(block, written, bits, size >> 3, inside)
-            if value > 0:
-                took = row_of_value(value, inside, first + inside, bit, limit, rows, plane_words, words)
-                if took < 0:
-                    return -1
-                opened = max(opened, took)
+        if not (_any_in_byte(block, written, plane_bytes, inside >> 3) and is_good(good, first + inside)):
+            continue
+        value = _value_in_planes(block, written, bits, plane_bytes, inside)
+        if value > 0:
+            took = row_of_value(value, inside, first + inside, bit, limit, rows, plane_words, words)
+            if took < 0:
+                return -1
+            opened = max(opened, took)
     return opened
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import statistics
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -29,10 +27,8 @@ from backend.frames import FrameBatch
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
 from backend.sparse_memory import zeros_when_touched
+from backend.worker_pool import processors, share_out, shrinking_shares
 
-_SHARES = 16
-_INDEX_SHARES = 4
-"""Looking for the blocks is little work."""
 _PLAIN_PIXELS = 4096
 
 
@@ -128,7 +124,6 @@ class WordDecoder:
         # Kept, and cleared where it was written: hardly ever is anything.
         self._saturated = np.zeros(self._frame_pixels + 1, np.uint64)
         self._pool = pool
-        self._run: Callable[..., Iterable[Any]] = map if pool is None else pool.map
         tiles = -(-good.size // order.tile_pixels)
         # Touched only where photons are listed.
         listed = zeros_when_touched((tiles, order.tile_pixels + MOST_AT_ONCE), np.uint32)
@@ -241,15 +236,13 @@ class WordDecoder:
         pieces: int,
         status: np.ndarray,
         work: Callable[[range, np.ndarray], int],
-        shares: int = _SHARES,
     ) -> int:
         """Do ``work`` on ranges of pieces, each with a status of its own, and gather; returns the planes in use."""
-        edges = np.unique(
-            np.linspace(0, pieces, (1 if self._pool is None else shares) + 1).astype(int)
-        ).tolist()
-        ranges = [range(first, last) for first, last in itertools.pairwise(edges)]
+        threads = 1 if self._pool is None else processors()
+        ranges = [range(*share) for share in shrinking_shares(pieces, threads)]
         found = [status.copy() for _ in ranges]
-        planes = max(self._run(work, ranges, found), default=1)
+        made = share_out(self._pool, lambda piece: work(*piece), zip(ranges, found, strict=True))
+        planes = max(made, default=1)
         for part in found:
             np.maximum(status, part, out=status)
         return planes
@@ -313,7 +306,7 @@ class WordDecoder:
             kernels.index_chunks(stored.chunks, (frames.start, frames.stop), *sizes, edges, status)
             return 1
 
-        self._share_out(stored.bits.size, stored.status, index, _INDEX_SHARES)
+        self._share_out(stored.bits.size, stored.status, index)
         return edges
 
     def _put_blocks(self, stored: _Stored, block_pixels: int, target: _Target) -> int:
