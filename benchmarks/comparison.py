@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+
+_PAUSE_S = 0.5
+"""Threads of linear algebra and of OpenMP wait at full speed for more work, and take a while before they sleep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +28,14 @@ class Turns:
 
 def interleave(ours: Callable[[], float], other: Callable[[], float], rounds: int) -> Turns:
     """Each side, ``rounds`` times in turns, after one run that only warms up; both return their own seconds."""
+
+    def after_a_pause(side: Callable[[], float]) -> float:
+        time.sleep(_PAUSE_S)
+        return side()
+
     other()
     ours()
-    pairs = [(other(), ours()) for _ in range(rounds)]
+    pairs = [(after_a_pause(other), after_a_pause(ours)) for _ in range(rounds)]
     return Turns(tuple(own for _, own in pairs), tuple(theirs for theirs, _ in pairs))
 
 

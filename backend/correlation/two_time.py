@@ -25,7 +25,7 @@ from backend.correlation.two_time_products import ROW_BINS, multiply_bins, new_c
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
-from backend.sparse_memory import zeros_when_touched
+from backend.sparse_memory import memory_when_touched, zeros_when_touched
 from backend.worker_pool import share_out
 
 _FIRST_PLANES = 16
@@ -81,7 +81,7 @@ class TwoTime:
         self._pixels = np.array([pixels.size for pixels in chosen])
         self.pixel_fraction = self._pixels / partition.ring_pixels
         blocks = -(-self._max_bins // BLOCK_BINS)
-        self._bits = zeros_when_touched((_FIRST_PLANES, blocks, self._position.size), np.uint64, full=1)
+        self._bits = zeros_when_touched((_FIRST_PLANES, blocks, self._position.size), np.uint64, full=2)
         self._pixel_planes = np.ones(self._position.size, np.uint8)
         self._planes = 0
         self._words: PhotonWords | None = None
@@ -187,7 +187,7 @@ class TwoTime:
         bins = self.frames // self.frames_per_bin
         factors = np.ones(rings) if gradient is None else gradient
         self._products |= self._new_products([ring for ring in range(rings) if ring not in self._products])
-        maps = np.empty((rings, bins, bins), np.float32)
+        maps = memory_when_touched((rings, bins, bins), np.float32)
         # The largest first, so that threads end together.
         order = np.argsort(-self._pixels, kind="stable").tolist()
         share_out(self._pool, lambda ring: self._fill_map(ring, factors[ring], maps[ring]), order)

@@ -20,6 +20,7 @@ import numpy as np
 from backend.correlation.bit_counters import ROW_WORDS, count_rows
 from backend.correlation.two_time_kernels import BLOCK_BINS, GROUP_PIXELS, Bins, bits_between
 from backend.machine_intrinsics import count_trailing_zeros
+from backend.sparse_memory import zeros_when_touched
 
 SET_PIXELS = 8 * GROUP_PIXELS
 """Pixels whose past fits into a fast cache."""
@@ -42,7 +43,7 @@ def new_counters(rings: int, bins: int) -> tuple[list[np.ndarray], int]:
     are an odd number of rows, so that digits do not stand at the same place of a cache.
     """
     counters = bins * -(-bins // ROW_BINS)
-    flat = np.zeros((_DIGITS, rings * counters + 1, ROW_WORDS), np.uint64).reshape(-1)
+    flat = zeros_when_touched((_DIGITS, rings * counters + 1, ROW_WORDS), np.uint64).reshape(-1)
     starts = range(0, rings * counters * ROW_WORDS, counters * ROW_WORDS)
     return [flat[start:] for start in starts], (rings * counters + 1) * ROW_WORDS
 
