@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-
 _PAUSE_S = 0.5
 """Threads of linear algebra and of OpenMP wait at full speed for more work, and take a while before they sleep."""
 
