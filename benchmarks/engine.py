@@ -24,6 +24,7 @@ from benchmarks.session import Session
 _PHOTONS, _FRAMES, _GOAL = 0.01, 1920, 0.85
 _LOOK_S = 0.02
 _PATIENCE_S = 600.0
+_STARTED_S, _IDLE_S = 1.0, 0.1
 
 
 class EngineError(RuntimeError):
@@ -80,22 +81,43 @@ def _compare(
 
 
 def _engine_frame_s(movie: Movie, root: Path) -> float:
-    """Seconds per frame that the program needs for the series, which it finds complete at its start."""
+    """Seconds per frame of a series that appears, complete, once the program and its window have started."""
     shutil.rmtree(root, ignore_errors=True)
     raw = write_beamtime_skeleton(root) / "raw"
     # Hard links: the files are not copied, and the program sees files of its own.
-    shutil.copytree(movie.folder, raw / movie.folder.name, copy_function=os.link)
+    waiting = shutil.copytree(movie.folder, root / movie.folder.name, copy_function=os.link)
     settings = root / "settings.toml"
     settings.write_text(settings_to_toml(SETTINGS), encoding="utf-8")
     program = [sys.executable, "-m", "mento_gui", "--root", str(root), "--settings", str(settings)]
     with closing(BackendClient(root)) as client:
-        with _running([*program, "--backend-only"]) as backend, _running(program):
+        with _running([*program, "--backend-only"]) as backend, _running(program) as window:
+            _wait_until_idle(backend, window)
+            Path(waiting).rename(raw / movie.folder.name)
             first = last = _next_with_frames(client, backend)
             while _frames(last) < movie.kind.frames:
                 last = _next_with_frames(client, backend)
     if _frames(last) == _frames(first):
         raise EngineError("the series was over at the first snapshot: it is too short to be timed")
     return (last.produced_at - first.produced_at) / (_frames(last) - _frames(first))
+
+
+def _wait_until_idle(*processes: subprocess.Popen[bytes]) -> None:
+    """Wait until programs have started: they have worked, and for a second hardly do."""
+    deadline = time.monotonic() + _PATIENCE_S
+    before = 0.0
+    while time.monotonic() < deadline:
+        used = sum(_processor_s(process.pid) for process in processes)
+        if used > _STARTED_S and used - before < _IDLE_S:
+            return
+        before = used
+        time.sleep(1.0)
+    raise EngineError(f"the program was still starting after {_PATIENCE_S:g} s")
+
+
+def _processor_s(process: int) -> float:
+    """Processor time of a process so far, from its line in /proc."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _frames(snapshot: Snapshot) -> int:

@@ -24,7 +24,7 @@ _SPARSE = (
     "hdf5plugin==7.1.0",
     "threadpoolctl==3.8.0",
 )
-_DENSE = ("torch==2.15.0", "scipy==1.17.1", "tqdm==4.70.1")
+_DENSE = ("torch==2.13.0", "scipy==1.17.1", "tqdm==4.70.1")
 # Its metadata ask for a newer Python than Debian 12 has, and for packages of its command line that nothing here uses.
 _DENSE_ALONE = ("boost-corr==0.1.7",)
 
