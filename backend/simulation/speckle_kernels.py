@@ -41,6 +41,9 @@ def _uniform_bits(counter: np.uint32, key_a: np.uint32, key_b: np.uint32) -> np.
 @numba.njit(cache=True, nogil=True)
 def _count_by_inversion(mean: float, uniform: float) -> int:
     """Poisson count whose cumulative probability first exceeds ``uniform`` (in [0, 1))."""
+    # In single precision the sum of all probabilities may stay below a ``uniform`` close to 1: in every tenth frame of
+    # the 4M a dark pixel would count six photons.
+    mean = np.float64(mean)
     probability = math.exp(-mean)
     cumulative = probability
     count = 0
@@ -178,7 +181,8 @@ def _count_row(
             if mean > _LARGEST_DIRECT_MEAN:
                 count = _count_large_mean(mean, first_pixel + np.uint32(x), key_a, key_b)
             else:
-                count = _count_by_inversion(mean, 1.0 - np.float64(uniform[x]))
+                # The middle of the numbers that 32 bits stand for: never 1, of which there is no quantile.
+                count = _count_by_inversion(mean, 1.0 - (np.float64(uniform[x]) + 2.0**-33))
         counts[x] = count
     for x in range(len(counts)):
         if fixed[x] == READS_MAXIMUM:

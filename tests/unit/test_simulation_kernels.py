@@ -68,6 +68,14 @@ def test_counts_follow_the_poisson_law(mean: float) -> None:
     assert counts.mean() == pytest.approx(mean, abs=3 * np.sqrt(mean / counts.size))
 
 
+def test_dark_pixels_never_count_many_photons() -> None:
+    mean, frames, shape = 0.002, 60, (1000, 1500)
+    most = [int(_counts(mean * (1 + frame / 60), shape, key=(frame, 7)).max()) for frame in range(frames)]
+    pixels = frames * shape[0] * shape[1]
+    assert pixels * stats.poisson.sf(4, 2 * mean) < 1e-4
+    assert max(most) <= 4
+
+
 def test_neighbours_and_frames_are_independent() -> None:
     first = _counts(1.0, key=(1, 2)).astype(float) - 1.0
     second = _counts(1.0, key=(2, 2)).astype(float) - 1.0
