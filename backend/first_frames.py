@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +24,9 @@ from backend.settings import Settings
 
 _UNKNOWN_SPECKLE_AREA_PX = 9.0
 _SIGNIFICANT = 5.0
+_NO_FRAME_TIME = (
+    "No file states the frame time: one second stands for one frame in lags, rates and dose until it does."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +47,25 @@ class SeriesPlan:
     notices: tuple[str, ...]
 
 
-def plan_series(info: SeriesInfo, settings: Settings, batches: list[FrameBatch]) -> SeriesPlan:
-    """Mask, rings and speckle size from the first frames; trouble becomes a notice, never an exception."""
-    plan = _plan(info, settings, batches)
+def plan_series(
+    info: SeriesInfo, settings: Settings, batches: list[FrameBatch], pool: Executor | None = None
+) -> SeriesPlan:
+    """Mask, rings and speckle size from the first frames; trouble becomes a notice, never an exception.
+
+    ``pool``: threads that share the work; without one the calling thread does it alone.
+    """
+    plan = _plan(info, settings, batches, pool)
     # Maps of the whole detector were made on the way.
     give_back_freed_memory()
     return plan
 
 
-def _plan(info: SeriesInfo, settings: Settings, batches: list[FrameBatch]) -> SeriesPlan:
+def _plan(
+    info: SeriesInfo, settings: Settings, batches: list[FrameBatch], pool: Executor | None
+) -> SeriesPlan:
     notices = list(info.notices)
     if info.frame_time_s is None:
-        notices.append(
-            "No file states the frame time: one second stands for one frame in lags, rates and dose until it does."
-        )
+        notices.append(_NO_FRAME_TIME)
     extra = None
     if settings.mask.file is not None:
         try:
@@ -81,9 +90,9 @@ def _plan(info: SeriesInfo, settings: Settings, batches: list[FrameBatch]) -> Se
     if geometry is not None:
         try:
             partition = partition_into_rings(
-                geometry, mask.good, settings.rings, _mean_image(events, mask.good)
+                geometry, mask.good, settings.rings, _mean_image(events, mask.good), pool
             )
-            area = _speckle_area(events, partition)
+            area = _speckle_area(events, partition, pool)
             gradient = _gradient(events, partition)
         except GeometryError as error:
             no_rings = error
@@ -120,8 +129,10 @@ def _always_at_maximum(info: SeriesInfo, batches: list[FrameBatch]) -> np.ndarra
 
 
 def _radial_groups(geometry: Geometry, good: np.ndarray) -> np.ndarray:
-    """Rough rings for the hot-pixel test; flat int, -1 for bad pixels."""
-    groups = (8 * np.log2(1 + geometry.radius_px().ravel())).astype(np.int64)
+    """Rough rings for the hot-pixel test; flat int16, -1 for bad pixels."""
+    radius = geometry.radius_px().ravel().astype(np.int32)
+    of_radius = (8 * np.log2(1 + np.arange(radius.max(initial=0) + 1))).astype(np.int16)
+    groups: np.ndarray = of_radius[radius]
     groups[~good.ravel()] = -1
     return groups
 
@@ -152,15 +163,16 @@ def _joined(events: list[EventBatch]) -> EventBatch:
 
 
 def _mean_image(events: list[EventBatch], good: np.ndarray) -> np.ndarray:
-    image = np.zeros(good.size)
-    frames = 0
-    for batch in events:
-        image += np.bincount(batch.pixel, weights=batch.count, minlength=good.size)
-        frames += len(batch.frame_numbers)
-    return image.reshape(good.shape) / max(frames, 1)
+    pixel, count = (
+        np.concatenate(parts) for parts in zip(*((b.pixel, b.count) for b in events), strict=True)
+    )
+    # Of no events at all numpy makes whole numbers.
+    image = np.bincount(pixel, weights=count, minlength=good.size).astype(np.float64, copy=False)
+    image /= max(sum(len(batch.frame_numbers) for batch in events), 1)
+    return image.reshape(good.shape)
 
 
-def _speckle_area(events: list[EventBatch], partition: RingPartition) -> float:
+def _speckle_area(events: list[EventBatch], partition: RingPartition, pool: Executor | None) -> float:
     """Area of a speckle, or a cautious large one when the first frames hold too few photons to measure it."""
     good = partition.cell_of_pixel >= 0
     size = SpeckleSize(partition)
@@ -176,7 +188,7 @@ def _speckle_area(events: list[EventBatch], partition: RingPartition) -> float:
             words.put(frames, pixel, count)
             frames += 1
     # Only the contrast is wanted; two lags are the fewest.
-    contrast = MultiTau(partition, order, lags_per_level=2)
+    contrast = MultiTau(partition, order, lags_per_level=2, pool=pool)
     contrast.add(words, frames)
     result = contrast.result()
     value, error = result.g2[:, 0] - 1, result.g2_err[:, 0]

@@ -44,7 +44,6 @@ class _Word:
     def __init__(self, positions: int) -> None:
         # The system gives memory when it is first touched: planes above the first are rarely used.
         self._bits = zeros_when_touched((PLANES, positions), np.uint64, full=_FULL_PLANES)
-        self._bits[0] = 0
         self._many = np.zeros(positions, np.uint8)
         self._may_list = positions < MOST_POSITIONS
         self.photons: np.ndarray | None = None

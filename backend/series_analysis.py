@@ -122,7 +122,7 @@ class SeriesAnalysis:
         return said
 
     def _begin(self) -> list[Assessment]:
-        self.plan = plan_series(self.info, self.settings, self._waiting)
+        self.plan = plan_series(self.info, self.settings, self._waiting, worker_pool())
         self.sums = SeriesAccumulators(self.plan, self.info, self.settings, worker_pool())
         if self.plan.partition is not None:
             frame_time_s = self.info.frame_time_s or 1.0

@@ -21,6 +21,8 @@ from backend.snapshot import RunRow, Verdict, VerdictState
 _SATURATED_FRACTION = 1e-3
 _LEAST_CONTRAST = 0.002
 _SIGNIFICANT = 3.0
+_FAST_FRAME_S = 0.005
+"""Then the first word is there after a third of a second: less than working it off piece by piece would take."""
 _SLOW_FRAME_S = 0.05
 
 
@@ -75,11 +77,12 @@ class SeriesRun:
     def _judged_by_window(self, piece: FrameBatch) -> bool:
         """Whether frames are worked off window by window, so that the first word comes early.
 
-        Fast series are judged word by word of 64 frames after their first word. Never by batches: the same frames
-        always give the same verdicts.
+        Fast series are judged word by word of 64 frames, those that are not very fast after their first word. Never by
+        batches: the same frames always give the same verdicts.
         """
-        slow = (self.info.frame_time_s or 1.0) >= _SLOW_FRAME_S
-        return slow or int(piece.frame_numbers[0]) < WORD_FRAMES
+        frame_time_s = self.info.frame_time_s or 1.0
+        first = int(piece.frame_numbers[0]) < WORD_FRAMES
+        return frame_time_s >= (_FAST_FRAME_S if first else _SLOW_FRAME_S)
 
     def end(self, event: SeriesEnded) -> list[Verdict]:
         """The series is over; returns as :meth:`add`."""

@@ -58,11 +58,9 @@ class SpeckleSize:
         total = float(self._fine_counts.sum())
         if contrast <= 0 or total == 0:
             return 1.0
-        profile = np.zeros(self._partition.cell_of_pixel.size)
-        inside = self._partition.fine_of_pixel >= 0
-        mean = self._fine_counts / self._partition.fine_pixels
-        profile[inside] = mean[self._partition.fine_of_pixel[inside]] / total
-        image = profile.reshape(self._partition.shape_yx)
+        # The last one is that of the pixels outside, which have number -1.
+        share = np.append(self._fine_counts / self._partition.fine_pixels / total, 0.0)
+        image = share[self._partition.fine_of_pixel].reshape(self._partition.shape_yx)
         area = 1.0
         for axis in range(2):
             width = 1.0
@@ -70,7 +68,7 @@ class SpeckleSize:
                 first, second = (
                     (image[:, :-reach], image[:, reach:]) if axis == 0 else (image[:-reach], image[reach:])
                 )
-                expected = float((first * second).sum()) * self._photon_pairs
+                expected = float(np.einsum("yx,yx->", first, second)) * self._photon_pairs
                 if expected > 0:
                     width += 2 * (self._products[axis, reach - 1] / expected - 1) / contrast
             # Noise may be negative at one distance; only the sum is known to be no smaller than the pixel itself.

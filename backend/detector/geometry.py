@@ -43,7 +43,12 @@ class Geometry:
     def q_inv_nm(self, radius_px: np.ndarray | float) -> np.ndarray:
         """q = 4 pi / wavelength * sin(theta), tan(2 theta) = radius / distance; 1/nm."""
         two_theta = np.arctan(np.asarray(radius_px, np.float64) * (self.pixel_size_m / self.distance_m))
-        return 4 * math.pi / (self.wavelength_m * 1e9) * np.sin(two_theta / 2)
+        return self.largest_q_inv_nm * np.sin(two_theta / 2)
+
+    @property
+    def largest_q_inv_nm(self) -> float:
+        """4 pi / wavelength: q straight back into the beam; 1/nm."""
+        return 4 * math.pi / (self.wavelength_m * 1e9)
 
     def radius_of_q_px(self, q_inv_nm: float) -> float:
         """Inverse of :meth:`q_inv_nm`; infinite for a q that no scattering angle below 90 degrees reaches."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,6 +21,35 @@ def geometry(
     shape_yx: tuple[int, int] = (300, 260), center: tuple[float, float] = (140.3, 120.8)
 ) -> Geometry:
     return Geometry(shape_yx, 75e-6, 5.0, 1.38e-10, center)
+
+
+def radius_px(where: Geometry) -> np.ndarray:
+    """In double precision."""
+    row, column = np.indices(where.shape_yx)
+    return np.sqrt((row - where.beam_center_yx_px[0]) ** 2 + (column - where.beam_center_yx_px[1]) ** 2)
+
+
+def assert_equals_plain_numpy(
+    found: RingPartition, where: Geometry, good: np.ndarray, image: np.ndarray, fine_per_ring: int
+) -> None:
+    """The maps and the q of a partition are what numpy makes of its ring edges, pixel by pixel."""
+    radius, edges = radius_px(where).ravel(), np.append(found.ring_edges_px[:, 0], found.ring_edges_px[-1, 1])
+    pieces = [
+        np.geomspace(inner, outer, fine_per_ring + 1)[:-1]
+        for inner, outer in zip(edges[:-1], edges[1:], strict=True)
+    ]
+    fine = np.searchsorted(np.append(np.concatenate(pieces), edges[-1]), radius, side="right") - 1
+    inside = good.ravel() & (fine >= 0) & (fine < found.rings * fine_per_ring)
+    numbers, fine = np.unique(fine[inside], return_inverse=True)
+    assert np.array_equal(found.fine_of_pixel[inside], fine)
+    assert np.all(found.fine_of_pixel[~inside] == -1) and np.all(found.cell_of_pixel[~inside] == -1)
+    assert np.array_equal(found.ring_of_fine, numbers // fine_per_ring)
+    light = np.bincount(fine, image.ravel()[inside]) / np.bincount(fine)
+    weight = (light**2)[fine] if light.min() > 0 else np.ones(fine.size)
+    q_squares = where.q_inv_nm(radius[inside]) ** 2
+    for group, q_inv_nm in ((fine, found.fine_q_inv_nm), (found.ring_of_fine[fine], found.q_inv_nm)):
+        expected = np.sqrt(np.bincount(group, weight * q_squares) / np.bincount(group, weight))
+        assert np.allclose(q_inv_nm, expected, rtol=1e-12, atol=0)
 
 
 def partition(
@@ -88,7 +120,7 @@ def test_every_sector_of_a_small_ring_has_pixels() -> None:
 def test_a_flat_image_gives_root_mean_square_q_and_a_steep_one_less() -> None:
     where = geometry()
     flat = partition(where, count=4)
-    q = where.q_inv_nm(where.radius_px()).ravel()
+    q = where.q_inv_nm(radius_px(where)).ravel()
     for ring in range(4):
         members = flat.cell_of_pixel // flat.sectors == ring
         assert flat.q_inv_nm[ring] == pytest.approx(np.sqrt((q[members] ** 2).mean()), rel=1e-9)
@@ -193,3 +225,14 @@ def test_any_detector_gives_a_consistent_partition_or_a_refusal(
         assert "good" in refusal.what
     else:
         assert_consistent(found, good)
+        assert_equals_plain_numpy(found, where, good, image, fine)
+
+
+def test_threads_change_no_bit() -> None:
+    where, good = geometry(), np.ones((300, 260), bool)
+    image = np.random.default_rng(2).random(good.shape)
+    alone = partition_into_rings(where, good, RingSettings(), image)
+    with ThreadPoolExecutor(3) as pool:
+        shared = partition_into_rings(where, good, RingSettings(), image, pool)
+    for field in fields(RingPartition):
+        assert np.array_equal(getattr(alone, field.name), getattr(shared, field.name)), field.name
