@@ -17,7 +17,15 @@ from backend.acquisition.folder_watch import FolderWatch
 from backend.acquisition.source_thread import SourceThread
 from backend.beamtime_session import BeamtimeSession, last_alive
 from backend.errors import FeedbackError
-from backend.frames import FrameBatch, SeriesEnded, SeriesInfo, SeriesStarted, SourceEvent, SourceNotice
+from backend.frames import (
+    FrameBatch,
+    SeriesDescribed,
+    SeriesEnded,
+    SeriesInfo,
+    SeriesStarted,
+    SourceEvent,
+    SourceNotice,
+)
 from backend.job_follower import JobFollower
 from backend.kernel_warm_up import warm_up
 from backend.lease import Lease
@@ -197,6 +205,10 @@ class Engine:
             )
         elif isinstance(event, FrameBatch):
             self._add_frames(self._run, event)
+        elif isinstance(event, SeriesDescribed):
+            self._run.describe(event)
+            self._composer.series_changed()
+            self._store_run()
         else:
             self._end_series(self._run, event)
 

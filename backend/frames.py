@@ -108,6 +108,18 @@ class SeriesStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class SeriesDescribed:
+    """Run file or batch description came, or grew, after the start of a series; between its start and its end.
+
+    ``transmission`` and ``side_numbers`` as in :class:`SeriesInfo`.
+    """
+
+    series: str
+    transmission: float | None
+    side_numbers: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class FrameBatch:
     """Consecutive or nearly consecutive frames of one series.
 
@@ -137,16 +149,12 @@ class FrameBatch:
 
 @dataclass(frozen=True, slots=True)
 class SeriesEnded:
-    """No more frames will come; ``complete`` says whether all planned frames were seen, ``reason`` says why.
-
-    ``side_numbers`` as in :class:`SeriesInfo`, from files that may have come after the start.
-    """
+    """No more frames will come; ``complete`` says whether all planned frames were seen, ``reason`` says why."""
 
     series: str
     complete: bool
     frames: int
     reason: str
-    side_numbers: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +172,7 @@ class SourceNotice:
     try_this: str = ""
 
 
-SourceEvent = SeriesStarted | FrameBatch | SeriesEnded | SourceNotice
+SourceEvent = SeriesStarted | SeriesDescribed | FrameBatch | SeriesEnded | SourceNotice
 
 
 class Source(Protocol):

@@ -63,10 +63,10 @@ class RingAccumulators:
             )
         self.ages = AgeBands(partition) if self.irregular is None else None
         self._frame_time_s = frame_time_s = info.frame_time_s or 1.0
-        self._exposure_s_per_frame = frame_time_s * (1.0 if info.transmission is None else info.transmission)
-        wavelength_m = None if plan.geometry is None else plan.geometry.wavelength_m
+        self._dose_settings = settings.dose
+        self._wavelength_m = None if plan.geometry is None else plan.geometry.wavelength_m
         self._monitor = np.empty(0) if info.monitor is None else info.monitor
-        self.dose = dose_scale_of(settings.dose, info, wavelength_m)
+        self.describe(info)
         self.damage = DamageDetector(
             settings.damage,
             partition.q_inv_nm,
@@ -79,6 +79,10 @@ class RingAccumulators:
             even_frames=self.irregular is None,
             exposure=exposure_of(info),
         )
+
+    def describe(self, info: SeriesInfo) -> None:
+        """Tell all doses, those of earlier frames too, as the series is described now."""
+        self.dose = dose_scale_of(self._dose_settings, info, self._wavelength_m)
 
     def add(
         self, words: PhotonWords, first_number: int, usable: np.ndarray, saturated: np.ndarray
@@ -97,9 +101,9 @@ class RingAccumulators:
             self.ages.add(self.multitau)
         if self.irregular is not None:
             self.irregular.add(words, new.cell_counts)
-        # Exposure up to the end of each frame, weighted by the transmission of the absorbers. The dose of a flowing
-        # sample stands still after a while, but what happens to it has to be seen all the time.
-        exposure_s = np.arange(first_number + 1, first_number + frames + 1) * self._exposure_s_per_frame
+        # Exposure up to the end of each frame. The dose of a flowing sample stands still after a while, but what
+        # happens to it has to be seen all the time.
+        exposure_s = np.arange(first_number + 1, first_number + frames + 1) * self._frame_time_s
         # A missing frame has no valid pixel: it is not a dark one.
         valid_pixels = usable[:, None] * (self.partition.cell_pixels.ravel() - saturated)
         monitor = np.full(frames, np.nan)

@@ -97,6 +97,12 @@ class SeriesAnalysis:
         """First frames kept until the analysis can begin."""
         return self._waiting_frames
 
+    def describe(self, info: SeriesInfo) -> None:
+        """Side files that came after the start say more of the series: its dose goes by them from now on."""
+        self.info = info
+        if self.rings is not None:
+            self.rings.describe(info)
+
     def add(self, batch: FrameBatch) -> list[Assessment]:
         """Add a batch; returns the damage assessments of the windows it completes."""
         if self.plan is not None:

@@ -25,7 +25,6 @@ def record_of(run: SeriesRun, *, dose_only: bool = False) -> SeriesRecord:
     # Known before the first frame: a series that has just begun must not make the doses of others unknown.
     dose = dose_scale_of(settings.dose, info, wavelength_m_of(info.detector, settings.geometry))
     frames = analysis.frames_waiting if analysis.sums is None else analysis.sums.frames
-    exposure_per_frame_s = _exposure_per_frame_s(run)
     damaged = run.verdict.state is VerdictState.DAMAGING and run.verdict.onset_frame is not None
     onset_frames = (run.verdict.onset_frame or 0) + 1 if damaged else None
     result = None if dose_only or run.status == "running" else analysis.g2()
@@ -39,8 +38,8 @@ def record_of(run: SeriesRun, *, dose_only: bool = False) -> SeriesRecord:
         frames=frames,
         spot=spot,
         spot_unknown=spot_unknown,
-        exposure_s=_taken(rings, exposure_per_frame_s, frames),
-        onset_exposure_s=_taken(rings, exposure_per_frame_s, onset_frames),
+        exposure_s=_taken(run, frames),
+        onset_exposure_s=_taken(run, onset_frames),
         gray_per_s=dose.gray_per_s,
         transmission=info.transmission,
         counts_per_s=None if rings is None else _counts_per_s(rings, info.frame_time_s),
@@ -51,20 +50,15 @@ def record_of(run: SeriesRun, *, dose_only: bool = False) -> SeriesRecord:
     )
 
 
-def _exposure_per_frame_s(run: SeriesRun) -> float | None:
-    frame_time_s, transmission = run.info.frame_time_s, run.info.transmission
-    return None if frame_time_s is None else frame_time_s * (1.0 if transmission is None else transmission)
-
-
-def _taken(
-    rings: RingAccumulators | None, exposure_per_frame_s: float | None, frames: int | None
-) -> float | None:
+def _taken(run: SeriesRun, frames: int | None) -> float | None:
     """Exposure in seconds of full beam after so many frames, with the beam as it was; steady before that is known."""
-    if exposure_per_frame_s is None or frames is None:
+    frame_time_s, rings = run.info.frame_time_s, run.analysis.rings
+    if frame_time_s is None or frames is None:
         return None
+    transmission = 1.0 if run.info.transmission is None else run.info.transmission
     if rings is None or not rings.damage.assessments:
-        return exposure_per_frame_s * frames
-    return rings.damage.taken.at(frames - 1)
+        return transmission * frame_time_s * frames
+    return transmission * rings.damage.taken.at(frames - 1)
 
 
 def _counts_per_s(rings: RingAccumulators, frame_time_s: float | None) -> float | None:

@@ -12,7 +12,7 @@ from backend.damage.assessment import Assessment
 from backend.damage.dose import DoseScale
 from backend.damage.verdict import verdict_of
 from backend.frame_times import with_given_times
-from backend.frames import FrameBatch, SeriesEnded, SeriesInfo
+from backend.frames import FrameBatch, SeriesDescribed, SeriesEnded, SeriesInfo
 from backend.photon_words import WORD_FRAMES
 from backend.series_analysis import SeriesAnalysis
 from backend.settings import Settings
@@ -42,17 +42,16 @@ class SeriesRun:
     """
 
     def __init__(self, info: SeriesInfo, settings: Settings, keep_frames: bool = False) -> None:
-        info = with_given_times(info, settings)
-        if settings.dose.transmission is not None:
-            info = replace(info, transmission=settings.dose.transmission)
-        self.info = info
+        self.info = info = _with_given_transmission(with_given_times(info, settings), settings)
         self.analysis = SeriesAnalysis(info, settings, keep_frames)
         self.status = "running"
         self.end_reason = ""
         self.frames_per_file = 0
         self._file = ""
         self._frames_of_file = 0
-        self._damaging: Verdict | None = None
+        # What was said last and what was said of damage: their words are made anew when the dose is known better.
+        self._newest: Assessment | None = None
+        self._damage: Assessment | None = None
         self.verdict = Verdict(
             state=VerdictState.TOO_EARLY,
             why="Too early to tell: the first frames are coming.",
@@ -84,14 +83,20 @@ class SeriesRun:
         first = int(piece.frame_numbers[0]) < WORD_FRAMES
         return frame_time_s >= (_FAST_FRAME_S if first else _SLOW_FRAME_S)
 
+    def describe(self, event: SeriesDescribed) -> None:
+        """Side files came after the start: all doses, and position and rate of the series, go by them from now on."""
+        info = replace(self.info, transmission=event.transmission, side_numbers=event.side_numbers)
+        self.info = _with_given_transmission(info, self.analysis.settings)
+        self.analysis.describe(self.info)
+        if self._newest is not None:
+            self.verdict = self._words(self._newest)
+
     def end(self, event: SeriesEnded) -> list[Verdict]:
         """The series is over; returns as :meth:`add`."""
-        # Side files may come after the start; what was known then stays.
-        self.info = replace(self.info, side_numbers={**event.side_numbers, **self.info.side_numbers})
         changes = self._judge(self.analysis.finish(), ended=True)
-        if self._damaging is not None and self.verdict.state is not VerdictState.DAMAGING:
+        if self._damage is not None and self.verdict.state is not VerdictState.DAMAGING:
             # The shutter closed before the series ended; that does not undo the damage.
-            changes += self._say(self._damaging)
+            changes += self._say(self._words(self._damage), self._damage)
         self.status = "complete" if event.complete else "incomplete"
         self.end_reason = event.reason
         if self.verdict.state is VerdictState.TOO_EARLY and self.analysis.frames < self._frames_needed():
@@ -109,21 +114,23 @@ class SeriesRun:
         hopeless = plan is not None and (plan.no_rings is not None or self.analysis.frames == 0)
         if not (assessments or ended or hopeless):
             return []
-        frames = self.analysis.frames_per_window
-        dose = DoseScale() if self.analysis.rings is None else self.analysis.rings.dose
-        verdicts = [verdict_of(assessment, self.info.name, frames, dose) for assessment in assessments]
+        verdicts: list[tuple[Verdict, Assessment | None]] = [(self._words(one), one) for one in assessments]
         bad = self._bad_data()
         if bad is not None:
-            verdicts = [verdict for verdict in verdicts if verdict.state is VerdictState.DAMAGING]
+            verdicts = [said for said in verdicts if said[0].state is VerdictState.DAMAGING]
             if self.verdict.state is not VerdictState.DAMAGING:
-                verdicts = verdicts or [bad]
-        return [change for verdict in verdicts for change in self._say(verdict)]
+                verdicts = verdicts or [(bad, None)]
+        return [change for verdict, of in verdicts for change in self._say(verdict, of)]
 
-    def _say(self, verdict: Verdict) -> list[Verdict]:
+    def _words(self, assessment: Assessment) -> Verdict:
+        dose = DoseScale() if self.analysis.rings is None else self.analysis.rings.dose
+        return verdict_of(assessment, self.info.name, self.analysis.frames_per_window, dose)
+
+    def _say(self, verdict: Verdict, of: Assessment | None) -> list[Verdict]:
         changed = verdict.state != self.verdict.state
-        self.verdict = verdict
+        self.verdict, self._newest = verdict, of
         if verdict.state is VerdictState.DAMAGING:
-            self._damaging = verdict
+            self._damage = of
         return [verdict] if changed else []
 
     def _bad_data(self) -> Verdict | None:
@@ -208,3 +215,8 @@ class SeriesRun:
             why=self.verdict.why,
             onset_frame=self.verdict.onset_frame,
         )
+
+
+def _with_given_transmission(info: SeriesInfo, settings: Settings) -> SeriesInfo:
+    given = settings.dose.transmission
+    return info if given is None else replace(info, transmission=given)

@@ -12,7 +12,7 @@ from backend.acquisition.data_file import DataFile, inspect_data_file
 from backend.acquisition.detector_folder import SeriesFiles, SeriesPlace, find_run_file
 from backend.acquisition.eiger_master import MasterFacts, read_master
 from backend.acquisition.hdf5_file import FileStamp, UnusableFileError, stamp_of
-from backend.acquisition.series_description import SeriesSources, describe_series, disagreements, side_numbers
+from backend.acquisition.series_description import SeriesSources, describe_series
 from backend.beamtime.batchinfo import BatchInfo, read_batchinfo
 from backend.beamtime.fio import FioFile, read_fio
 from backend.errors import SeriesError
@@ -44,6 +44,8 @@ class SeriesOpening:
         self._batch_looked_at: FileStamp | None = None
         self._run: FioFile | None = None
         self._run_looked_at: FileStamp | None = None
+        self._described_by: tuple[BatchInfo | None, FioFile | None] = (None, None)
+        self._first_data: DataFile | None = None
         self._data_fault: SeriesError | None = None
         self._side_notices: dict[Path, str] = {}
 
@@ -60,8 +62,8 @@ class SeriesOpening:
         over = no_waiting or now_s - self._since_s >= self._retry_for_s
         self._read_master(files)
         self._read_side_files(files)
-        first_data = self._first_usable(files)
-        if self._master is None and not (over and first_data is not None):
+        self._first_data = self._first_usable(files)
+        if self._master is None and not (over and self._first_data is not None):
             return None
         notices = list(self._side_notices.values())
         if self._master is None:
@@ -70,10 +72,16 @@ class SeriesOpening:
             )
         if self._master is None and self._master_fault is not None:
             events.append(self._say_master_fault(self._master_fault))
-        sources = SeriesSources(self._master, self._batch, self._run, first_data)
-        info = describe_series(self._place, sources, tuple(notices))
+        info = self._describe(notices)
         self._started = info is not None
         return info
+
+    def describe_again(self, files: SeriesFiles) -> SeriesInfo | None:
+        """Return the started series once more if a side file came or grew since it was last described."""
+        self._read_side_files(files)
+        if (self._batch, self._run) == self._described_by:
+            return None
+        return self._describe(list(self._side_notices.values()))
 
     def data_files(self, files: SeriesFiles) -> Mapping[int, Path]:
         """Return the files with the frames by number: the master itself when the writer put them all inside it."""
@@ -96,28 +104,6 @@ class SeriesOpening:
             self._read_run_file()
         return self._run is not None and self._run.ended
 
-    def compare_late_batchinfo(self, files: SeriesFiles, events: list[SourceEvent]) -> None:
-        """Report what a batch description that came after the start states differently from the master."""
-        if self._batch is not None or files.batchinfo is None:
-            return
-        self._read_batchinfo(files.batchinfo)
-        sentences = disagreements(SeriesSources(self._master, self._batch))
-        if sentences:
-            key = f"geometry:{self._place.label}"
-            events.append(
-                SourceNotice(
-                    key,
-                    "warning",
-                    " ".join(sentences),
-                    "The analysis goes on.",
-                    "Check the geometry in the detector.",
-                )
-            )
-
-    def side_numbers(self) -> Mapping[str, float]:
-        """Return the numbers that the side files read so far state by name."""
-        return side_numbers(SeriesSources(batch=self._batch, run=self._run))
-
     def say_never_started(self, files: SeriesFiles) -> list[SourceEvent]:
         """Return why a series ended without ever having started."""
         fault = self._master_fault if self._master is None else None
@@ -134,6 +120,11 @@ class SeriesOpening:
         """Return the state of the master and of the newest data file; it tells whether anything still changes."""
         paths = [path for path in (files.master, *list(files.data.values())[-1:]) if path is not None]
         return tuple(_stamp_or_none(path) for path in paths)
+
+    def _describe(self, notices: list[str]) -> SeriesInfo | None:
+        self._described_by = self._batch, self._run
+        sources = SeriesSources(self._master, self._batch, self._run, self._first_data)
+        return describe_series(self._place, sources, tuple(notices))
 
     def _read_master(self, files: SeriesFiles) -> None:
         if self._master is not None or files.master is None:

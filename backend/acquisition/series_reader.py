@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from types import MappingProxyType
 
 from backend.acquisition.completeness import SeriesEnd, SeriesStanding, judge_end
 from backend.acquisition.data_cursor import DataCursor
 from backend.acquisition.detector_folder import SeriesFiles, SeriesPlace, list_files
 from backend.acquisition.series_opening import SeriesOpening
-from backend.frames import SeriesEnded, SeriesInfo, SeriesStarted, SourceEvent, SourceNotice
+from backend.frames import SeriesDescribed, SeriesEnded, SeriesInfo, SeriesStarted, SourceEvent, SourceNotice
 from backend.settings import WatchSettings
 
 
@@ -76,6 +78,8 @@ class SeriesReader:
             self._look(now_s, events)
         if self._info is None and fresh:
             self._try_start(now_s, events)
+        elif self._info is not None and fresh and not self._no_more_files:
+            self._describe_again(self._info, events)
         frames_before = self.frames
         if self._cursor is not None:
             self._cursor.see(self._opening.data_files(self._files), now_s)
@@ -122,11 +126,31 @@ class SeriesReader:
         self._cursor = DataCursor(self._info.name, detector.shape_yx, detector.dtype, self._settings)
         events.append(SeriesStarted(self._info))
 
+    def _describe_again(self, known: SeriesInfo, events: list[SourceEvent]) -> None:
+        """Hand on what side files say that came after the start; what was known then stays."""
+        found = self._opening.describe_again(self._files)
+        if found is None:
+            return
+        new = [sentence for sentence in found.notices if sentence not in known.notices]
+        if new:
+            key = f"side-files:{self.place.label}"
+            still_works = "The analysis goes on as it began."
+            events.append(
+                SourceNotice(key, "warning", " ".join(new), still_works, "Check what the files state.")
+            )
+        self._info = replace(
+            known,
+            transmission=found.transmission if known.transmission is None else known.transmission,
+            side_numbers=MappingProxyType({**found.side_numbers, **known.side_numbers}),
+            notices=(*known.notices, *new),
+        )
+        described = (self._info.transmission, self._info.side_numbers)
+        if described != (known.transmission, known.side_numbers):
+            events.append(SeriesDescribed(known.name, *described))
+
     def _try_end(self, now_s: float, events: list[SourceEvent]) -> None:
         if self._cursor is not None and self._cursor.waiting_for_fault:
             return
-        if self._info is not None:
-            self._opening.compare_late_batchinfo(self._files, events)
         standing = SeriesStanding(
             frames=self.frames,
             position=self._cursor.position if self._cursor is not None else 0,
@@ -159,5 +183,5 @@ class SeriesReader:
                     "Check whether the detector was triggered and whether its files are transferred.",
                 )
             )
-        numbers = self._opening.side_numbers()
-        events.append(SeriesEnded(self._info.name, end.complete, self.frames, end.reason, numbers))
+        self._describe_again(self._info, events)
+        events.append(SeriesEnded(self._info.name, end.complete, self.frames, end.reason))

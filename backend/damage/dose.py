@@ -1,13 +1,14 @@
 """Absorbed dose in gray: what flux, beam size, photon energy and material make of the exposure.
 
-The detector of damage goes by exposure alone: seconds, weighted by the transmission of the absorbers. Gray is what a
-person compares between samples, energies and beamlines; it needs numbers that only a person knows.
+The detector of damage goes by exposure alone: seconds in the beam, whatever share of it the absorbers let through.
+Gray is what a person compares between samples, energies and beamlines; it needs numbers that only a person knows.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy import constants
@@ -28,7 +29,9 @@ class DoseScale:
     Attributes
     ----------
     gray_per_s : float or None
-        Per second of full beam; ``None`` where it is not known: then the dose is the exposure itself.
+        Per second of full beam; ``None`` where it is not known: then the dose is the seconds of full beam.
+    transmission : float
+        Share of the full beam that absorbers let through.
     longest_exposure_s : float
         Exposure after which the material has left the beam; infinite for a sample that stays.
     problem : str
@@ -36,14 +39,15 @@ class DoseScale:
     """
 
     gray_per_s: float | None = None
+    transmission: float = 1.0
     longest_exposure_s: float = math.inf
     problem: str = ""
 
     def shown(self, exposure_s: np.ndarray) -> tuple[np.ndarray, str]:
-        """Dose after each exposure (seconds of full beam), same shape, and its unit."""
+        """Dose after each exposure (seconds of the beam behind the absorbers), same shape, and its unit."""
         if self.gray_per_s is None:
-            return exposure_s, _EXPOSURE_UNIT
-        gray = self.gray_per_s * np.minimum(exposure_s, self.longest_exposure_s)
+            return self.transmission * exposure_s, _EXPOSURE_UNIT
+        gray = self.gray_per_s * self.transmission * np.minimum(exposure_s, self.longest_exposure_s)
         gray_per_unit, unit = _prefix(float(np.max(gray, initial=0.0)))
         return gray / gray_per_unit, unit
 
@@ -67,16 +71,18 @@ def dose_scale_of(settings: DoseSettings, info: SeriesInfo, wavelength_m: float 
     wavelength_m : float or None
         X-ray wavelength.
     """
+    transmission = 1.0 if info.transmission is None else info.transmission
+    in_seconds = partial(DoseScale, None, transmission)
     if settings.flux_photons_per_s is None:
-        return DoseScale()
+        return in_seconds()
     if settings.beam_width_um is None or settings.beam_height_um is None:
-        return DoseScale(problem="the settings give a flux but not both width and height of the beam")
+        return in_seconds(problem="the settings give a flux but not both width and height of the beam")
     if info.frame_time_s is None or wavelength_m is None:
-        return DoseScale(problem="frame time and wavelength have to be known")
+        return in_seconds(problem="frame time and wavelength have to be known")
     photon_energy_kev = constants.h * constants.c / wavelength_m / (constants.kilo * constants.e)
     low_kev, high_kev = ENERGY_RANGE_KEV
     if not low_kev <= photon_energy_kev <= high_kev:
-        return DoseScale(
+        return in_seconds(
             problem=f"absorption is known from {low_kev:g} to {high_kev:g} keV, the beam has {photon_energy_kev:.3g}"
         )
     gray_per_s = dose_rate_gray_per_s(
@@ -86,8 +92,7 @@ def dose_scale_of(settings: DoseSettings, info: SeriesInfo, wavelength_m: float 
         settings.material,
         settings.thickness_mm,
     )
-    residence_s = residence_time_s_of(settings)
-    return DoseScale(gray_per_s, residence_s * (1.0 if info.transmission is None else info.transmission))
+    return DoseScale(gray_per_s, transmission, residence_time_s_of(settings))
 
 
 def residence_time_s_of(settings: DoseSettings) -> float:

@@ -49,9 +49,7 @@ def test_every_kind_of_path_gives_the_whole_series(tmp_path: Path, which: str) -
     info = events[0].info
     assert (info.name, info.sample, info.number, info.expected_frames) == ("silica_00001", "silica", 1, 12)
     assert numbers_of(events) == list(range(12))
-    assert end_of(events) == SeriesEnded(
-        "silica_00001", True, 12, "All 12 planned frames are there.", {"fmbenergy": 8000.0}
-    )
+    assert end_of(events) == SeriesEnded("silica_00001", True, 12, "All 12 planned frames are there.")
     assert notices_of(events) == []
 
 

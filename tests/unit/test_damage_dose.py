@@ -14,8 +14,9 @@ from speckle_series import SETTINGS, batch_of, series_info, speckle_frames
 
 from backend.absorption import ENERGY_RANGE_KEV, MATERIALS, mass_coefficients
 from backend.damage.dose import dose_rate_gray_per_s, dose_scale_of, residence_time_s_of
-from backend.frames import SeriesInfo
+from backend.frames import SeriesDescribed, SeriesEnded, SeriesInfo
 from backend.series_notices import series_notices
+from backend.series_numbers import record_of
 from backend.series_run import SeriesRun
 from backend.settings import DoseSettings
 from backend.snapshot import VerdictState
@@ -108,15 +109,14 @@ def test_scale_of_a_series() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("transmission", "longest_s"), [(None, 0.5), (0.1, 0.05)])
-def test_a_flowing_sample_gets_no_more_than_while_it_stays(
-    transmission: float | None, longest_s: float
-) -> None:
+@pytest.mark.parametrize(("transmission", "kgy"), [(None, 573), (0.1, 57.3)])
+def test_a_flowing_sample_gets_no_more_than_while_it_stays(transmission: float | None, kgy: float) -> None:
     info = replace(INFO, transmission=transmission)
     scale = dose_scale_of(DoseSettings.model_validate(KNOWN | {"residence_time_s": 0.5}), info, WAVELENGTH_M)
-    dose, _ = scale.shown(np.array([0.5, 1.0, 1.5, 100.0]) * longest_s)
-    assert dose == pytest.approx(dose[1] * np.array([0.5, 1, 1, 1]))
-    assert scale.words(longest_s) == scale.words(10 * longest_s)
+    dose, unit = scale.shown(np.array([0.25, 0.5, 0.75, 50.0]))
+    assert unit == "kGy"
+    assert dose == pytest.approx(kgy * np.array([0.5, 1, 1, 1]), rel=2e-3)
+    assert scale.words(0.5) == scale.words(5.0)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +179,38 @@ def test_a_series_tells_its_dose_in_words_and_in_the_trend() -> None:
     # Gray is said, not used: the numbers behind the verdict are the same, bit for bit.
     assert np.array_equal(after.log10_evidence, before.log10_evidence)
     assert not [notice for notice in series_notices(in_gray.analysis) if notice.key.startswith("dose")]
+
+
+@pytest.mark.parametrize("described_after", [0, 15, 100, 150])
+def test_a_transmission_that_comes_late_holds_for_the_whole_series(described_after: int) -> None:
+    """Whenever the run file comes, the end is that of a series that knew it from its start."""
+    settings = SETTINGS.model_copy(update={"dose": DoseSettings.model_validate(KNOWN)})
+    frames = speckle_frames(150)
+    early = SeriesRun(replace(series_info(len(frames)), transmission=0.25), settings)
+    late = SeriesRun(series_info(len(frames)), settings)
+    early.add(batch_of(frames))
+    late.add(batch_of(frames[:described_after]))
+    before = late.verdict.why
+    late.describe(SeriesDescribed("silica_00001", 0.25, {"samx": 1.0}))
+    if before.startswith("Steady"):
+        assert late.verdict.why != before
+    late.add(batch_of(frames[described_after:], described_after))
+    for run in (early, late):
+        run.end(SeriesEnded("silica_00001", True, len(frames), "all there"))
+    assert late.verdict == early.verdict
+    assert late.verdict.why.startswith("Steady over 150 frames and 890 kGy: ")
+    ours, theirs = (trend_part(run.analysis) for run in (late, early))
+    assert ours is not None and theirs is not None
+    assert (ours.dose_unit, ours.dose.tolist()) == (theirs.dose_unit, theirs.dose.tolist())
+    assert record_of(late).exposure_s == record_of(early).exposure_s == pytest.approx(0.25 * 3.0, rel=1e-6)
+    assert (late.info.transmission, late.info.side_numbers) == (0.25, {"samx": 1.0})
+
+
+def test_a_transmission_of_the_settings_wins_over_a_late_one() -> None:
+    settings = SETTINGS.model_copy(update={"dose": DoseSettings(transmission=0.1)})
+    run = SeriesRun(series_info(10), settings)
+    run.describe(SeriesDescribed("silica_00001", 0.25, {}))
+    assert run.info.transmission == run.analysis.info.transmission == 0.1
 
 
 def test_a_dose_that_cannot_be_told_is_said_once() -> None:

@@ -13,7 +13,8 @@ from speckle_series import series_info, speckle_frames, write_speckle_series
 
 from backend.acquisition.recorded_series import RecordedSeries
 from backend.damage.spot import spot_of
-from backend.frames import SeriesEnded, SeriesStarted
+from backend.frames import SeriesDescribed, SeriesStarted
+from backend.series_numbers import record_of
 from backend.series_record import Spot
 from backend.series_run import SeriesRun
 from backend.settings import DoseSettings, Settings, load_settings, settings_to_toml
@@ -142,8 +143,8 @@ def test_positions_come_from_the_files_of_the_series(
     assert (spot, why) == (Spot(1000 * position_mm[0], 1000 * position_mm[1], 30.0, 20.0), "")
 
 
-def test_positions_that_come_with_the_end_are_used() -> None:
-    run = SeriesRun(series_info(10), Settings())
-    assert "samx" not in run.info.side_numbers
-    run.end(SeriesEnded("silica_00001", False, 0, "stopped", {"samx": 1.0, "samz": 2.0}))
-    assert (run.info.side_numbers["samx"], run.info.side_numbers["samz"]) == (1.0, 2.0)
+def test_positions_that_come_late_are_used() -> None:
+    run = SeriesRun(series_info(10), Settings.model_validate({"dose": BEAM}))
+    assert record_of(run).spot is None
+    run.describe(SeriesDescribed("silica_00001", None, {"samx": 1.0, "samz": 2.0}))
+    assert record_of(run).spot == Spot(1000.0, 2000.0, 30.0, 20.0)
