@@ -15,9 +15,21 @@ from backend.settings_section import SettingsSection, may_be_empty
 _RARE_UNIT = "1/100 h"
 _RARE = re.compile(r"\s*(\S+)\s+in\s+(\S+?)\s*(?:h|hours?)?\s*", re.IGNORECASE)
 _RARE_EXAMPLE = "1 in 100 h"
-_UNIT_ENDINGS = ("_percent", "_photons_per_s", "_s", "_um", "_mm", "_m", "_per_100_h", "_inv_nm", "_px")
+_UNIT_ENDINGS = (
+    "_percent",
+    "_photons_per_s",
+    "_s",
+    "_g_cm3",
+    "_um",
+    "_mm",
+    "_m",
+    "_per_100_h",
+    "_inv_nm",
+    "_px",
+)
 _YES_NO = ("yes", "no")
 _LIMITS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
+_OF_A_CHECK = "Value error, "
 _OUT_OF_RANGE = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 
 Section = TypeVar("Section", bound=SettingsSection)
@@ -164,7 +176,7 @@ def _sentence(field: FieldInfo, text: str, kind: str, message: str) -> str:
         return f"'{text}' is no whole number."
     if kind.startswith("float"):
         return f"'{text}' is no number."
-    return f"'{text}' cannot be used: {message}."
+    return f"'{text}' cannot be used: {message.removeprefix(_OF_A_CHECK).removesuffix('.')}."
 
 
 def _limits(field: FieldInfo) -> str:

@@ -13,12 +13,14 @@ from functools import partial
 import numpy as np
 from scipy import constants
 
-from backend.absorption import ENERGY_RANGE_KEV, MATERIALS, mass_coefficients
+from backend.absorption import ENERGY_RANGE_KEV, MATERIALS, MassCoefficients, mass_coefficients
+from backend.dose_settings import DoseSettings
+from backend.formula_absorption import FormulaError, formula_coefficients
 from backend.frames import SeriesInfo
-from backend.settings import DoseSettings
 
 _EXPOSURE_UNIT = "s of full beam"
 _M2_PER_UM2 = 1e-12
+_KG_M3_PER_G_CM3 = 1000.0
 _PREFIXES = ((1e6, "MGy"), (1e3, "kGy"), (1.0, "Gy"), (1e-3, "mGy"))
 
 
@@ -85,14 +87,28 @@ def dose_scale_of(settings: DoseSettings, info: SeriesInfo, wavelength_m: float 
         return in_seconds(
             problem=f"absorption is known from {low_kev:g} to {high_kev:g} keV, the beam has {photon_energy_kev:.3g}"
         )
-    gray_per_s = dose_rate_gray_per_s(
-        settings.flux_photons_per_s,
-        settings.beam_width_um * settings.beam_height_um,
-        photon_energy_kev,
-        settings.material,
-        settings.thickness_mm,
-    )
+    area_um2 = settings.beam_width_um * settings.beam_height_um
+    try:
+        absorber = _absorber(settings, photon_energy_kev)
+    except FormulaError as error:
+        return in_seconds(problem=str(error))
+    gray_per_s = dose_rate_gray_per_s(settings.flux_photons_per_s, area_um2, photon_energy_kev, *absorber)
     return DoseScale(gray_per_s, transmission, residence_time_s_of(settings))
+
+
+def _absorber(settings: DoseSettings, photon_energy_kev: float) -> tuple[MassCoefficients, float | None]:
+    """What the settings say absorbs the beam: its coefficients, and its mass per area where they give a thickness."""
+    if settings.formula is None:
+        material = MATERIALS[settings.material]
+        coefficients, density_kg_m3 = mass_coefficients(material, photon_energy_kev), material.density_kg_m3
+    elif settings.thickness_mm is not None and settings.density_g_cm3 is None:
+        raise FormulaError("the mean dose over a thickness needs the density of what has the formula")
+    else:
+        coefficients = formula_coefficients(settings.formula, photon_energy_kev)
+        density_kg_m3 = _KG_M3_PER_G_CM3 * (settings.density_g_cm3 or 0.0)
+    if settings.thickness_mm is None:
+        return coefficients, None
+    return coefficients, density_kg_m3 * settings.thickness_mm * constants.milli
 
 
 def residence_time_s_of(settings: DoseSettings) -> float:
@@ -109,8 +125,8 @@ def dose_rate_gray_per_s(
     flux_photons_per_s: float,
     beam_area_um2: float,
     photon_energy_kev: float,
-    material: str,
-    thickness_mm: float | None = None,
+    coefficients: MassCoefficients,
+    mass_per_area_kg_m2: float | None = None,
 ) -> float:
     """Energy absorbed per mass and second in a uniform beam, Gy/s.
 
@@ -123,25 +139,18 @@ def dose_rate_gray_per_s(
     Parameters
     ----------
     flux_photons_per_s, beam_area_um2, photon_energy_kev : float
-    material : str
-        One of ``MATERIALS``.
-    thickness_mm : float or None
-        ``None`` for the dose at the entrance.
-
-    Raises
-    ------
-    ValueError
-        The energy lies outside ``ENERGY_RANGE_KEV``.
+    coefficients : MassCoefficients
+        Of what absorbs the beam, at this energy.
+    mass_per_area_kg_m2 : float or None
+        Density times thickness; ``None`` for the dose at the entrance.
     """
-    absorber = MATERIALS[material]
-    coefficients = mass_coefficients(absorber, photon_energy_kev)
     energy_fluence_j_m2_s = (
         flux_photons_per_s / (beam_area_um2 * _M2_PER_UM2) * photon_energy_kev * constants.kilo * constants.e
     )
     entrance_gray_per_s = energy_fluence_j_m2_s * coefficients.energy_absorption
-    if thickness_mm is None:
+    if mass_per_area_kg_m2 is None:
         return entrance_gray_per_s
-    depth = coefficients.attenuation * absorber.density_kg_m3 * thickness_mm * constants.milli
+    depth = coefficients.attenuation * mass_per_area_kg_m2
     return entrance_gray_per_s * -math.expm1(-depth) / depth
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from backend.dose_settings import DoseSettings
 from backend.frames import SeriesInfo
 from backend.series_record import Spot
-from backend.settings import DoseSettings
 
 
 def spot_of(settings: DoseSettings, info: SeriesInfo) -> tuple[Spot | None, str]:

@@ -14,11 +14,11 @@ from speckle_series import SETTINGS, batch_of, series_info, speckle_frames
 
 from backend.absorption import ENERGY_RANGE_KEV, MATERIALS, mass_coefficients
 from backend.damage.dose import dose_rate_gray_per_s, dose_scale_of, residence_time_s_of
+from backend.dose_settings import DoseSettings
 from backend.frames import SeriesDescribed, SeriesEnded, SeriesInfo
 from backend.series_notices import series_notices
 from backend.series_numbers import record_of
 from backend.series_run import SeriesRun
-from backend.settings import DoseSettings
 from backend.snapshot import VerdictState
 from backend.snapshot_parts import trend_part
 
@@ -71,18 +71,26 @@ def test_every_material_of_the_settings_is_known() -> None:
     assert set(get_args(DoseSettings.model_fields["material"].annotation)) == set(MATERIALS)
 
 
+def _rate(
+    energy_kev: float, material: str, thickness_mm: float | None = None, area_um2: float = 100.0
+) -> float:
+    coefficients = mass_coefficients(MATERIALS[material], energy_kev)
+    density_kg_m3 = MATERIALS[material].density_kg_m3
+    mass_per_area = None if thickness_mm is None else density_kg_m3 * thickness_mm * 1e-3
+    return dose_rate_gray_per_s(1e11, area_um2, energy_kev, coefficients, mass_per_area)
+
+
 @pytest.mark.parametrize(("area_um2", "gray_per_s"), [(100.0, 1.146e6), (900.0, 1.273e5)])
 def test_rate_in_water_by_hand(area_um2: float, gray_per_s: float) -> None:
     # 1e11 photons of 8.4 keV = 1.346e-15 J; 0.8515 m2/kg between 0.9915 at 8 and 0.4944 at 10 keV.
-    assert dose_rate_gray_per_s(1e11, area_um2, 8.4, "water") == pytest.approx(gray_per_s, rel=2e-3)
+    assert _rate(8.4, "water", area_um2=area_um2) == pytest.approx(gray_per_s, rel=2e-3)
 
 
 def test_mean_over_the_thickness_by_hand() -> None:
     # 1 mm of water at 10 keV: mu d = 0.5329, (1 - exp(-0.5329)) / 0.5329 = 0.7752.
-    entrance = dose_rate_gray_per_s(1e11, 100.0, 10.0, "water")
-    assert dose_rate_gray_per_s(1e11, 100.0, 10.0, "water", 1.0) / entrance == pytest.approx(0.7752, rel=1e-3)
+    assert _rate(10.0, "water", 1.0) / _rate(10.0, "water") == pytest.approx(0.7752, rel=1e-3)
     # 2200 kg/m3, 3.545 m2/kg absorbed of 3.642 attenuated: 1 mm of silica takes 0.97 of the energy of all photons.
-    absorbed_w = dose_rate_gray_per_s(1e11, 100.0, 8.0, "silica", 1.0) * 2200 * 100e-12 * 1e-3
+    absorbed_w = _rate(8.0, "silica", 1.0) * 2200 * 100e-12 * 1e-3
     assert absorbed_w / (1e11 * 8e3 * 1.602177e-19) == pytest.approx(0.9734, rel=2e-3)
 
 
@@ -91,8 +99,7 @@ def test_thicker_is_less_on_average(
     material: str, energy_kev: float, thickness_mm: float, factor: float
 ) -> None:
     entrance, thin, thick = (
-        dose_rate_gray_per_s(1e11, 100.0, energy_kev, material, d)
-        for d in (None, thickness_mm, factor * thickness_mm)
+        _rate(energy_kev, material, d) for d in (None, thickness_mm, factor * thickness_mm)
     )
     assert 0 < thick <= thin * (1 + 1e-12) <= entrance * (1 + 2e-12)
     assert factor * thick >= thin * (1 - 1e-12)

@@ -12,11 +12,11 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from speckle_series import SETTINGS, SHAPE_YX, batch_of, fed, poisson_frames, series_info, speckle_frames
 
+from backend.dose_settings import DoseSettings
 from backend.frames import SeriesEnded
 from backend.series_analysis import SeriesAnalysis
 from backend.series_numbers import record_of
 from backend.series_run import SeriesRun
-from backend.settings import DoseSettings
 from backend.settings_in_use import SettingsInUse
 from backend.snapshot import Verdict, VerdictState
 from backend.snapshot_composer import SnapshotComposer

@@ -68,6 +68,9 @@ def _good_value(info: FieldInfo) -> st.SearchStrategy[Any]:
         return st.floats(low, high, exclude_min=exclusive)
     if Path in (info.annotation, *get_args(info.annotation)):
         return st.text(st.characters(codec="ascii", exclude_characters="\0"), min_size=1).map(Path)
+    if any(hasattr(limit, "pattern") for limit in info.metadata):
+        # The only text with a form of its own is a chemical formula.
+        return st.lists(st.sampled_from(["H", "Si", "O2", "Ca5", "(PO4)3"]), min_size=1).map("".join)
     if _kind(info) is str:
         return st.text(min_size=1, max_size=12)
     return st.lists(st.text(max_size=5), max_size=3).map(tuple)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.settings import DamageSettings, DoseSettings, GeometrySettings, Settings
+from backend.dose_settings import DoseSettings
+from backend.settings import DamageSettings, GeometrySettings, Settings
 from backend.settings_form import changes_between, field_words, filled_in, texts_of
 from backend.settings_section import SettingsSection
 

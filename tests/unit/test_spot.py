@@ -13,11 +13,12 @@ from speckle_series import series_info, speckle_frames, write_speckle_series
 
 from backend.acquisition.recorded_series import RecordedSeries
 from backend.damage.spot import spot_of
+from backend.dose_settings import DoseSettings
 from backend.frames import SeriesDescribed, SeriesStarted
 from backend.series_numbers import record_of
 from backend.series_record import Spot
 from backend.series_run import SeriesRun
-from backend.settings import DoseSettings, Settings, load_settings, settings_to_toml
+from backend.settings import Settings, load_settings, settings_to_toml
 
 BEAM = {"beam_width_um": 30.0, "beam_height_um": 20.0}
 positions_um = st.floats(-1e5, 1e5)
