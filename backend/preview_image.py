@@ -68,9 +68,12 @@ class PreviewImage:
 
 def _binned(good: np.ndarray, binning: int) -> np.ndarray:
     """Good pixels in squares of ``binning`` pixels, float32; an incomplete last row or column counts as it is."""
-    rows, columns = (np.arange(0, size, binning) for size in good.shape)
-    inside = np.add.reduceat(good, rows, axis=0, dtype=np.float32)
-    return np.add.reduceat(inside, columns, axis=1)
+    total = np.zeros((-(-good.shape[0] // binning), -(-good.shape[1] // binning)), np.float32)
+    for row in range(binning):
+        for column in range(binning):
+            part = good[row::binning, column::binning]
+            total[: part.shape[0], : part.shape[1]] += part
+    return total
 
 
 def grey_levels(mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import math
 import mmap
 from collections import deque
@@ -101,16 +102,14 @@ class _Room:
 
     def clear(self) -> None:
         """Make all of it 0: what is mostly there is written, the rest goes back to the system."""
-        there = _pages_there(self.bytes)
-        pages = _PIECE_BYTES // mmap.PAGESIZE
-        for first in range(0, there.size, pages):
-            start = first * mmap.PAGESIZE
-            piece = self.bytes[start : start + _PIECE_BYTES]
+        size = self.bytes.size
+        pieces = np.add.reduceat(_pages_there(self.bytes), np.arange(0, size, _PIECE_BYTES) // mmap.PAGESIZE)
+        full = pieces > _PIECE_BYTES // mmap.PAGESIZE // 2
+        edges = np.flatnonzero(np.diff(full, prepend=not full[0], append=not full[-1])) * _PIECE_BYTES
+        for start, end in itertools.pairwise(np.minimum(edges, size).tolist()):
             # Pages that were swapped out are not there, but have not been forgotten.
-            if there[first : first + pages].mean() > 1 / 2 or not self._advise(
-                "MADV_DONTNEED", start, piece.size
-            ):
-                piece[:] = 0
+            if full[start // _PIECE_BYTES] or not self._advise("MADV_DONTNEED", start, end - start):
+                self.bytes[start:end] = 0
 
     def _advise(self, advice: str, start: int, size: int) -> bool:
         wanted: int | None = getattr(mmap, advice, None)
@@ -133,11 +132,11 @@ class _Lease:
 
 
 def _pages_there(memory: np.ndarray) -> np.ndarray:
-    """For each page of some memory, which begins at one, whether it is there; bool."""
+    """For each page of some memory, which begins at one, 1 if it is there; int64."""
     there = np.zeros(-(-memory.size // mmap.PAGESIZE), np.uint8)
     if _mincore()(memory.ctypes.data, memory.size, there.ctypes.data) != 0:
         raise OSError(ctypes.get_errno(), "the system does not say which pages are in memory")
-    return (there & 1).astype(bool)
+    return (there & 1).astype(np.int64)
 
 
 @functools.cache
