@@ -29,6 +29,8 @@ class ChannelGroup:
     weights : ndarray, shape (ring, channel) or (ring * lag, channel)
     speckle_variance : ndarray, shape (ring, channel)
         What the speckle of each ring would add to the variance if it never changed.
+    shared_photons : ndarray, shape (ring, channel)
+        What photons that products of several lags share add to the variance, times the photons of a ring.
     """
 
     channels: tuple[Channel, ...]
@@ -37,22 +39,28 @@ class ChannelGroup:
     lags: np.ndarray | None
     weights: np.ndarray
     speckle_variance: np.ndarray
+    shared_photons: np.ndarray
 
     def tells(self, window: Window) -> bool:
         """False for g2 when the longest lag still reaches back before the first frame."""
         return self.excess is None or bool(window.expected.any(axis=0).all())
 
     def measure(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers of a window, and their variance from counting: 1 / counts or g2 / coincidences; shape (channel,)."""
+        """Numbers of a window, and their variance from counting; shape (channel,).
+
+        That of ln N is 1 / counts, that of g2 is g2 / coincidences and what their photons share.
+        """
+        of_photons = 1 / np.maximum(window.counts, 1.0)
         if self.excess is None or self.lags is None:
             measured = np.log(np.maximum(window.counts, 0.5) / window.exposure_frames)
-            counting = 1 / np.maximum(window.counts, 1.0)
+            counting = of_photons
         else:
             measured = self.excess.copy()
             seen = window.expected > 0
             measured[seen] = window.products[seen] / window.expected[seen] - 1
             counting = counting_variance(np.maximum(window.expected, 1e-3), self.excess, self.lags)
-        return measured.ravel() @ self.weights, counting.ravel() @ self.weights**2
+        variance = counting.ravel() @ self.weights**2 + of_photons @ self.shared_photons
+        return measured.ravel() @ self.weights, variance
 
     def slow_covariance(self, distance_frames: np.ndarray, frames: int) -> np.ndarray:
         """Covariance from speckle and systematics at these window distances; shape (window, channel)."""
@@ -78,16 +86,19 @@ def structure_group(channels: list[Channel], model: NoiseModel) -> ChannelGroup:
     """Channels of ln N as one group."""
     weights = np.stack([channel.weights for channel in channels], axis=1)
     variance = weights**2 * (model.contrast / model.speckles)[:, None]
-    return ChannelGroup(tuple(channels), model, None, None, weights, variance)
+    return ChannelGroup(tuple(channels), model, None, None, weights, variance, np.zeros_like(variance))
 
 
-def correlation_group(channels: list[Channel], model: NoiseModel, lags: np.ndarray) -> ChannelGroup:
+def correlation_group(
+    channels: list[Channel], model: NoiseModel, lags: np.ndarray, frames: int
+) -> ChannelGroup:
     """Channels of g2 - 1 as one group."""
     weights = np.stack([channel.weights for channel in channels], axis=2)
     # Static limit of one mode with offset: var(C - 1) = 8 beta^2 / N_speckles.
     variance = weights.sum(axis=1) ** 2 * (8 * model.contrast**2 / model.speckles)[:, None]
+    shared = np.einsum("rlc,rlm,rmc->rc", weights, model.shared_photons(lags, frames), weights)
     flat = weights.reshape(-1, len(channels))
-    return ChannelGroup(tuple(channels), model, model.excess(lags), lags, flat, variance)
+    return ChannelGroup(tuple(channels), model, model.excess(lags), lags, flat, variance, shared)
 
 
 def channel_groups(
@@ -102,5 +113,5 @@ def channel_groups(
     return (
         groups
         if lags is None or not correlations
-        else [*groups, correlation_group(correlations, model, lags)]
+        else [*groups, correlation_group(correlations, model, lags, reference[0].frames)]
     )

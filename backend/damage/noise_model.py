@@ -78,6 +78,29 @@ class NoiseModel:
         up, down = self.excess(lags, np.exp(_RATE_STEP)), self.excess(lags, np.exp(-_RATE_STEP))
         return (up - down) / (2 * _RATE_STEP)
 
+    def shared_photons(self, lags: np.ndarray, frames: int) -> np.ndarray:
+        """What products of two lags owe to the same photons: covariance of g2 - 1 of a window, times its photons.
+
+        With the intensity X = 1 + x of a speckle and its shot noise e, the product of two frames holds e e', which
+        counts coincidences, and x e' + e x'. So a photon at t moves the products of all lags s, r at once, by x(t - s),
+        and by x(t + s) if that partner is in the window too. The mean over all photons has the covariance
+
+            <X(t) x(t - s) x(t - r)> + <X(t) x(t + s) x(t + r)> + <X(t) x(t - s) x(t + r)> + <X(t) x(t + s) x(t - r)>
+
+        with the third moments of one mode with offset, where <x^3> = 2 contrast^(3/2). Shape (ring, lag, lag).
+        """
+        third = 2 * np.sqrt(self.contrast)
+        apart, together = np.abs(np.subtract.outer(lags, lags)), np.add.outer(lags, lags)
+
+        def excess(distances: np.ndarray) -> np.ndarray:
+            return self.excess(distances.ravel()).reshape(-1, *distances.shape)
+
+        one_side = excess(apart) + third * excess(np.maximum.outer(lags, lags))
+        both_sides = (1 + third) * excess(together)
+        # Of the photons, those with both partners in the window.
+        later = np.maximum(1 - lags / frames, 0.0)
+        return one_side * (1 + np.maximum(1 - apart / frames, 0.0)) + both_sides * np.add.outer(later, later)
+
     def speckle_correlation(self, distance_frames: np.ndarray, frames: int) -> np.ndarray:
         """Correlation of two window means whose centres are this far apart; shape (ring, window)."""
         share = self.slow_share[:, None]
