@@ -8,8 +8,9 @@ in its ring is steady but for counting and speckle,
     var(n) = n + n^2 2 (g2 - 1) / N_speckles + (s n)^2
 
 (2: the speckle now and that of the first windows; s: slow systematics, common to a sector in all rings). Modules cover
-neighbouring rings, so it is sums over any neighbouring rings that are looked at, of each window by itself and of the
-newest ten frames together where windows are shorter: what a few frames show half the time, ten always show.
+neighbouring rings, and seldom whole sectors, so it is sums over any neighbouring rings of one or two neighbouring
+sectors that are looked at, of each window by itself and of the newest ten frames together where windows are shorter:
+what a few frames show half the time, ten always show.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from backend.damage.bright_pixels import BrightPixels
-from backend.damage.sector_kernels import compile_kernels, distances_in_sigma, farthest_sum_over_rings
+from backend.damage.sector_kernels import compile_kernels, distances_in_sigma, farthest_sum
 from backend.damage.window_length import windows_spanning
 from backend.damage.windows import SectorSums, Window
 
@@ -188,7 +189,7 @@ class SectorGate:
         for _ in range(self._pixels.size):
             usual = self._usual(counts, pixel_frames, out)
             free = ~out & ~all_round[:, None]
-            first, end, sector, sigma = farthest_sum_over_rings(
+            first, end, sector, together, sigma = farthest_sum(
                 counts * free,
                 usual * free,
                 self._variance(usual) * free,
@@ -197,7 +198,8 @@ class SectorGate:
             )
             if sigma <= _FAR_SIGMA:
                 break
-            out[first:end, sector] |= free[first:end, sector]
+            far = (sector + np.arange(together)) % out.shape[1]
+            out[first:end, far] |= free[first:end, far]
             all_round |= self._turned(out)
             out[all_round] = False
         return out, all_round

@@ -1,4 +1,4 @@
-"""Inner loop of the sector gate: the sum over neighbouring rings that is farthest from usual."""
+"""Inner loop of the sector gate: the sum over neighbouring rings and sectors that is farthest from usual."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ def distance_in_sigma(counts: float, usual: float, variance: float) -> float:
 
 
 @numba.njit(nogil=True, cache=True)
-def farthest_sum_over_rings(
+def farthest_sum(
     counts: np.ndarray,
     usual: np.ndarray,
     variance: np.ndarray,
     systematic_variance: float,
     smallest_jump: float,
-) -> tuple[int, int, int, float]:
-    """First ring, ring behind the last, sector, and distance in standard deviations.
+) -> tuple[int, int, int, int, float]:
+    """First ring, ring behind the last, sector, number of sectors from it on, and distance in standard deviations.
+
+    Sectors are taken one by one and in pairs of neighbours, the last with the first.
 
     Parameters
     ----------
@@ -36,22 +38,25 @@ def farthest_sum_over_rings(
         Sums that differ by a smaller part than this are not looked at.
     """
     rings, sectors = counts.shape
-    best = (0, 0, 0)
+    best = (0, 0, 0, 0)
     farthest = 0.0
     for sector in range(sectors):
-        for first in range(rings):
-            of_counts = of_usual = of_variance = 0.0
-            for ring in range(first, rings):
-                of_counts += counts[ring, sector]
-                of_usual += usual[ring, sector]
-                of_variance += variance[ring, sector]
-                if abs(of_counts - of_usual) <= smallest_jump * of_usual:
-                    continue
-                whole = of_variance + systematic_variance * of_usual**2
-                distance = distance_in_sigma(of_counts, of_usual, whole)
-                if distance > farthest:
-                    best, farthest = (first, ring + 1, sector), distance
-    return best[0], best[1], best[2], farthest
+        for together in range(1, 3):
+            beside = (sector + together - 1) % sectors
+            share = 0.5 * together  # of both sectors in the sum; one by itself is both of the same
+            for first in range(rings):
+                of_counts = of_usual = of_variance = 0.0
+                for ring in range(first, rings):
+                    of_counts += share * (counts[ring, sector] + counts[ring, beside])
+                    of_usual += share * (usual[ring, sector] + usual[ring, beside])
+                    of_variance += share * (variance[ring, sector] + variance[ring, beside])
+                    if abs(of_counts - of_usual) <= smallest_jump * of_usual:
+                        continue
+                    whole = of_variance + systematic_variance * of_usual**2
+                    distance = distance_in_sigma(of_counts, of_usual, whole)
+                    if distance > farthest:
+                        best, farthest = (first, ring + 1, sector, together), distance
+    return best[0], best[1], best[2], best[3], farthest
 
 
 @numba.njit(nogil=True, cache=True)
@@ -69,5 +74,5 @@ def distances_in_sigma(counts: np.ndarray, usual: np.ndarray, variance: np.ndarr
 def compile_kernels() -> None:
     """Load or compile the kernels, so that no series has to wait for them."""
     nothing = np.zeros((1, 1))
-    farthest_sum_over_rings(nothing, nothing, nothing, 0.0, 0.0)
+    farthest_sum(nothing, nothing, nothing, 0.0, 0.0)
     distances_in_sigma(nothing, nothing, nothing)

@@ -265,3 +265,19 @@ def test_steady_sectors_are_hardly_ever_left_out() -> None:
     gate.learn(drawn[:40])
     left_out = sum(not np.array_equal(gate.window(sums).counts, sums.counts.sum(axis=1)) for sums in drawn)
     assert left_out < 60
+
+
+def test_a_module_across_two_sectors_is_left_out_in_its_first_window() -> None:
+    """It covers most of two sectors: by itself neither of them is far enough from usual."""
+    pixels = np.full((4, SECTORS), 100)
+    usual = np.full((4, SECTORS), 60)
+    gate = SectorGate(pixels, np.full(4, 1e9), longest_lag=1, systematic_rms=0.0)
+    first = [_sums(usual, window, pixels) for window in range(30)]
+    gate.learn(
+        [replace(sums, products=sums.expected * 0 + 1e6, expected=sums.expected * 0 + 1e6) for sums in first]
+    )
+    counts = usual.copy()
+    counts[:, [11, 0]] = 80
+    window = gate.window(_sums(counts, 30, pixels))
+    assert window.counts.tolist() == [600] * 4
+    assert {glitch.sector for glitch in gate.glitches} == {11, 0}
