@@ -33,6 +33,8 @@ from backend.damage.ramp_kernels import (
 
 _FARTHEST_DOSE = 10.0
 _SHARE_FROM_THE_START = 0.05
+_LIKELY_FROM_THE_START = 0.25
+"""Of all changes. The test bets less on them: what it bets there it lacks for all other onsets."""
 _BISECTIONS = 24
 
 
@@ -91,9 +93,8 @@ class RampTests:
 
     def __init__(self, capacity: int, planned: int, slope_scales: np.ndarray, slow: SlowNoise) -> None:
         parts, channels = slow.strength.shape
-        falling = np.arange(max(planned, 1), 0, -1.0)
-        self._onset_weight = (1 - _SHARE_FROM_THE_START) * falling / falling.sum()
-        self._onset_weight[0] += _SHARE_FROM_THE_START
+        self._onset_weight = _onset_weights(planned, _SHARE_FROM_THE_START)
+        self._likely_onset = _onset_weights(planned, _LIKELY_FROM_THE_START)
         self._slope_variance = np.ascontiguousarray(np.asarray(slope_scales, float).T ** 2)
         self._slow = slow
         self._spread = np.zeros((parts, parts, channels))
@@ -185,16 +186,18 @@ class RampTests:
 
     def onset_weights(self, channel: int, over_dispersion: float) -> np.ndarray:
         """Posterior weight of each number being the first after the onset; shape (onset,), sums to one."""
-        return self._posterior(channel, over_dispersion)[0].sum(axis=0)
+        return self._posterior(channel, over_dispersion, self._onset_weight)[0].sum(axis=0)
 
     def crossing_doses(
         self, channel: int, over_dispersion: float, height: float, chances: np.ndarray
     ) -> np.ndarray:
         """Doses by which the ramp has reached ``height`` (or minus it) with these chances; shape of ``chances``.
 
-        Infinite beyond ten times the planned dose. Slopes and onsets have their posterior.
+        Infinite beyond ten times the planned dose. Slopes and onsets have their posterior. A change that is there from
+        the start has no part before it that tells its level and so its slope: what is foretold of it hangs on how often
+        changes begin with the beam.
         """
-        weight, mean, sigma = self._posterior(channel, over_dispersion)
+        weight, mean, sigma = self._posterior(channel, over_dispersion, self._likely_onset)
         direction = np.sign((weight * mean).sum())
         onset_dose = self._onset_dose[: weight.shape[1]]
         low, high = np.zeros(len(chances)), np.full(len(chances), _FARTHEST_DOSE)
@@ -205,9 +208,11 @@ class RampTests:
             low, high = np.where(reached < chances, middle, low), np.where(reached < chances, high, middle)
         return np.where(low > 0.999 * _FARTHEST_DOSE, np.inf, high)
 
-    def _posterior(self, channel: int, over_dispersion: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _posterior(
+        self, channel: int, over_dispersion: float, onset_weight: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Weights, and mean and standard deviation of the slope, of each scale and onset; shape (scale, onset)."""
-        prior = self._onset_weight[: self.size]
+        prior = onset_weight[: self.size]
         onsets = len(prior)
         score = self._score[:onsets, channel] / over_dispersion
         information = self._information[:onsets, channel] / over_dispersion
@@ -216,6 +221,14 @@ class RampTests:
         factors = np.log(prior) - 0.5 * np.log1p(grown) + 0.5 * variance * score**2 / (1 + grown)
         weight = np.exp(factors - logsumexp(factors))
         return weight, variance * score / (1 + grown), np.sqrt(variance / (1 + grown))
+
+
+def _onset_weights(planned: int, from_the_start: float) -> np.ndarray:
+    """Weights that fall linearly to zero at the planned end, and an extra share of the very first; sum is one."""
+    falling = np.arange(max(planned, 1), 0, -1.0)
+    weights = (1 - from_the_start) * falling / falling.sum()
+    weights[0] += from_the_start
+    return weights
 
 
 def compile_kernels() -> None:

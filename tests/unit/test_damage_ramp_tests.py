@@ -179,10 +179,36 @@ def test_the_forecast_is_that_of_slopes_and_onsets_drawn_from_their_posterior() 
     tests = _sequential(values[:, None], _white(0.1**2, size), dose, planned)
     chances = np.array([0.1, 0.5, 0.9])
     doses = tests.crossing_doses(0, 1.3, 0.8, chances)
-    weight, mean, sigma = tests._posterior(0, 1.3)
+    weight, mean, sigma = tests._posterior(0, 1.3, tests._likely_onset)
     chosen = rng.choice(weight.size, 40_000, p=weight.ravel())
     slope = rng.normal(mean.ravel()[chosen], sigma.ravel()[chosen])
     onset = np.concatenate([[0.0], dose[:-1]])[chosen % size]
     crossing = np.where(slope < 0, onset + 0.8 / np.maximum(-slope, 1e-12), np.inf)
     assert [np.mean(crossing <= limit) for limit in doses] == pytest.approx(chances, abs=0.01)
     assert np.isinf(tests.crossing_doses(0, 1.3, 1e3, chances)).all()
+
+
+@pytest.mark.parametrize("onset", [0.0, 0.3])
+def test_forecasts_hold_for_changes_from_the_first_number_on_as_well(onset: float) -> None:
+    """Made when the evidence reaches 1000; about nine in ten are to hold."""
+    rng = np.random.default_rng(7)
+    planned, slope, height, sigma = 160, 0.3, 0.05, 0.022
+    dose = np.arange(1.0, planned + 1) / planned
+    held = 0
+    for _ in range(160):
+        values = rng.normal(0, sigma, planned) + slope * np.maximum(dose - onset, 0)
+        tests = _until(values, sigma**2, dose, math.log(1000))
+        early, late = tests.crossing_doses(0, 1.0, height, np.array([0.05, 0.95]))
+        held += early <= onset + height / slope <= late
+    assert binom.ppf(0.01, 160, 0.88) <= held <= binom.ppf(0.999, 160, 0.95)
+
+
+def _until(values: np.ndarray, variance: float, dose: np.ndarray, log_evidence: float) -> RampTests:
+    """White noise up to the number with which the evidence gets there."""
+    slow = SlowNoise(np.zeros(1), np.zeros((1, 1)))
+    tests = RampTests(len(values), len(values), np.array([[0.15, 0.9]]), slow)
+    for value, at in zip(values, dose, strict=True):
+        tests.add(tests.predict(np.array([value]), np.array([variance]), 1), float(at))
+        if tests.log_evidence(np.ones(1))[0] >= log_evidence:
+            return tests
+    raise AssertionError("the change was not found")
