@@ -1,7 +1,8 @@
-"""What the backend holds while a beamtime folder is there: lease, ledger, jobs, status file."""
+"""What the backend holds while a beamtime folder is there: lease, ledger, jobs, status file, settings by hash."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from backend.beamtime.folder import BeamtimeFolder
@@ -17,12 +18,13 @@ from backend.frames import SeriesInfo, SourceNotice
 from backend.lease import Lease
 from backend.ledger import Ledger
 from backend.publish.status import write_status_file
-from backend.settings import Settings
+from backend.settings import Settings, settings_to_toml
 from backend.snapshot import Snapshot
 
 STATE_FOLDER = "mento-gui"
 """Below ``processed``: lock, ledger and status file of the backend."""
 _STATUS_FILE = "status.json"
+_SETTINGS_FOLDER = "settings"
 _CLUSTER = "cluster"
 _FIRST_PAUSE_S = 5.0
 _LONGEST_PAUSE_S = 60.0
@@ -125,6 +127,29 @@ class BeamtimeSession:
         if not info.folder.is_relative_to(self.folder.path):
             return ()
         return self.dispatcher.frames_arrived(info, frames)
+
+    def keep_settings(self, settings: Settings) -> None:
+        """Write what a series is judged with into a file named by its hash, once: so it can be judged again.
+
+        Raises
+        ------
+        BeamtimeError
+            It cannot be written.
+        """
+        file = self._state / _SETTINGS_FOLDER / f"{settings.sha256}.toml"
+        if file.exists():
+            return
+        part = file.with_name(f".{file.name}.part")
+        try:
+            file.parent.mkdir(exist_ok=True)
+            part.write_text(settings_to_toml(settings), encoding="utf-8")
+            os.replace(part, file)
+        except OSError as error:
+            raise BeamtimeError(
+                f"The settings of this series cannot be kept in {file.parent}: {error.strerror or error}.",
+                still_works="Its verdicts are stored with the hash of the settings.",
+                try_this="Check the disk and the quota.",
+            ) from error
 
     def write_status(self, snapshot: Snapshot) -> None:
         """Replace ``status.json``; OSError when that is not possible."""

@@ -276,6 +276,9 @@ class Engine:
         if self._run is not None:
             self._composer.remember_row(self._run.row())
             self._book.store(self._run)
+            if self._desk.session is not None:
+                settings = self._run.analysis.settings
+                self._guard("keeping the settings", partial(self._desk.session.keep_settings, settings))
 
     def _follow_beamtime(self) -> None:
         """Open or close what is stored with the beamtime folder as it comes and goes."""

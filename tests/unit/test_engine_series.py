@@ -26,7 +26,7 @@ from backend.requests import (
     Shutdown,
     TakeSettings,
 )
-from backend.settings import DamageSettings, settings_to_toml
+from backend.settings import DamageSettings, load_settings, settings_to_toml
 from backend.snapshot import RunRow, Snapshot, VerdictState
 
 FRAMES = speckle_frames(150, seed=6)
@@ -265,6 +265,21 @@ def test_new_settings_hold_from_the_next_series_on_and_are_remembered(
     hashes = [ledger.verdicts(name)[-1].settings_sha256 for name in ("silica_00001", "silica_00002")]
     assert hashes == [quick_settings().sha256, changed.sha256]
     ledger.close()
+    # Both are kept: either series can be judged again as it was.
+    kept = engine.root / "current" / "processed" / "mento-gui" / "settings"
+    assert [load_settings(kept / f"{sha256}.toml").sha256 for sha256 in hashes] == hashes
+
+
+def test_settings_that_cannot_be_kept_are_told_and_hold_up_nothing(
+    engine: RunningEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = engine.root / "current" / "processed" / "mento-gui"
+    engine.until(lambda snapshot: snapshot.backend.phase == "waiting")
+    (state / "settings").write_text("not a folder")
+    write_speckle_series(engine.root / "current" / "raw", FRAMES)
+    engine.until(_ended("silica_00001"))
+    assert "cannot be kept in" in engine.message("The settings of this series").what
+    assert "File exists" in caplog.text
 
 
 def test_a_settings_file_that_cannot_be_used_changes_nothing(engine: RunningEngine, tmp_path: Path) -> None:

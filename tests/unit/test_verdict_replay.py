@@ -15,7 +15,6 @@ from speckle_series import speckle_frames, write_speckle_series
 
 from backend.ledger import Ledger
 from backend.ledger_rows import VerdictChange
-from backend.settings import settings_to_toml
 from backend.snapshot import Verdict, VerdictState
 from mento_gui.command_line import main
 
@@ -48,20 +47,20 @@ def _faster_in_the_middle() -> np.ndarray:
     return np.concatenate([slow, speckle_frames(120, tau_frames=2.0, seed=4)])
 
 
-def _replayed(raw: Path, tmp_path: Path) -> list[dict[str, Any]]:
-    settings_file = tmp_path / "settings.toml"
-    settings_file.write_text(settings_to_toml(quick_settings()))
+def _replayed(raw: Path) -> list[dict[str, Any]]:
+    """With the settings that the backend has kept."""
+    kept = raw.parent / "processed" / "mento-gui" / "settings"
+    assert [file.name for file in kept.iterdir()] == [f"{quick_settings().sha256}.toml"]
+    settings_file = kept / f"{quick_settings().sha256}.toml"
     result = CliRunner().invoke(main, ["replay", str(raw), "--json", "--settings", str(settings_file)])
     assert result.exit_code == 0, result.output
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_replay_says_what_the_ledger_holds(
-    measured: tuple[Path, tuple[VerdictChange, ...]], tmp_path: Path
-) -> None:
+def test_replay_says_what_the_ledger_holds(measured: tuple[Path, tuple[VerdictChange, ...]]) -> None:
     raw, changes = measured
     assert [change.verdict.state for change in changes][-1] is VerdictState.DAMAGING
-    said = [line for line in _replayed(raw, tmp_path) if line["event"] == "verdict"]
+    said = [line for line in _replayed(raw) if line["event"] == "verdict"]
     assert [line["settings_sha256"] for line in said] == [change.settings_sha256 for change in changes]
     again = [msgspec.convert(line, Verdict) for line in said]
     assert [msgspec.msgpack.encode(verdict) for verdict in again] == [
@@ -69,14 +68,12 @@ def test_replay_says_what_the_ledger_holds(
     ]
 
 
-def test_what_an_alarm_rests_on_is_stored_with_it(
-    measured: tuple[Path, tuple[VerdictChange, ...]], tmp_path: Path
-) -> None:
+def test_what_an_alarm_rests_on_is_stored_with_it(measured: tuple[Path, tuple[VerdictChange, ...]]) -> None:
     raw, changes = measured
     alarm = next(change.verdict for change in changes if change.verdict.state is VerdictState.DAMAGING)
     assert alarm.grounds[0].family == alarm.family == "dynamics"
     assert max(ground.log10_evidence for ground in alarm.grounds) == alarm.log10_evidence
     assert alarm.frame - 30 <= alarm.grounds[0].frames[1] <= alarm.frame
-    (summary,) = (line for line in _replayed(raw, tmp_path) if line["event"] == "summary")
+    (summary,) = (line for line in _replayed(raw) if line["event"] == "summary")
     assert summary["grounds"][0]["family"] == "dynamics"
     assert summary["settings_sha256"] == quick_settings().sha256
