@@ -195,7 +195,7 @@ def _begin_series(folder: Path, plan: SeriesPlan, movie: SpeckleMovie) -> EigerS
         frames=plan.frames,
         frames_per_file=plan.file_frames,
         frame_time_s=plan.frame_time_s,
-        count_time_s=plan.frame_time_s - plan.detector.readout_time_s,
+        count_time_s=plan.count_time_s,
         started_at=started_at,
         transmission=plan.transmission,
     )

@@ -168,6 +168,11 @@ class SeriesPlan:
             return self.frames_per_file
         return min(2000, max(1, round(1.0 / self.frame_time_s)))
 
+    @property
+    def count_time_s(self) -> float:
+        """Exposure of a frame."""
+        return self.frame_time_s - self.detector.readout_time_s
+
     def gamma_per_s(self, q_inv_nm: np.ndarray) -> np.ndarray:
         """Relaxation rate at the start of the series, same shape as ``q_inv_nm``, 1/s."""
         beam = self.transmission if self.scenario.beam_driven else 1.0

@@ -45,7 +45,7 @@ def write_batchinfo(path: Path, plan: SeriesPlan, started_at: datetime) -> None:
     entries = {
         "start_time": started_at.strftime(_CLOCK_FORMAT),
         "detector": repr(plan.detector.folder),
-        "preset": plan.frame_time_s - plan.detector.readout_time_s,
+        "preset": plan.count_time_s,
         "rr": plan.detector.distance_m * 1e3,
         "geometry": 0,
         "energy": plan.detector.photon_energy_kev,

@@ -11,16 +11,28 @@ from backend.simulation.detector_faults import DetectorFaults
 from backend.simulation.detector_model import MASK_DEAD, RADIUS_BINS_PER_PIXEL
 from backend.simulation.relaxation import relaxation_mixture
 from backend.simulation.series_plan import SeriesPlan, SimulationError
-from backend.simulation.speckle_kernels import READS_MAXIMUM, READS_ZERO, advance_field, count_photons
+from backend.simulation.speckle_kernels import (
+    READS_MAXIMUM,
+    READS_ZERO,
+    add_intensity,
+    advance_field,
+    count_photons,
+)
 
 # A pool field has a finite number of speckles, so its own contrast is off by a little, and fast rings show it in every
 # frame. Enough pool pixels keep that below the photon noise; the bounds keep memory and start-up time in hand.
 _POOL_PIXELS = 8_000_000
 _FEWEST_POOL_FIELDS, _MOST_POOL_FIELDS = 3, 32
+INSTANTS_APART = 2 / 3
+"""Of the exposure: then the mean of two instants loses as much contrast as that of all, to first order in the decay."""
 
 
 class SpeckleMovie:
-    """Frames of one plan, one after the other; frames are exposed at an instant, so nothing blurs within a frame.
+    """Frames of one plan, one after the other.
+
+    A frame is the mean of two instants, two thirds of the exposure apart: what moves meanwhile blurs as it does during
+    the exposure, to first order in the decay. Its contrast is (1 + exp(-2 d)) / 2 of that of an instant, that of two
+    frames exp(-2 Gamma lag) (1 + cosh(2 d)) / 2, with d the decay of the field between the instants.
 
     Every pixel carries a complex Gaussian field that follows an Ornstein-Uhlenbeck process with the relaxation
     rate of its q: |g1| = exp(-integral of Gamma dt) holds exactly, also while Gamma changes. Neighbouring pixels
@@ -45,6 +57,7 @@ class SpeckleMovie:
         wanted = -(-_POOL_PIXELS // (shape[0] * shape[1]))
         pool_fields = min(_MOST_POOL_FIELDS, max(_FEWEST_POOL_FIELDS, wanted))
         self._pool = innovation_pool(shape, plan.speckle_size_px, pool_fields, pool_rng)
+        self._intensity = np.empty(shape, np.float32)
         self._beam_fluctuation = 0.0
 
     def _prepare_rings(self) -> None:
@@ -73,12 +86,10 @@ class SpeckleMovie:
         """
         plan = self._plan
         counts = np.empty(plan.detector.shape_yx, plan.dtype) if out is None else out
-        self._advance_fields()
+        self._expose()
         keys = self._photon_rng.integers(0, 2**32, size=2, dtype=np.uint32)
         count_photons(
-            self._fields,
-            np.sqrt(self._mixture.weights).astype(np.float32),
-            math.sqrt(plan.contrast * plan.modes),
+            self._intensity,
             self.mean_counts(self.frame, self._next_beam_factor()),
             self._radius_bin,
             self._fixed,
@@ -97,13 +108,23 @@ class SpeckleMovie:
         flux = plan.scenario.flux_factor(frame, plan.frames) * beam_factor
         return (self._start_counts * change * flux).astype(np.float32)
 
-    def _advance_fields(self) -> None:
+    def _expose(self) -> None:
+        """The mean intensity of the instants of the next frame."""
         plan = self._plan
-        gamma_step = (
-            plan.scenario.gamma_factor(self.frame, plan.frames) * plan.frame_time_s * self._gamma_per_s
-        )
-        moved_on = plan.scenario.renewal_per_frame(plan.frames)
+        within_s = INSTANTS_APART * plan.count_time_s
         afresh = self.frame == 0 or plan.scenario.decorrelates(self.frame, plan.frames)
+        coherent_share = math.sqrt(plan.contrast * plan.modes)
+        amplitudes = np.sqrt(self._mixture.weights).astype(np.float32)
+        self._intensity[:] = 1.0 - coherent_share
+        self._advance_fields(plan.frame_time_s - within_s, afresh)
+        add_intensity(self._fields, amplitudes, 0.5 * coherent_share, self._intensity)
+        self._advance_fields(within_s, False)
+        add_intensity(self._fields, amplitudes, 0.5 * coherent_share, self._intensity)
+
+    def _advance_fields(self, seconds: float, afresh: bool) -> None:
+        plan = self._plan
+        gamma_step = plan.scenario.gamma_factor(self.frame, plan.frames) * seconds * self._gamma_per_s
+        moved_on = plan.scenario.renewal_per_frame(plan.frames) * seconds / plan.frame_time_s
         rng = self._innovation_rng
         _, _, pool_rows, pool_columns = self._pool.shape
         for component, rate in enumerate(self._mixture.rates):

@@ -135,7 +135,25 @@ def advance_field(
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _relative_intensity(
+def add_intensity(
+    fields: np.ndarray, amplitudes: np.ndarray, coherent_share: float, intensity: np.ndarray
+) -> None:
+    """Add to ``intensity`` what the fields make: coherent_share * mean over modes of |sum over components|^2.
+
+    Parameters
+    ----------
+    fields : ndarray, shape (mode, component, 2, y, x), float32
+    amplitudes : ndarray, shape (component,), float32
+        Square roots of the mixture weights.
+    intensity : ndarray, shape (y, x), float32, relative to its mean
+    """
+    work = np.empty((2, intensity.shape[1]), np.float32)
+    for row in range(len(intensity)):
+        _add_row(fields, row, amplitudes, coherent_share, work, intensity[row])
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _add_row(
     fields: np.ndarray,
     row: int,
     amplitudes: np.ndarray,
@@ -143,10 +161,8 @@ def _relative_intensity(
     work: np.ndarray,
     intensity: np.ndarray,
 ) -> None:
-    """Intensity of one row relative to its mean, from the fields, shape (mode, component, 2, y, x)."""
     modes, components = fields.shape[0], fields.shape[1]
     share = np.float32(coherent_share / modes)
-    intensity[:] = np.float32(1.0 - coherent_share)
     sum_real, sum_imaginary = work[0], work[1]
     for mode in range(modes):
         sum_real[:] = np.float32(0.0)
@@ -193,9 +209,7 @@ def _count_row(
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def count_photons(
-    fields: np.ndarray,
-    amplitudes: np.ndarray,
-    coherent_share: float,
+    relative: np.ndarray,
     mean_counts: np.ndarray,
     q_bin: np.ndarray,
     fixed: np.ndarray,
@@ -203,15 +217,12 @@ def count_photons(
     key_b: np.uint32,
     counts: np.ndarray,
 ) -> None:
-    """Fill ``counts`` with Poisson counts of the intensity that the fields make.
-
-    The relative intensity is (1 - coherent_share) + coherent_share * mean over modes of |sum over components|^2.
+    """Fill ``counts`` with Poisson counts.
 
     Parameters
     ----------
-    fields : ndarray, shape (mode, component, 2, y, x), float32
-    amplitudes : ndarray, shape (component,), float32
-        Square roots of the mixture weights.
+    relative : ndarray, shape (y, x), float32
+        Intensity relative to its mean.
     mean_counts : ndarray, shape (q bin,), float32, photons per pixel and frame
     q_bin : ndarray, shape (y, x), uint16
     fixed : ndarray, shape (y, x), uint8
@@ -223,12 +234,10 @@ def count_photons(
     rows, columns = q_bin.shape
     intensity = np.empty(columns, np.float32)
     uniform = np.empty(columns, np.float32)
-    work = np.empty((2, columns), np.float32)
     for y in range(rows):
-        _relative_intensity(fields, y, amplitudes, coherent_share, work, intensity)
         first_pixel = np.uint32(y * columns)
         for x in range(columns):
-            intensity[x] *= mean_counts[q_bin[y, x]]
+            intensity[x] = relative[y, x] * mean_counts[q_bin[y, x]]
             bits = _uniform_bits(np.uint32(first_pixel + np.uint32(x)), key_a, key_b)
             uniform[x] = np.float32(bits) * _TO_UNIT
         _count_row(intensity, uniform, first_pixel, key_a, key_b, fixed[y], counts[y])

@@ -27,6 +27,7 @@ def truth_of(plan: SeriesPlan) -> dict[str, Any]:
         "geometry": plan.detector.geometry(),
         "frames": plan.frames,
         "frame_time_s": plan.frame_time_s,
+        "count_time_s": plan.count_time_s,
         "photons_per_pixel": plan.photons_per_pixel,
         "transmission": plan.transmission,
         "position_mm": list(plan.position_mm),
@@ -56,7 +57,9 @@ def _relaxation(plan: SeriesPlan) -> dict[str, Any]:
         "exponent": plan.exponent,
         "mixture_weights": mixture.weights.tolist(),
         "mixture_rates": mixture.rates.tolist(),
-        "mixture_meaning": "|g1| = sum(weights * exp(-rates Gamma lag)) exactly; exposure is instantaneous",
+        "mixture_meaning": "|g1| = sum(weights * exp(-rates Gamma lag)) exactly",
+        "exposure": "a frame is the mean of two instants, two thirds of count_time_s apart: g2 - 1 between frames "
+        "is the mean of that law over their pairs of instants",
     }
 
 

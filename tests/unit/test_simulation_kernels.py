@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from backend.simulation.speckle_kernels import advance_field, count_photons
+from backend.simulation.speckle_kernels import add_intensity, advance_field, count_photons
 
 
 def _advanced(field, pool, shift_y, shift_x, phase, keep, renew, q_bin):
@@ -40,12 +40,21 @@ def test_field_step_equals_the_numpy_twin(shape, larger, shift, phase, seed) -> 
     assert np.allclose(field, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(("modes", "components"), [(1, 1), (3, 1), (2, 4)])
+def test_intensity_equals_the_numpy_twin(modes: int, components: int) -> None:
+    rng = np.random.default_rng(3)
+    fields = rng.standard_normal((modes, components, 2, 5, 7)).astype(np.float32)
+    amplitudes = np.sqrt(rng.dirichlet(np.ones(components))).astype(np.float32)
+    intensity = np.full((5, 7), 0.75, np.float32)
+    add_intensity(fields, amplitudes, 0.25, intensity)
+    field = np.einsum("c,mcyx->myx", amplitudes, fields[:, :, 0] + 1j * fields[:, :, 1])
+    assert np.allclose(intensity, 0.75 + 0.25 * (np.abs(field) ** 2).mean(axis=0), rtol=1e-5)
+
+
 def _counts(mean: float, shape=(400, 400), dtype=np.uint32, key=(11, 12), fixed=None) -> np.ndarray:
     counts = np.empty(shape, dtype)
     count_photons(
-        np.zeros((1, 1, 2, *shape), np.float32),
-        np.ones(1, np.float32),
-        0.0,
+        np.ones(shape, np.float32),
         np.array([mean], np.float32),
         np.zeros(shape, np.uint16),
         np.zeros(shape, np.uint8) if fixed is None else fixed,

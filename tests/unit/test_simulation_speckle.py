@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from backend.damage.exposure import between_frames, within_frame
 from backend.simulation.detector_model import EIGER_500K, MASK_DEAD, RADIUS_BINS_PER_PIXEL, DetectorModel
 from backend.simulation.scenario import SCENARIOS, Scenario
 from backend.simulation.series_plan import SeriesPlan, SimulationError
-from backend.simulation.speckle import SpeckleMovie
+from backend.simulation.speckle import INSTANTS_APART, SpeckleMovie
 
 SMALL = DetectorModel(
     name="small",
@@ -51,6 +52,13 @@ def _z_score(difference: np.ndarray) -> float:
     return float(blocks.mean() / (blocks.std(ddof=1) / 8))
 
 
+def _decay(plan: SeriesPlan, gamma_per_s: np.ndarray, lag: int) -> np.ndarray:
+    """(g2 - 1) / contrast of an unchanging sample: the mean over all pairs of instants of frames ``lag`` apart."""
+    apart_s = INSTANTS_APART * plan.count_time_s
+    pairs_s = np.abs(lag * plan.frame_time_s + apart_s * np.array([-1, 0, 0, 1]))
+    return np.mean([np.exp(-2 * (gamma_per_s * lag_s) ** plan.exponent) for lag_s in pairs_s], axis=0)
+
+
 def _correlation(frames: np.ndarray, mean: float, lag: int) -> np.ndarray:
     """<n n'> / mean^2 of each pixel; at lag 0 the factorial moment, free of counting noise."""
     counts = frames.astype(np.float32)
@@ -68,8 +76,16 @@ def test_contrast_and_g2_are_those_of_the_plan(contrast: float, modes: int, expo
     frames = _frames(plan)
     gamma_per_s = plan.gamma_per_s(_q_map(SMALL))
     for lag in (0, 1, 4, 10):
-        decay = np.exp(-2 * (gamma_per_s * lag * plan.frame_time_s) ** exponent)
+        decay = _decay(plan, gamma_per_s, lag)
         assert abs(_z_score(_correlation(frames, 0.5, lag) - (1 + contrast * decay))) < 3, f"lag {lag}"
+
+
+@pytest.mark.parametrize("decay", [0.01, 0.1, 0.5, 1.0])
+def test_two_instants_blur_nearly_as_the_whole_exposure(decay: float) -> None:
+    """``decay`` of g2 - 1 during the exposure; the largest of the usual series is 0.5."""
+    apart = INSTANTS_APART * decay
+    assert (1 + np.exp(-apart)) / 2 == pytest.approx(within_frame(np.array(decay)), abs=decay**2 / 36)
+    assert (1 + np.cosh(apart)) / 2 == pytest.approx(between_frames(np.array(decay)), abs=decay**2 / 30)
 
 
 def test_a_sample_that_moves_on_renews_its_speckle_at_the_same_rate_at_all_q() -> None:
@@ -77,7 +93,7 @@ def test_a_sample_that_moves_on_renews_its_speckle_at_the_same_rate_at_all_q() -
     frames = _frames(plan)
     gamma_per_s = plan.gamma_per_s(_q_map(SMALL))
     for lag in (1, 4):
-        decay = np.exp(-2 * (gamma_per_s * lag * plan.frame_time_s + 40.0 * lag / plan.frames))
+        decay = _decay(plan, gamma_per_s + 40.0 / (plan.frames * plan.frame_time_s), lag)
         assert abs(_z_score(_correlation(frames, 0.5, lag) - (1 + decay))) < 3, f"lag {lag}"
 
 
@@ -115,16 +131,21 @@ def test_g2_keeps_to_a_changing_rate() -> None:
     plan = replace(QUIET, scenario=SCENARIOS["acceleration"], contrast=1.0, frames=160)
     frames = _frames(plan)
     gamma_per_s = plan.gamma_per_s(_q_map(SMALL))
-    late = np.array([plan.scenario.gamma_factor(frame, plan.frames) for frame in range(141, 160)])
+    within_s = INSTANTS_APART * plan.count_time_s
     # Every step from frame 140 on has its own rate, so each pair of neighbours has its own decay.
-    decay = np.exp(-2 * gamma_per_s * plan.frame_time_s * late[:, None, None]).mean(axis=0)
+    decay = np.zeros_like(gamma_per_s)
+    for frame in range(141, 160):
+        before, now = (plan.scenario.gamma_factor(number, plan.frames) for number in (frame - 1, frame))
+        between_s = (plan.frame_time_s - within_s) * now
+        pairs_s = [between_s + before * a * within_s + now * b * within_s for a in (0, 1) for b in (0, 1)]
+        decay += np.mean([np.exp(-2 * gamma_per_s * lag_s) for lag_s in pairs_s], axis=0) / 19
     assert abs(_z_score(_correlation(frames[140:], 0.5, 1) - (1 + decay))) < 3
 
 
 def test_negative_binomial_counts_for_equal_modes() -> None:
     frames = _frames(replace(QUIET, contrast=0.5, modes=2, diffusion_nm2_per_s=1e5))
-    # P(0) of a negative binomial with M modes: (1 + mean / M)^-M.
-    assert abs(_z_score((frames == 0).mean(axis=0) - (1 + 0.5 / 2) ** -2.0)) < 3
+    # P(0) of a negative binomial with M modes: (1 + mean / M)^-M. So fast, the two instants have their own each.
+    assert abs(_z_score((frames == 0).mean(axis=0) - (1 + 0.5 / 4) ** -4.0)) < 3
 
 
 @pytest.mark.parametrize("width_px", [1.5, 3.0])
@@ -132,7 +153,8 @@ def test_speckles_have_the_size_set(width_px: float) -> None:
     plan = replace(QUIET, contrast=1.0, speckle_size_px=width_px, photons_per_pixel=5.0, frames=40)
     frames = _frames(replace(plan, diffusion_nm2_per_s=1e5)).astype(np.float64) / 5.0
     for distance in (1, 2):
-        expected = 2.0 ** -((2 * distance / width_px) ** 2)
+        # So fast, the two instants of a frame are independent.
+        expected = 0.5 * 2.0 ** -((2 * distance / width_px) ** 2)
         for axis in (1, 2):
             shifted = np.roll(frames, distance, axis=axis)
             assert abs(_z_score((frames * shifted).mean(axis=0) - 1 - expected)) < 3
