@@ -31,7 +31,7 @@ class Assessment:
     Attributes
     ----------
     dose : float
-        Exposure so far, in the unit the detector was given: seconds weighted by transmission in a series.
+        Exposure so far, in the unit the detector was given: seconds behind the absorbers in a series.
     log10_evidence : float
         Largest weighted e-value over channels; the alarm is at ``log10_alarm``.
     family, label : str

@@ -241,6 +241,11 @@ _ALL = (
         flash=FlashingPixel(0.5, 0.05, 500, row=0.5, column=0.3),
     ),
     Scenario(
+        "hot-pixel",
+        "From halfway on one pixel counts 20 photons too many in every frame.",
+        flash=FlashingPixel(0.5, 1.0, 20, row=0.4, column=0.6),
+    ),
+    Scenario(
         "drift",
         "The sample moves through the beam all the time: the speckle pattern is renewed at the same rate at all q.",
         renewals=20.0,

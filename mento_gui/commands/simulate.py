@@ -31,6 +31,7 @@ SCENARIO_NAMES = (
     "absorber",
     "module-glitch",
     "flashing-pixel",
+    "hot-pixel",
     "drift",
 )
 DETECTOR_NAMES = ("eiger4m", "eiger500k")

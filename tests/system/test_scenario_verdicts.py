@@ -15,7 +15,7 @@ pytestmark = pytest.mark.system
 FRAMES = 300
 # Some twenty seconds on a computer that does nothing else.
 SIMULATED_S, REPLAYED_S = 240.0, 240.0
-HARMLESS = ("absorber", "module-glitch", "flashing-pixel")
+HARMLESS = ("absorber", "module-glitch", "flashing-pixel", "hot-pixel")
 
 
 class Replay:

@@ -1,6 +1,6 @@
 """Each scenario of the simulator, as sums over rings: damage is found after its true frame, the rest is never damage.
 
-What a faulty detector does needs pixels: those scenarios are judged as files, in the system tests.
+What a faulty detector does needs sectors and pixels: ``test_damage_scenario_rates.py`` and the system tests have those.
 """
 
 from __future__ import annotations
