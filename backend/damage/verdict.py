@@ -26,6 +26,10 @@ _WORDS = {
 }
 
 
+# The lowest and the highest ring of a line through all rings; by themselves these two may differ by less or by more.
+_TOLD_AS = {"lowest against highest q": "line in ln q"}
+
+
 def percent(log_ratio: float) -> float:
     """Change in percent of a ln ratio."""
     return 100 * math.expm1(min(log_ratio, 50.0))
@@ -75,9 +79,8 @@ def _limit(assessment: Assessment) -> str:
 
 def _leading(assessment: Assessment) -> str:
     words = _WORDS[assessment.family]
-    detail = (
-        "" if assessment.label in (words.lower(), "lowest against highest q") else f" ({assessment.label})"
-    )
+    told = _TOLD_AS.get(assessment.label, assessment.label)
+    detail = "" if told == words.lower() else f" ({told})"
     numbers = f"{_change(assessment.effect, assessment.effect_err)}, {_limit(assessment)}"
     if assessment.family_told:
         return f"{words}{detail} {numbers}"

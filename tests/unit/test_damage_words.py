@@ -89,7 +89,8 @@ CHANGED = {"onset_frame": 154, "onset_interval": (120, 189)}
         (
             {"state": DamageState.DAMAGING, "label": "lowest against highest q", **CHANGED},
             VerdictState.DAMAGING,
-            "Ratio of low-q to high-q scattering +8.3 ± 0.4 %, limit 5 %, since about frame 154 (120 to 189).",
+            "Ratio of low-q to high-q scattering (line in ln q) +8.3 ± 0.4 %, limit 5 %, "
+            "since about frame 154 (120 to 189).",
         ),
         (
             {
