@@ -76,7 +76,10 @@ def _mass_shares(formula: str) -> list[tuple[int, float]]:
     try:
         parsed = xraylib.CompoundParser(formula)
     except ValueError as error:
-        raise FormulaError(f"'{formula}' is no chemical formula ({error})") from error
+        detail = str(error).removeprefix("Invalid chemical formula").lstrip(": ")
+        raise FormulaError(
+            f"'{formula}' is no chemical formula" + (f" ({detail})" if detail else "")
+        ) from error
     return list(zip(parsed["Elements"], parsed["massFractions"], strict=True))
 
 

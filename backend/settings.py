@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from backend.cluster_settings import ClusterSettings
 from backend.dose_settings import DoseSettings
 from backend.errors import SettingsError
-from backend.settings_section import SettingsSection, setting
+from backend.settings_section import SettingsSection, setting, words_of
 
 
 class WatchSettings(SettingsSection):
@@ -303,7 +303,8 @@ def load_settings(path: Path | None) -> Settings:
         return Settings.model_validate(document)
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()
+            f"{'.'.join(str(part) for part in fault['loc'])}: {words_of(fault['msg'])}"
+            for fault in error.errors()
         )
         raise SettingsError(
             f"The settings file {path} has values that cannot be used: {faults}.",

@@ -15,7 +15,7 @@ from tomlkit.items import Table
 
 from backend.errors import SettingsError
 from backend.settings import Settings
-from backend.settings_section import may_be_empty
+from backend.settings_section import may_be_empty, words_of
 
 _NOTHING_CHANGED = "Nothing was changed."
 
@@ -51,7 +51,7 @@ def with_changes(settings: Settings, changes: Iterable[str]) -> Settings:
         return Settings.model_validate(values)
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc'])}={fault['input']}: {fault['msg']}"
+            f"{'.'.join(str(part) for part in fault['loc'])}={fault['input']}: {words_of(fault['msg'])}"
             for fault in error.errors()
         )
         raise _refused(f"A value cannot be used: {faults}", "Take a value within the limit.") from error

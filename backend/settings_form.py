@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from backend.settings_section import SettingsSection, may_be_empty
+from backend.settings_section import SettingsSection, may_be_empty, words_of
 
 _RARE_UNIT = "1/100 h"
 _RARE = re.compile(r"\s*(\S+)\s+in\s+(\S+?)\s*(?:h|hours?)?\s*", re.IGNORECASE)
@@ -29,7 +29,6 @@ _UNIT_ENDINGS = (
 )
 _YES_NO = ("yes", "no")
 _LIMITS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
-_OF_A_CHECK = "Value error, "
 _OUT_OF_RANGE = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 
 Section = TypeVar("Section", bound=SettingsSection)
@@ -176,7 +175,10 @@ def _sentence(field: FieldInfo, text: str, kind: str, message: str) -> str:
         return f"'{text}' is no whole number."
     if kind.startswith("float"):
         return f"'{text}' is no number."
-    return f"'{text}' cannot be used: {message.removeprefix(_OF_A_CHECK).removesuffix('.')}."
+    if kind == "value_error":
+        # A check of the section's own, which says it all.
+        return f"{words_of(message)}."
+    return f"'{text}' cannot be used: {message}."
 
 
 def _limits(field: FieldInfo) -> str:

@@ -20,6 +20,11 @@ def may_be_empty(field: FieldInfo) -> bool:
     return type(None) in get_args(field.annotation)
 
 
+def words_of(message: str) -> str:
+    """A message of pydantic without its mark for sentences of our own checks."""
+    return message.removeprefix("Value error, ")
+
+
 class SettingsSection(BaseModel):
     """Base of all sections: frozen, and a field that nobody knows is an error."""
 
