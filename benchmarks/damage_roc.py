@@ -24,10 +24,15 @@ from benchmarks.damage_outcomes import Outcome, Watch, run
 from benchmarks.damage_tables import as_markdown, tables_of
 
 
+_MOST_SERIES = 1_000_000
+
+
 def tasks_of(nulls: int, disturbed: int, damaged: int, seed: int, watch: Watch) -> list[Task]:
     """``nulls`` series without damage in all, spread over the cells, and so many of each disturbance and damage."""
-    tasks = [(NULLS[index % len(NULLS)], seed + index, watch) for index in range(nulls)]
-    first = seed + nulls
+    # Another seed shares no series with this one.
+    first = 1 + (seed - 1) * _MOST_SERIES
+    tasks = [(NULLS[index % len(NULLS)], first + index, watch) for index in range(nulls)]
+    first += nulls
     for cells in (DAMAGED, DISTURBED, AGEING):
         for cell in cells:
             number = damaged if cell.family else disturbed
