@@ -23,7 +23,6 @@ from benchmarks.damage_checkpoint import Checkpoint, Task
 from benchmarks.damage_outcomes import Outcome, Watch, run
 from benchmarks.damage_tables import as_markdown, tables_of
 
-
 _MOST_SERIES = 1_000_000
 
 
