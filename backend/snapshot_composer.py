@@ -227,7 +227,7 @@ class SnapshotComposer:
     def _verdict(self, run: SeriesRun | None, phase: str, waiting_for: str, now: float) -> Verdict:
         if run is None:
             if phase == "preparing":
-                why = "Preparing the kernels; the first start on a computer takes up to a minute."
+                why = "Preparing the kernels; the first start on a computer takes a minute or two."
                 return Verdict(state=VerdictState.IDLE, why=why, do="Wait a moment.")
             return Verdict(state=VerdictState.IDLE, why=waiting_for, do="Start a series.")
         if run.status != "running":
