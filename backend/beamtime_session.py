@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from backend.beamtime.folder import BeamtimeFolder
@@ -20,6 +19,7 @@ from backend.ledger import Ledger
 from backend.publish.status import write_status_file
 from backend.settings import Settings, settings_to_toml
 from backend.snapshot import Snapshot
+from backend.whole_file import write_whole_text
 
 STATE_FOLDER = "mento-gui"
 """Below ``processed``: lock, ledger and status file of the backend."""
@@ -139,11 +139,9 @@ class BeamtimeSession:
         file = self._state / _SETTINGS_FOLDER / f"{settings.sha256}.toml"
         if file.exists():
             return
-        part = file.with_name(f".{file.name}.part")
         try:
             file.parent.mkdir(exist_ok=True)
-            part.write_text(settings_to_toml(settings), encoding="utf-8")
-            os.replace(part, file)
+            write_whole_text(file, settings_to_toml(settings))
         except OSError as error:
             raise BeamtimeError(
                 f"The settings of this series cannot be kept in {file.parent}: {error.strerror or error}.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from backend.dispatch.ssh_transport import SshTransport
 from backend.dispatch.transport import Transport
 from backend.errors import DispatchError
 from backend.settings import Settings, settings_to_toml
+from backend.whole_file import write_whole_text
 
 
 def open_cluster(folder: BeamtimeFolder, all_settings: Settings, state_folder: Path) -> ClusterExecutor:
@@ -102,10 +102,8 @@ def _settings_for_nodes(settings: Settings, paths: PathMap, state_folder: Path) 
     if file.exists():
         # Its name is that of its text: nothing has to be written, and a full disk does no harm.
         return file
-    part = file.with_name(f".part-{os.getpid()}-{file.name}")
     try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, file)
+        write_whole_text(file, text)
     except OSError as error:
         raise DispatchError(
             f"The settings for jobs on the cluster cannot be kept in {file}: {error.strerror or error}.",

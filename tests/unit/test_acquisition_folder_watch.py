@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import shutil
@@ -10,65 +9,16 @@ from pathlib import Path
 
 import eiger_files
 import pytest
+from folder_watching import Watching, begin_beamtime, data_path, ended, notices, numbers, started
 
 from backend.acquisition.folder_watch import FolderWatch
-from backend.frames import FrameBatch, SeriesDescribed, SeriesEnded, SeriesStarted, SourceEvent, SourceNotice
+from backend.frames import FrameBatch, SourceEvent
 from backend.settings import Settings
-
-
-class Watching:
-    """A watch on a folder tree with a clock set by the test."""
-
-    def __init__(self, root: Path, last_alive: float | None = None, **watch: object) -> None:
-        self.time_s = 0.0
-        self.events: list[SourceEvent] = []
-        self.source = FolderWatch(
-            root,
-            Settings.model_validate({"watch": watch}),
-            clock=lambda: self.time_s,
-            last_alive=lambda _: last_alive,
-        )
-
-    def run(self, for_s: float, step_s: float = 0.5) -> list[SourceEvent]:
-        """Poll for a time of the test's clock; gives the events of that time."""
-        seen: list[SourceEvent] = []
-        end_s = self.time_s + for_s
-        while self.time_s < end_s:
-            for _ in range(5):
-                seen.extend(self.source.poll())
-            self.time_s += step_s
-        self.events.extend(seen)
-        return seen
-
-
-def started(events: list[SourceEvent]) -> list[str]:
-    return [event.info.name for event in events if isinstance(event, SeriesStarted)]
-
-
-def ended(events: list[SourceEvent]) -> list[tuple[str, bool, int]]:
-    return [
-        (event.series, event.complete, event.frames) for event in events if isinstance(event, SeriesEnded)
-    ]
-
-
-def numbers(events: list[SourceEvent]) -> list[int]:
-    return [int(n) for event in events if isinstance(event, FrameBatch) for n in event.frame_numbers]
-
-
-def notices(events: list[SourceEvent], begins: str = "") -> list[SourceNotice]:
-    return [event for event in events if isinstance(event, SourceNotice) and event.key.startswith(begins)]
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    current = tmp_path / "current"
-    (current / "raw").mkdir(parents=True)
-    (current / "beamtime-metadata-11001234.json").write_text(json.dumps({"beamtimeId": "11001234"}))
-    return tmp_path
-
-
-def data_path(folder: Path, number: int) -> Path:
-    return folder / f"{folder.parent.name}_data_{number:06d}.h5"
+    return begin_beamtime(tmp_path)
 
 
 def test_a_series_is_followed_while_it_grows(root: Path) -> None:
@@ -85,56 +35,6 @@ def test_a_series_is_followed_while_it_grows(root: Path) -> None:
     eiger_files.write_run_file(folder.parent / "silica_00001.fio")
     assert ended(watching.run(1)) == [("silica_00001", True, 12)]
     assert notices(watching.events) == []
-
-
-def described(events: list[SourceEvent]) -> list[SeriesDescribed]:
-    return [event for event in events if isinstance(event, SeriesDescribed)]
-
-
-def test_a_run_file_that_comes_after_the_start_is_taken(root: Path) -> None:
-    watching = Watching(root)
-    folder = root / "current/raw/silica_00001/e4m"
-    eiger_files.write_master(folder / "silica_00001_master.h5", nimages=12, wavelength=(1.5498, "angstrom"))
-    (info,) = [event.info for event in watching.run(1) if isinstance(event, SeriesStarted)]
-    assert info.transmission is None
-    eiger_files.write_data_file(data_path(folder, 1), eiger_files.frames_of(0, 4))
-    assert numbers(watching.run(1)) == [0, 1, 2, 3] and described(watching.events) == []
-    run_file = folder.parent / "silica_00001.fio"
-    run_file.write_text("%p\nabs1z = 2.0\nabs2")
-    (half,) = described(watching.run(1))
-    assert half.transmission is None and dict(half.side_numbers) == {"abs1z": 2.0}
-    run_file.write_text("%p\nabs1z = 2.0\nabs2z = 0\nsamx = 1.5\n")
-    (whole,) = described(watching.run(1))
-    # 100 um of silicon at 8 keV.
-    assert whole.transmission == pytest.approx(0.2217, rel=3e-3) and whole.side_numbers["samx"] == 1.5
-    # The end mark says nothing new of the series; a file that is gone takes nothing back.
-    run_file.write_text(run_file.read_text() + "! Acquisition ended at Mon Nov 23 10:20:00 2026\n")
-    assert described(watching.run(2)) == []
-    run_file.unlink()
-    assert described(watching.run(2)) == [] and notices(watching.events) == []
-
-
-def test_a_run_file_that_comes_with_the_end_is_told_before_it(root: Path) -> None:
-    watching = Watching(root)
-    folder = eiger_files.write_series(root / "current/raw", files=1)
-    run_file = folder.parent / "silica_00001.fio"
-    run_file.unlink()
-    watching.run(1)
-    run_file.write_text("%p\nsamx = 2\n! Acquisition ended at Mon Nov 23 10:20:00 2026\n")
-    said = [event for event in watching.run(2) if isinstance(event, SeriesDescribed | SeriesEnded)]
-    assert [type(event) for event in said] == [SeriesDescribed, SeriesEnded]
-
-
-def test_what_a_late_file_states_oddly_is_told(root: Path) -> None:
-    watching = Watching(root)
-    folder = root / "current/raw/silica_00001/e4m"
-    eiger_files.write_master(folder / "silica_00001_master.h5", nimages=12)
-    watching.run(1)
-    (folder.parent / "silica_00001.fio").write_text("%p\nabs1z = 1.5\nabs2z = 0\n")
-    (folder / "silica_00001.batchinfo").write_text("x0: 90\ny0: 90\n")
-    watching.run(2)
-    (notice,) = notices(watching.events, "side-files:")
-    assert "abs1z = 1.5, abs2z = 0" in notice.what and "beam centre" in notice.what
 
 
 def test_an_acquisition_that_stops_early_ends_incomplete(root: Path) -> None:
