@@ -8,22 +8,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from backend.correlation.intensity import RadialIntensity
-from backend.correlation.multitau import MultiTau
 from backend.correlation.speckle_size import SpeckleSize
 from backend.detector.event_decoder import EventDecoder
 from backend.detector.geometry import Geometry, geometry_of
 from backend.detector.mask import PixelMask, build_mask, hot_pixels, load_mask_file
 from backend.detector.q_rings import partition_into_rings
+from backend.detector.rough_rings import rough_rings
 from backend.errors import FeedbackError, GeometryError, SettingsError
 from backend.frames import FrameBatch, SeriesInfo
 from backend.freed_memory import give_back_freed_memory
 from backend.photon_events import EventBatch, RingPartition, distinct_pixels
-from backend.photon_words import HIGHEST_COUNT, PhotonWords
-from backend.pixel_order import TILE_PIXELS, order_pixels
 from backend.settings import Settings
 
 _UNKNOWN_SPECKLE_AREA_PX = 9.0
-_SIGNIFICANT = 5.0
+"""Cautiously large, for first frames with too few photons to measure it."""
 _NO_FRAME_TIME = (
     "No file states the frame time: one second stands for one frame in lags, rates and dose until it does."
 )
@@ -82,28 +80,31 @@ def _plan(
     events = _decode(info, mask.good, batches)
     if geometry is not None:
         # Without rings a bright centre could not be told from hot pixels.
-        groups = _radial_groups(geometry, mask.good)
+        groups = rough_rings(geometry, mask.good, pool)
         mask = _without_hot_pixels(mask, events, groups, settings.mask.hot_pixel_tail)
     partition = None
-    area = _UNKNOWN_SPECKLE_AREA_PX
-    gradient = None
     if geometry is not None:
         try:
-            partition = partition_into_rings(
-                geometry, mask.good, settings.rings, _mean_image(events, mask.good), pool
-            )
-            area = _speckle_area(events, partition, pool)
-            gradient = _gradient(events, partition)
+            image = _mean_image(events, mask.good)
+            partition = partition_into_rings(geometry, mask.good, settings.rings, image, pool)
         except GeometryError as error:
             no_rings = error
+    area, gradient = _UNKNOWN_SPECKLE_AREA_PX, None
+    if partition is not None:
+        size = SpeckleSize(partition, pool)
+        frames = len(events.frame_numbers)
+        size.add(events.frame(index) for index in range(frames))
+        gradient = _gradient(size.fine_counts, frames, partition)
+        contrast = size.contrast()
+        area = _UNKNOWN_SPECKLE_AREA_PX if contrast is None else size.area_px(contrast)
     if mask.hot:
         notices.append(f"{mask.hot} hot pixels were found in the first frames and are left out.")
     return SeriesPlan(mask, geometry, partition, no_rings, area, gradient, tuple(notices))
 
 
-def _decode(info: SeriesInfo, good: np.ndarray, batches: list[FrameBatch]) -> list[EventBatch]:
+def _decode(info: SeriesInfo, good: np.ndarray, batches: list[FrameBatch]) -> EventBatch:
     with EventDecoder(good, info.detector.dtype, info.detector.saturation_value) as decoder:
-        return [decoder.decode(batch) for batch in batches]
+        return _joined([decoder.decode(batch) for batch in batches])
 
 
 def _always_at_maximum(info: SeriesInfo, batches: list[FrameBatch]) -> np.ndarray:
@@ -128,19 +129,10 @@ def _always_at_maximum(info: SeriesInfo, batches: list[FrameBatch]) -> np.ndarra
     return candidates if looked_at else np.zeros(pixels, bool)
 
 
-def _radial_groups(geometry: Geometry, good: np.ndarray) -> np.ndarray:
-    """Rough rings for the hot-pixel test; flat int16, -1 for bad pixels."""
-    radius = geometry.radius_px().ravel().astype(np.int32)
-    of_radius = (8 * np.log2(1 + np.arange(radius.max(initial=0) + 1))).astype(np.int16)
-    groups: np.ndarray = of_radius[radius]
-    groups[~good.ravel()] = -1
-    return groups
-
-
 def _without_hot_pixels(
-    mask: PixelMask, events: list[EventBatch], groups: np.ndarray, tail: float
+    mask: PixelMask, events: EventBatch, groups: np.ndarray, tail: float
 ) -> PixelMask:
-    hot = hot_pixels(_joined(events), groups, tail)
+    hot = hot_pixels(events, groups, tail)
     if hot.size == 0:
         return mask
     good = mask.good.copy()
@@ -162,51 +154,15 @@ def _joined(events: list[EventBatch]) -> EventBatch:
     )
 
 
-def _mean_image(events: list[EventBatch], good: np.ndarray) -> np.ndarray:
-    pixel, count = (
-        np.concatenate(parts) for parts in zip(*((b.pixel, b.count) for b in events), strict=True)
-    )
+def _mean_image(events: EventBatch, good: np.ndarray) -> np.ndarray:
     # Of no events at all numpy makes whole numbers.
-    image = np.bincount(pixel, weights=count, minlength=good.size).astype(np.float64, copy=False)
-    image /= max(sum(len(batch.frame_numbers) for batch in events), 1)
+    image = np.bincount(events.pixel, weights=events.count, minlength=good.size).astype(np.float64, copy=False)
+    image /= max(len(events.frame_numbers), 1)
     return image.reshape(good.shape)
 
 
-def _speckle_area(events: list[EventBatch], partition: RingPartition, pool: Executor | None) -> float:
-    """Area of a speckle, or a cautious large one when the first frames hold too few photons to measure it."""
-    good = partition.cell_of_pixel >= 0
-    size = SpeckleSize(partition)
-    order = order_pixels(partition.cell_of_pixel, partition.rings * partition.sectors, TILE_PIXELS)
-    words = PhotonWords(order)
-    frames = 0
-    for batch in events:
-        for index in range(len(batch.frame_numbers)):
-            pixel, count = batch.frame(index)
-            inside = good[pixel] & (count <= HIGHEST_COUNT)
-            pixel, count = pixel[inside], count[inside]
-            size.add(pixel, count)
-            words.put(frames, pixel, count)
-            frames += 1
-    # Only the contrast is wanted; two lags are the fewest.
-    contrast = MultiTau(partition, order, lags_per_level=2, pool=pool)
-    contrast.add(words, frames)
-    result = contrast.result()
-    value, error = result.g2[:, 0] - 1, result.g2_err[:, 0]
-    usable = np.isfinite(value) & np.isfinite(error) & (error > 0)
-    if not usable.any():
-        return _UNKNOWN_SPECKLE_AREA_PX
-    weight = 1 / error[usable] ** 2
-    mean = float((value[usable] * weight).sum() / weight.sum())
-    if mean * np.sqrt(weight.sum()) < _SIGNIFICANT:
-        return _UNKNOWN_SPECKLE_AREA_PX
-    return size.area_px(mean)
-
-
-def _gradient(events: list[EventBatch], partition: RingPartition) -> np.ndarray:
+def _gradient(fine_counts: np.ndarray, frames: int, partition: RingPartition) -> np.ndarray:
     """Slope of I(q) within rings in the first frames; the damage verdict starts with it."""
     intensity = RadialIntensity(partition, 1)
-    for batch in events:
-        fine = partition.fine_of_pixel[batch.pixel]
-        counts = np.bincount(fine[fine >= 0], batch.count[fine >= 0], partition.fine_rings)
-        intensity.add([], len(batch.frame_numbers), counts.astype(np.int64))
+    intensity.add([], frames, fine_counts)
     return intensity.gradient()

@@ -49,9 +49,7 @@ class MeanImage:
         self._earlier: np.ndarray | None = None
         # Pixels outside all rings are counted in one row more, so that nobody has to ask.
         self._fine_of_position = np.full(order.positions, fine_rings, np.int16)
-        self._fine_of_position[order.position_of_pixel] = np.where(
-            fine_of_pixel < 0, fine_rings, fine_of_pixel
-        )
+        _put_in_order(fine_of_pixel, order.position_of_pixel, self._fine_of_position)
         self._fine_rings = fine_rings
         self.frames = 0
 
@@ -108,6 +106,16 @@ class MeanImage:
 
         self.frames += frames
         return np.sum(share_out(self._pool, work, self._shares), axis=0)[: self._fine_rings]
+
+
+@numba.njit(nogil=True, cache=True)
+def _put_in_order(
+    fine_of_pixel: np.ndarray, position_of_pixel: np.ndarray, fine_of_position: np.ndarray
+) -> None:
+    """Write the fine ring of each pixel that has one to its position."""
+    for pixel in range(fine_of_pixel.size):
+        if fine_of_pixel[pixel] >= 0:
+            fine_of_position[position_of_pixel[pixel]] = fine_of_pixel[pixel]
 
 
 @numba.njit(nogil=True, cache=True)

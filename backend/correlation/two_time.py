@@ -19,6 +19,7 @@ from functools import partial
 import numpy as np
 
 from backend.correlation import two_time_kernels as kernels
+from backend.correlation.chosen_positions import chosen_positions
 from backend.correlation.two_time_kernels import BLOCK_BINS, GROUP_PIXELS, Bins
 from backend.correlation.two_time_map import fill_map
 from backend.correlation.two_time_products import ROW_BINS, multiply_bins, new_counters
@@ -73,12 +74,10 @@ class TwoTime:
     ) -> None:
         self._pool = pool
         self._max_bins = max_bins // 2 * 2
-        chosen = _chosen_pixels(partition, pixels_per_ring)
-        # In the order of the words: the sum over pixels is the same, and memory is read in one direction.
-        places = [np.sort(order.position_of_pixel[pixels]) for pixels in chosen]
-        self._position = np.concatenate([np.empty(0, np.uint32), *places])
-        self._start = np.cumsum([0, *(pixels.size for pixels in chosen)]).tolist()
-        self._pixels = np.array([pixels.size for pixels in chosen])
+        self._position, self._pixels = chosen_positions(
+            order, partition.rings, partition.sectors, pixels_per_ring
+        )
+        self._start = [0, *np.cumsum(self._pixels).tolist()]
         self.pixel_fraction = self._pixels / partition.ring_pixels
         blocks = -(-self._max_bins // BLOCK_BINS)
         self._bits = zeros_when_touched((_FIRST_PLANES, blocks, self._position.size), np.uint64, full=2)
@@ -250,16 +249,3 @@ def _cut(first: int, last: int) -> list[tuple[int, int]]:
     """A range of pixels in ranges that are worth a thread."""
     edges = [*range(first, last, _SHARE_PIXELS), last]
     return list(zip(edges, edges[1:], strict=False))
-
-
-def _chosen_pixels(partition: RingPartition, pixels_per_ring: int) -> list[np.ndarray]:
-    """Flat pixels of each ring: every k-th where a ring has too many."""
-    inside = partition.cell_of_pixel >= 0
-    ring_of_pixel = np.where(inside, partition.cell_of_pixel // partition.sectors, -1)
-    chosen = []
-    for ring in range(partition.rings):
-        members = np.flatnonzero(ring_of_pixel == ring)
-        if members.size > pixels_per_ring:
-            members = members[np.linspace(0, members.size - 1, pixels_per_ring).astype(np.int64)]
-        chosen.append(members)
-    return chosen

@@ -34,6 +34,12 @@ class Geometry:
         columns = np.arange(self.shape_yx[1], dtype=np.float32) - np.float32(self.beam_center_yx_px[1])
         return np.hypot(rows[:, None], columns[None, :])
 
+    @property
+    def largest_radius_px(self) -> float:
+        """No pixel of the detector is farther from the direct beam."""
+        (row, column), (rows, columns) = self.beam_center_yx_px, self.shape_yx
+        return math.hypot(max(abs(row), abs(rows - row)), max(abs(column), abs(columns - column)))
+
     def azimuth_rad(self) -> np.ndarray:
         """Angle of each pixel around the direct beam; shape (y, x), float32, radians from -pi to pi."""
         rows = np.arange(self.shape_yx[0], dtype=np.float32) - np.float32(self.beam_center_yx_px[0])

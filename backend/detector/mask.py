@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
+import numba
 import numpy as np
 from scipy import ndimage
 
@@ -131,15 +132,24 @@ def hot_pixels(events: EventBatch, ring_of_pixel: np.ndarray, tail: float) -> np
     frames = len(events.frame_numbers)
     if frames <= _FRAMES_TO_BE_HOT:
         return np.empty(0, np.int64)
-    # Group 0 collects the pixels that are not judged.
-    group = np.maximum(ring_of_pixel, -1) + 1
-    group_pixels = np.bincount(group)
-    group_counts = np.bincount(group[events.pixel], weights=events.count, minlength=len(group_pixels))
+    ring_pixels = _pixels_of_rings(ring_of_pixel, int(ring_of_pixel.max(initial=-1)) + 1)
+    ring_of_event = ring_of_pixel[events.pixel]
+    judged = ring_of_event >= 0
+    ring_of_event, pixel, count = ring_of_event[judged], events.pixel[judged], events.count[judged]
+    ring_counts = np.bincount(ring_of_event, weights=count, minlength=len(ring_pixels))
     # The median over the pixels would be zero at low counts; a hot pixel hardly moves the mean of thousands.
-    mean = np.maximum(group_counts / np.maximum(group_pixels, 1) / frames, 1.0 / (frames * 1e6))
-    smallest = np.ceil(math.log(tail) / np.log(mean / (1 + mean)))
-    smallest = np.maximum(smallest, 2)
-    smallest[0] = np.inf
-    suspicious = events.pixel[events.count >= smallest[group[events.pixel]]]
+    mean = np.maximum(ring_counts / np.maximum(ring_pixels, 1) / frames, 1.0 / (frames * 1e6))
+    smallest = np.maximum(np.ceil(math.log(tail) / np.log(mean / (1 + mean))), 2)
+    suspicious = pixel[count >= smallest[ring_of_event]]
     pixel, times = np.unique(suspicious, return_counts=True)
     return pixel[times > _FRAMES_TO_BE_HOT].astype(np.int64)
+
+
+@numba.njit(nogil=True, cache=True)
+def _pixels_of_rings(ring_of_pixel: np.ndarray, rings: int) -> np.ndarray:
+    """How many pixels each ring has; negative ones are in none."""
+    pixels = np.zeros(rings, np.int64)
+    for pixel in range(ring_of_pixel.size):
+        if ring_of_pixel[pixel] >= 0:
+            pixels[ring_of_pixel[pixel]] += 1
+    return pixels

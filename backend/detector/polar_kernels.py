@@ -67,6 +67,16 @@ def count_shells(
 
 
 @numba.njit(nogil=True, cache=True)
+def set_rings(place: Place, good: np.ndarray, ring_of_shell: np.ndarray, rings: np.ndarray) -> None:
+    """Set ``rings``, shape (y, x), int16, to the ring of each pixel's whole radius, and to -1 where it is bad."""
+    row, column, first, last = place
+    for y in range(first, last):
+        for x in range(good.shape[1]):
+            shell = int(math.sqrt((y - row) ** 2 + (x - column) ** 2))
+            rings[y, x] = ring_of_shell[shell] if good[y, x] else -1
+
+
+@numba.njit(nogil=True, cache=True)
 def count_between(place: Place, good: np.ndarray, edges: Edges, pixels: np.ndarray) -> None:
     """Add the good pixels between neighbouring edges, the lower included."""
     row, column, first, last = place

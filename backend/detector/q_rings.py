@@ -99,12 +99,10 @@ class _Walk:
     ) -> None:
         self.geometry = geometry
         self._good, self._image, self._pool = good, np.asarray(image, np.float64), pool
-        rows, columns = geometry.shape_yx
+        rows = geometry.shape_yx[0]
         edges = np.unique(np.linspace(0, rows, _PIECES + 1).astype(int)).tolist()
         self._pieces = list(itertools.pairwise(edges))
-        row, column = geometry.beam_center_yx_px
-        far_y, far_x = max(abs(row), abs(rows - row)), max(abs(column), abs(columns - column))
-        self._largest_px = math.hypot(far_y, far_x)
+        self._largest_px = geometry.largest_radius_px
 
     def _add_up(self, kernel: Callable[..., None], *nothing: np.ndarray) -> list[np.ndarray]:
         """What the kernel adds to zeros of these shapes, over all pieces."""
