@@ -16,13 +16,14 @@ _NUMBER_DIGITS = 32
 def _read_counters(
     counters: np.ndarray, at: int, step: int, digits: int, numbers: np.ndarray, products: np.ndarray
 ) -> None:
-    """Set ``products``, shape (512,), float64, to the numbers in 512 counters, rounded once."""
-    for word in range(ROW_WORDS):
+    """Set ``products``, up to 512, float64, to the numbers in the first counters of a row, rounded once."""
+    words = -(-products.size // BLOCK_BINS)
+    for word in range(words):
         read_64_counters(numbers, BLOCK_BINS * word, counters, at + word, step, min(digits, _NUMBER_DIGITS))
     for i in range(products.size):
         products[i] = numbers[i]
     if digits > _NUMBER_DIGITS:
-        for word in range(ROW_WORDS):
+        for word in range(words):
             higher = at + word + _NUMBER_DIGITS * step
             read_64_counters(numbers, BLOCK_BINS * word, counters, higher, step, digits - _NUMBER_DIGITS)
         for i in range(products.size):
@@ -75,11 +76,9 @@ def fill_map(
         for t in range(first, last):
             weight = pixels / (sums[t] * gradient)
             for row in range(t // ROW_BINS + 1):
-                _read_counters(
-                    counters, (t * rows_of_bits + row) * ROW_WORDS, step, digits, numbers, products
-                )
                 start, end = row * ROW_BINS, min((row + 1) * ROW_BINS, t)
-                line = flat[t * bins + start : t * bins + end]
-                _normalise(products, weight, weights[start:end], line)
+                found = products[: end - start]
+                _read_counters(counters, (t * rows_of_bits + row) * ROW_WORDS, step, digits, numbers, found)
+                _normalise(found, weight, weights[start:end], flat[t * bins + start : t * bins + end])
             flat[t * bins + t] = np.nan
         _mirror(flat, bins, first)
