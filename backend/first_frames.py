@@ -64,13 +64,7 @@ def _plan(
     notices = list(info.notices)
     if info.frame_time_s is None:
         notices.append(_NO_FRAME_TIME)
-    extra = None
-    if settings.mask.file is not None:
-        try:
-            extra = load_mask_file(settings.mask.file, info.detector.shape_yx)
-        except SettingsError as error:
-            notices.append(str(error))
-    mask = build_mask(info.detector, settings.mask, _always_at_maximum(info, batches), extra)
+    mask = _known_mask(info, settings, batches, notices)
     geometry = None
     no_rings: FeedbackError | None = None
     try:
@@ -85,8 +79,8 @@ def _plan(
     partition = None
     if geometry is not None:
         try:
-            image = _mean_image(events, mask.good)
-            partition = partition_into_rings(geometry, mask.good, settings.rings, image, pool)
+            photons = events.pixel, events.count
+            partition = partition_into_rings(geometry, mask.good, settings.rings, photons, pool)
         except GeometryError as error:
             no_rings = error
     area, gradient = _UNKNOWN_SPECKLE_AREA_PX, None
@@ -100,6 +94,19 @@ def _plan(
     if mask.hot:
         notices.append(f"{mask.hot} hot pixels were found in the first frames and are left out.")
     return SeriesPlan(mask, geometry, partition, no_rings, area, gradient, tuple(notices))
+
+
+def _known_mask(
+    info: SeriesInfo, settings: Settings, batches: list[FrameBatch], notices: list[str]
+) -> PixelMask:
+    """Without hot pixels; a mask of the settings that cannot be read becomes a notice."""
+    extra = None
+    if settings.mask.file is not None:
+        try:
+            extra = load_mask_file(settings.mask.file, info.detector.shape_yx)
+        except SettingsError as error:
+            notices.append(str(error))
+    return build_mask(info.detector, settings.mask, _always_at_maximum(info, batches), extra)
 
 
 def _decode(info: SeriesInfo, good: np.ndarray, batches: list[FrameBatch]) -> EventBatch:
@@ -129,9 +136,7 @@ def _always_at_maximum(info: SeriesInfo, batches: list[FrameBatch]) -> np.ndarra
     return candidates if looked_at else np.zeros(pixels, bool)
 
 
-def _without_hot_pixels(
-    mask: PixelMask, events: EventBatch, groups: np.ndarray, tail: float
-) -> PixelMask:
+def _without_hot_pixels(mask: PixelMask, events: EventBatch, groups: np.ndarray, tail: float) -> PixelMask:
     hot = hot_pixels(events, groups, tail)
     if hot.size == 0:
         return mask
@@ -152,13 +157,6 @@ def _joined(events: list[EventBatch]) -> EventBatch:
         count=np.concatenate([batch.count for batch in events]),
         saturated_pixel=distinct_pixels(batch.saturated_pixel for batch in events),
     )
-
-
-def _mean_image(events: EventBatch, good: np.ndarray) -> np.ndarray:
-    # Of no events at all numpy makes whole numbers.
-    image = np.bincount(events.pixel, weights=events.count, minlength=good.size).astype(np.float64, copy=False)
-    image /= max(len(events.frame_numbers), 1)
-    return image.reshape(good.shape)
 
 
 def _gradient(fine_counts: np.ndarray, frames: int, partition: RingPartition) -> np.ndarray:

@@ -33,6 +33,7 @@ _MEASUREMENTS = {
     "dense": "dense",
     "agreement": "agreement",
     "engine": "engine",
+    "first-result": "first_result",
     "memory": "memory",
     "profile": "stages",
 }

@@ -1,4 +1,4 @@
-"""Kernels for the size of a speckle: products of neighbouring pixels, as counted and as the rings make them expected."""
+"""Kernels for the size of a speckle: products of neighbouring pixels, as counted and as expected from the rings."""
 
 from __future__ import annotations
 

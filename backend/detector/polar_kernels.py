@@ -53,17 +53,35 @@ def _slice_of(y: float, x: float) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def count_shells(
-    place: Place, good: np.ndarray, image: np.ndarray, pixels: np.ndarray, light: np.ndarray
-) -> None:
-    """Add the good pixels of each whole radius, and what ``image``, shape (y, x), holds there."""
+def count_shells(place: Place, good: np.ndarray, pixels: np.ndarray) -> None:
+    """Add the good pixels of each whole radius."""
     row, column, first, last = place
     for y in range(first, last):
         for x in range(good.shape[1]):
             if good[y, x]:
-                shell = int(math.sqrt((y - row) ** 2 + (x - column) ** 2))
-                pixels[shell] += 1
-                light[shell] += image[y, x]
+                pixels[int(math.sqrt((y - row) ** 2 + (x - column) ** 2))] += 1
+
+
+@numba.njit(nogil=True, cache=True)
+def add_light_of_shells(
+    center: tuple[float, float], good: np.ndarray, pixel: np.ndarray, count: np.ndarray, light: np.ndarray
+) -> None:
+    """Add the photons of good pixels at each whole radius."""
+    for event in range(pixel.size):
+        y, x = divmod(np.int64(pixel[event]), np.int64(good.shape[1]))
+        if good[y, x]:
+            light[int(math.sqrt((y - center[0]) ** 2 + (x - center[1]) ** 2))] += count[event]
+
+
+@numba.njit(nogil=True, cache=True)
+def add_light_of_groups(
+    group_of_pixel: np.ndarray, pixel: np.ndarray, count: np.ndarray, light: np.ndarray
+) -> None:
+    """Add the photons of each group of pixels; pixels with a negative one are in none."""
+    for event in range(pixel.size):
+        group = group_of_pixel[pixel[event]]
+        if group >= 0:
+            light[group] += count[event]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -92,12 +110,11 @@ def count_between(place: Place, good: np.ndarray, edges: Edges, pixels: np.ndarr
 def sort_into_fine_rings(
     place: Place,
     good: np.ndarray,
-    image: np.ndarray,
     edges: Edges,
     fine_per_ring: int,
     px_to_tangent: float,
     maps: tuple[np.ndarray, np.ndarray],
-    sums: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    sums: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
     """Fine ring and slice of each pixel, and sums over them.
 
@@ -108,12 +125,12 @@ def sort_into_fine_rings(
     maps : tuple of ndarray, shape (y, x), int16
         Set to the fine ring, -1 outside, and to the slice.
     sums : tuple of ndarray
-        Added to: pixels of each fine ring (int64), their light, and the sums over them of sin(theta)^2 (both float64),
-        where 2 theta is the scattering angle; pixels of each slice of each ring, shape (ring, slice), int64.
+        Added to: pixels of each fine ring (int64), the sum over them of sin(theta)^2 (float64), where 2 theta is the
+        scattering angle; pixels of each slice of each ring, shape (ring, slice), int64.
     """
     row, column, first, last = place
     fine_of_pixel, slice_of_pixel = maps
-    pixels, light, sine_squares, of_slices = sums
+    pixels, sine_squares, of_slices = sums
     for y in range(first, last):
         for x in range(good.shape[1]):
             fine = -1
@@ -126,7 +143,6 @@ def sort_into_fine_rings(
                 tangent_squared = (radius * px_to_tangent) ** 2
                 secant = math.sqrt(1 + tangent_squared)
                 pixels[fine] += 1
-                light[fine] += image[y, x]
                 sine_squares[fine] += tangent_squared / (2 * secant * (1 + secant))
                 of_slices[fine // fine_per_ring, part] += 1
                 slice_of_pixel[y, x] = part

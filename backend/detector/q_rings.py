@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -23,12 +22,14 @@ _INNERMOST_RADIUS_PX = 8.0
 _SHADOW_FRACTION = 0.05
 _PIECES = 16
 
+Photons = tuple[np.ndarray, np.ndarray]
+
 
 def partition_into_rings(
     geometry: Geometry,
     good: np.ndarray,
     settings: RingSettings,
-    mean_image: np.ndarray,
+    photons: Photons,
     pool: Executor | None = None,
 ) -> RingPartition:
     """Rings of equal ratio in q between the beam stop and the edge of the detector.
@@ -37,8 +38,9 @@ def partition_into_rings(
     ----------
     good : ndarray, shape (y, x), bool
         Pixels to use.
-    mean_image : ndarray, shape (y, x), float64
-        Photons per pixel and frame of the first frames, to find the shadow of the beam stop.
+    photons : tuple of ndarray, shape (event,)
+        Flat pixels and counts of the first frames, to find the shadow of the beam stop and to weigh q. Pixels may occur
+        often, and those that are not good do not count.
     pool : Executor or None
         Threads that share the work; ``None`` = the calling thread alone. The numbers do not depend on it.
 
@@ -47,7 +49,7 @@ def partition_into_rings(
     GeometryError
         No good pixels lie in the wanted q range.
     """
-    walk = _Walk(geometry, good, mean_image, pool)
+    walk = _Walk(geometry, good, photons, pool)
     edges = _ring_edges(walk, settings)
     rings = len(edges) - 1
     found = walk.fine_rings(_fine_edges(edges, settings.fine_per_ring), settings.fine_per_ring)
@@ -94,11 +96,9 @@ class _FineRings:
 class _Walk:
     """Goes over the pixels, always in the same pieces, so that sums of fractions do not depend on the threads."""
 
-    def __init__(
-        self, geometry: Geometry, good: np.ndarray, image: np.ndarray, pool: Executor | None
-    ) -> None:
+    def __init__(self, geometry: Geometry, good: np.ndarray, photons: Photons, pool: Executor | None) -> None:
         self.geometry = geometry
-        self._good, self._image, self._pool = good, np.asarray(image, np.float64), pool
+        self._good, self._photons, self._pool = good, photons, pool
         rows = geometry.shape_yx[0]
         edges = np.unique(np.linspace(0, rows, _PIECES + 1).astype(int)).tolist()
         self._pieces = list(itertools.pairwise(edges))
@@ -120,10 +120,12 @@ class _Walk:
         """Good pixels of each whole radius up to the largest, and their light."""
         size = int(self._largest_px) + 1
 
-        def kernel(place: Place, pixels: np.ndarray, light: np.ndarray) -> None:
-            kernels.count_shells(place, self._good, self._image, pixels, light)
+        def kernel(place: Place, pixels: np.ndarray) -> None:
+            kernels.count_shells(place, self._good, pixels)
 
-        pixels, light = self._add_up(kernel, np.zeros(size, np.int64), np.zeros(size))
+        pixels = self._add_up(kernel, np.zeros(size, np.int64))[0]
+        light = np.zeros(size)
+        kernels.add_light_of_shells(self.geometry.beam_center_yx_px, self._good, *self._photons, light)
         size_used = int(np.flatnonzero(pixels).max(initial=-1)) + 1
         return pixels[:size_used], light[:size_used]
 
@@ -143,13 +145,13 @@ class _Walk:
         found = kernels.with_shells(edges, self._largest_px)
 
         def kernel(place: Place, *sums: np.ndarray) -> None:
-            kernels.sort_into_fine_rings(
-                place, self._good, self._image, found, fine_per_ring, tangent, maps, sums
-            )
+            kernels.sort_into_fine_rings(place, self._good, found, fine_per_ring, tangent, maps, sums)
 
         number, fraction = np.zeros(fine_rings, np.int64), np.zeros(fine_rings)
         of_rings = np.zeros((fine_rings // fine_per_ring, kernels.SLICES), np.int64)
-        pixels, light, sine_squares, of_slices = self._add_up(kernel, number, fraction, fraction, of_rings)
+        pixels, sine_squares, of_slices = self._add_up(kernel, number, fraction, of_rings)
+        light = np.zeros(fine_rings)
+        kernels.add_light_of_groups(maps[0].ravel(), *self._photons, light)
         return _FineRings(maps, pixels, light, self.geometry.largest_q_inv_nm**2 * sine_squares, of_slices)
 
     def set_cells(

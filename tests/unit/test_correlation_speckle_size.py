@@ -103,13 +103,17 @@ def test_sums_are_those_of_whole_frames(
         for part in (movie[:2], movie[2:]):
             size.add(events_of(frame) for frame in part)
         for contrast in (0.3, 2.0):
-            assert size.area_px(contrast) == pytest.approx(area_by_numpy(movie, partition, contrast), rel=1e-12)
+            assert size.area_px(contrast) == pytest.approx(
+                area_by_numpy(movie, partition, contrast), rel=1e-12
+            )
 
 
 @pytest.mark.parametrize("photons", [0.3, 2.0])
 def test_contrast_is_the_weighted_mean_of_that_of_the_rings(photons: float) -> None:
     partition = block_partition((60, 60), rings=3, sectors=6, unused=90)
-    movie = np.stack(list(SpeckleMovie(np.full((60, 60), photons), 2.0, 2, np.random.default_rng(4)).frames(30)))
+    movie = np.stack(
+        list(SpeckleMovie(np.full((60, 60), photons), 2.0, 2, np.random.default_rng(4)).frames(30))
+    )
     size = SpeckleSize(partition)
     size.add(events_of(frame) for frame in movie)
     multitau = correlate(movie, partition, 8)
