@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from tomlkit.items import Table
 from backend.errors import SettingsError
 from backend.settings import Settings
 from backend.settings_section import may_be_empty, words_of
+from backend.whole_file import write_whole_text
 
 _NOTHING_CHANGED = "Nothing was changed."
 
@@ -82,11 +82,7 @@ def write_into_file(path: Path, changes: Mapping[str, Mapping[str, Any]], commen
                 _write_section(path, document, section, values, comment)
         text = tomlkit.dumps(document)
         Settings.model_validate(tomllib.loads(text))
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(text, encoding="utf-8")
-        if path.exists():
-            part.chmod(path.stat().st_mode)
-        os.replace(part, path)
+        write_whole_text(path, text)
     except (ParseError, UnicodeDecodeError) as error:
         raise _refused(f"The settings file {path} is not valid TOML: {error}", "Mend it.") from error
     except ValidationError as error:

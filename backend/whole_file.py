@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_whole_text(file: Path, text: str) -> None:
-    """Make ``file`` hold this text, or leave it as it was.
+    """Make ``file`` hold this text, or leave it as it was; it keeps its rights.
 
     Raises
     ------
@@ -17,6 +17,8 @@ def write_whole_text(file: Path, text: str) -> None:
     part = file.with_name(f".part-{os.getpid()}-{file.name}")
     try:
         part.write_text(text, encoding="utf-8")
+        if file.exists():
+            part.chmod(file.stat().st_mode)
         os.replace(part, file)
     finally:
         part.unlink(missing_ok=True)

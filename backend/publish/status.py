@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from backend.snapshot import Snapshot
+from backend.whole_file import write_whole_text
 
 
 def status_of(snapshot: Snapshot) -> dict[str, Any]:
@@ -52,6 +52,4 @@ def write_status_file(path: Path, snapshot: Snapshot) -> None:
     OSError
         The folder is gone or full; the caller says so and goes on.
     """
-    temporary = path.with_name(f".{path.name}.part-{os.getpid()}")
-    temporary.write_bytes(msgspec.json.format(status_json(snapshot), indent=1))
-    os.replace(temporary, path)
+    write_whole_text(path, msgspec.json.format(status_json(snapshot), indent=1).decode())
