@@ -24,14 +24,18 @@ class PeerProcess:
     ----------
     scratch : Path
         Folder for the arrays that go over.
-    dense : bool
-        Whether the dense peers are needed too.
+    dense, scikit_beam : bool
+        Whether these peers are needed too.
     """
 
-    def __init__(self, scratch: Path, *, dense: bool = False) -> None:
+    def __init__(self, scratch: Path, *, dense: bool = False, scikit_beam: bool = False) -> None:
         self.scratch = scratch
         self._process = subprocess.Popen(
-            [str(peer_python(dense=dense)), "-m", "benchmarks.peer_side.server"],
+            [
+                str(peer_python(dense=dense, scikit_beam=scikit_beam)),
+                "-m",
+                "benchmarks.peer_side.server",
+            ],
             cwd=PROJECT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

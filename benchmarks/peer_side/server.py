@@ -20,6 +20,8 @@ _FUNCTIONS = {
     "run_two_time_dense": "two_time",
     "load_frames": "dense",
     "run_dense": "dense",
+    "correlate_by_scikit_beam": "scikit_beam",
+    "correlate_by_xpcs_correlator": "xpcs_correlator",
     "versions": "versions",
 }
 

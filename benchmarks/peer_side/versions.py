@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 _PACKAGES = (
     "bslz4_to_sparse",
     "xpcs-correlator",
+    "scikit-beam",
     "boost-corr",
     "torch",
     "numba",
