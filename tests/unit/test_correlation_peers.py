@@ -1,41 +1,67 @@
-"""g2 agrees with other programs on the same data, where they are installed.
+"""g2 and two-time maps are those of scikit-beam and xpcs-correlator, which get the same movies.
 
-scikit-beam in the project's own environment; xpcs-correlator in the environment that ``python -m benchmarks.peers``
-makes.
+Both run in the environment that ``python -m benchmarks.peers`` makes, as ``.ci/run`` does; without it these tests are
+skipped.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from eiger_files import write_data_file
 from speckle_movie import SpeckleMovie, block_partition
-from word_movies import correlate
+from word_movies import correlate, two_time_of
 
-from backend.photon_events import RingPartition
+from benchmarks.peer_process import PeerProcess
+from benchmarks.peers import peers_are_installed
 
-PROJECT = Path(__file__).parents[2]
-PEERS = PROJECT / ".setup" / "peers"
-LAGS = 8
+PARTITION = block_partition((48, 50), rings=3, sectors=4, unused=120)
+LEVELS, LAGS = 4, 8
+SCIKIT_BEAM = ("correlate_by_scikit_beam", {"levels": LEVELS, "lags_per_level": LAGS})
+XPCS_CORRELATOR: tuple[str, dict[str, int]] = ("correlate_by_xpcs_correlator", {})
 
 
 @pytest.fixture(scope="module")
-def partition() -> RingPartition:
-    return block_partition((48, 50), rings=3, sectors=4, unused=120)
+def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PeerProcess]:
+    if not peers_are_installed(scikit_beam=True):
+        pytest.skip(
+            "scikit-beam and xpcs-correlator are not installed; python -m benchmarks.peers installs them"
+        )
+    with PeerProcess(tmp_path_factory.mktemp("peers"), scikit_beam=True) as process:
+        yield process
 
 
-def equal_ring_sums(movie: np.ndarray, partition: RingPartition) -> np.ndarray:
-    """The movie with photons added until all frames have equally many in each ring.
+def results_of(
+    peers: PeerProcess, peer: tuple[str, dict[str, int]], movie: np.ndarray
+) -> dict[str, np.ndarray]:
+    """lag_frames, g2 and two_time as a peer has them."""
+    function, choices = peer
+    arrays = {"movie": peers.send("movie", movie), "ring_map": peers.send("ring_map", PARTITION.ring_map())}
+    result = str(peers.scratch / "result.npz")
+    peers.call(function, **arrays, **choices, result=result)
+    with np.load(result) as stored:
+        return dict(stored)
 
-    scikit-beam divides by averages over time, we by products of single frames: then both are the same.
-    """
+
+def speckle_movie(frames: int, i0_noise: float = 0.0) -> np.ndarray:
+    """Photons, shape (frame, y, x); the speckle relaxes within tens of frames."""
+    speckle = SpeckleMovie(np.full(PARTITION.shape_yx, 0.4), 0.05, 4, np.random.default_rng(frames))
+    return np.stack(list(speckle.frames(frames, i0_noise)))
+
+
+def movie_of_an_unsteady_beam() -> np.ndarray:
+    """Frames of all intensities, and one without a photon."""
+    movie = speckle_movie(150, i0_noise=0.3)
+    movie[70] = 0
+    return movie
+
+
+def equal_ring_sums(movie: np.ndarray) -> np.ndarray:
+    """The movie with photons added until all frames have equally many in each ring."""
     flat = movie.reshape(len(movie), -1).copy()
-    rings = partition.ring_map().ravel()
-    for ring in range(1, partition.rings + 1):
+    rings = PARTITION.ring_map().ravel()
+    for ring in range(1, PARTITION.rings + 1):
         inside = np.flatnonzero(rings == ring)
         missing = flat[:, inside].sum(axis=1)
         missing = missing.max() - missing
@@ -44,55 +70,41 @@ def equal_ring_sums(movie: np.ndarray, partition: RingPartition) -> np.ndarray:
     return flat.reshape(movie.shape)
 
 
-def test_g2_is_that_of_scikit_beam(partition: RingPartition) -> None:
-    scikit_beam = pytest.importorskip("skbeam.core.correlation", exc_type=ImportError)
-    speckle = SpeckleMovie(np.full((48, 50), 0.4), 0.05, 4, np.random.default_rng(1))
-    movie = equal_ring_sums(np.stack(list(speckle.frames(300))), partition)
-    levels = 4
-    g2, lag_frames = scikit_beam.multi_tau_auto_corr(levels, LAGS, partition.ring_map(), movie)
-    ours = correlate(movie, partition, LAGS).result()
+def test_g2_is_that_of_scikit_beam(peers: PeerProcess) -> None:
+    # It divides by averages over time, we by products of single frames. In a steady beam both are the same.
+    movie = equal_ring_sums(speckle_movie(300))
+    theirs, ours = results_of(peers, SCIKIT_BEAM, movie), correlate(movie, PARTITION, LAGS).result()
     # The first lag of its higher levels is one of single frames or smaller sums with us.
-    same = [lag << level for level in range(levels) for lag in range(LAGS // 2 + 1 if level else 1, LAGS)]
-    assert set(same) <= set(lag_frames.tolist()) & set(ours.lag_frames.tolist())
-    theirs = g2[np.searchsorted(lag_frames, same)].T
-    np.testing.assert_allclose(ours.g2[:, np.searchsorted(ours.lag_frames, same)], theirs, rtol=1e-12)
+    lags = [lag << level for level in range(LEVELS) for lag in range(LAGS // 2 + 1 if level else 1, LAGS)]
+    assert set(lags) <= set(theirs["lag_frames"].tolist()) & set(ours.lag_frames.tolist())
+    g2 = theirs["g2"][:, np.searchsorted(theirs["lag_frames"], lags)]
+    np.testing.assert_allclose(ours.g2[:, np.searchsorted(ours.lag_frames, lags)], g2, rtol=1e-12)
 
 
-def answers_of_peers(*wishes: dict[str, object]) -> list[dict[str, object]]:
-    """What the functions of the peers' environment answer."""
-    python = PEERS / "bin" / "python"
-    if not (PEERS / "sparse.installed").exists():
-        pytest.skip("xpcs-correlator is not installed; python -m benchmarks.peers installs it")
-    done = subprocess.run(
-        [str(python), "-m", "benchmarks.peer_side.server"],
-        input="".join(json.dumps(wish) + "\n" for wish in wishes),
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-        cwd=PROJECT,
-    )
-    assert done.returncode == 0, done.stderr
-    answers: list[dict[str, object]] = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(answers) == len(wishes) and not any("error" in answer for answer in answers), answers
-    return answers
+def test_g2_is_that_of_xpcs_correlator(peers: PeerProcess) -> None:
+    # It divides as we do, and has only lags of single frames.
+    movie = movie_of_an_unsteady_beam()
+    theirs, ours = results_of(peers, XPCS_CORRELATOR, movie), correlate(movie, PARTITION, LAGS).result()
+    assert np.array_equal(theirs["lag_frames"][:LAGS], ours.lag_frames[1 : LAGS + 1])
+    np.testing.assert_allclose(ours.g2[:, 1 : LAGS + 1], theirs["g2"][:, :LAGS], rtol=1e-12)
 
 
-def test_g2_and_ring_counts_are_those_of_xpcs_correlator(tmp_path: Path, partition: RingPartition) -> None:
-    speckle = SpeckleMovie(np.full((48, 50), 0.4), 0.05, 4, np.random.default_rng(2))
-    movie = np.stack(list(speckle.frames(150, i0_noise=0.3)))
-    data = write_data_file(tmp_path / "a_data_000001.h5", movie)
-    rings, result = tmp_path / "rings.npy", tmp_path / "result.npz"
-    np.save(rings, (partition.ring_map() - 1).astype(np.int16))
-    load = {"name": "movie", "files": [str(data)], "frames": 150, "ring_of_pixel": str(rings)}
-    run = {"name": "movie", "threads": 2, "from_files": False, "result": str(result)}
-    answers_of_peers(
-        {"name": "load_movie", "arguments": load},
-        {"name": "run_chain", "arguments": run},
-    )
-    ours = correlate(movie, partition, LAGS).result()
-    with np.load(result) as theirs:
-        counts = [movie[:, partition.ring_map() == ring + 1].sum(axis=1) for ring in range(3)]
-        assert np.array_equal(theirs["ring_counts"], counts)
-        lags = np.arange(1, LAGS + 1)
-        np.testing.assert_allclose(ours.g2[:, lags], theirs["g2"][:, lags], rtol=1e-12)
+@pytest.mark.parametrize("peer", [SCIKIT_BEAM, XPCS_CORRELATOR], ids=["scikit-beam", "xpcs-correlator"])
+@pytest.mark.parametrize("frames_per_bin", [1, 4])
+def test_two_time_maps_are_those_of_peers(
+    peers: PeerProcess, peer: tuple[str, dict[str, int]], frames_per_bin: int
+) -> None:
+    # All three divide the mean product of two frames by the means of both. They know no bins and get sums of frames.
+    movie = movie_of_an_unsteady_beam()
+    bins = len(movie) // frames_per_bin
+    sums = movie[: bins * frames_per_bin].reshape(bins, frames_per_bin, *PARTITION.shape_yx).sum(axis=1)
+    theirs = results_of(peers, peer, sums)["two_time"]
+    ours = two_time_of(PARTITION, movie, 2 * bins)
+    assert ours.frames_per_bin == frames_per_bin
+    # Our diagonal has no value, xpcs-correlator fills only the half above it.
+    pairs = np.triu_indices(bins, 1)
+    for ring in range(PARTITION.rings):
+        # Ours are float32: the nearest to what the others have in float64.
+        assert np.array_equal(
+            ours.result(ring)[pairs], theirs[ring][pairs].astype(np.float32), equal_nan=True
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import numpy_twins
@@ -10,38 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from speckle_movie import SpeckleMovie, block_partition
-from word_movies import order_of, pieces, put_frames
+from word_movies import order_of, put_frames, two_time_of
 
 from backend.correlation.two_time import TwoTime
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 
 PARTITION = block_partition((16, 15), rings=2, sectors=5, unused=11)
+accumulate = partial(two_time_of, PARTITION)
 
 
 def ring_pixels(partition: RingPartition, ring: int) -> np.ndarray:
     inside = partition.cell_of_pixel >= 0
     return np.flatnonzero(inside & (partition.cell_of_pixel // partition.sectors == ring))
-
-
-def accumulate(
-    movie: np.ndarray,
-    max_bins: int,
-    pixels_per_ring: int = 10**6,
-    partition: RingPartition = PARTITION,
-    longest_pieces: tuple[int, ...] = (WORD_FRAMES,),
-    asked_rings: tuple[int, ...] = (),
-) -> TwoTime:
-    """The movie in pieces; after each, maps of some rings are asked for."""
-    order = order_of(partition)
-    words = PhotonWords(order)
-    two_time = TwoTime(partition, order, max_bins, pixels_per_ring)
-    for piece in pieces(len(movie), longest_pieces):
-        put_frames(words, movie, piece)
-        two_time.add(words, piece.stop - piece.start)
-        for ring in asked_rings:
-            two_time.result(ring)
-    return two_time
 
 
 def exact_map(movie: np.ndarray, pixels: np.ndarray, frames_per_bin: int) -> np.ndarray:
@@ -155,7 +137,7 @@ def test_the_map_and_the_memory_stay_bounded() -> None:
 def test_only_so_many_pixels_per_ring_are_used() -> None:
     partition = block_partition((40, 40), rings=2)
     movie = np.random.default_rng(3).poisson(0.5, (20, 40, 40)).astype(np.uint32)
-    two_time = accumulate(movie, 32, pixels_per_ring=100, partition=partition)
+    two_time = two_time_of(partition, movie, 32, pixels_per_ring=100)
     np.testing.assert_allclose(two_time.pixel_fraction, 100 / 800)
     # Evenly spread in the order of the words.
     position = order_of(partition).position_of_pixel
@@ -170,7 +152,7 @@ def test_decay_along_the_anti_diagonal_is_that_of_the_speckle() -> None:
     maps = []
     for seed in range(8):
         movie = SpeckleMovie(np.full((60, 60), 0.5), 0.05, 2, np.random.default_rng(seed))
-        maps.append(accumulate(np.array(list(movie.frames(30))), 64, partition=partition).result(0))
+        maps.append(two_time_of(partition, np.array(list(movie.frames(30))), 64).result(0))
     for lag in (1, 5, 20):
         values = np.array([np.mean(np.diagonal(values, lag)) for values in maps])
         error = values.std(ddof=1) / np.sqrt(len(values))

@@ -11,6 +11,7 @@ import numpy as np
 from speckle_movie import block_partition, events_of
 
 from backend.correlation.multitau import MultiTau, NewFrames
+from backend.correlation.two_time import TwoTime
 from backend.photon_events import RingPartition
 from backend.photon_words import HIGHEST_COUNT, WORD_FRAMES, PhotonWords
 from backend.pixel_order import TILE_PIXELS, PixelOrder, order_pixels
@@ -86,3 +87,24 @@ def correlate(
     for _ in add_frames(multitau, PhotonWords(order), movie, longest):
         pass
     return multitau
+
+
+def two_time_of(
+    partition: RingPartition,
+    movie: np.ndarray,
+    max_bins: int,
+    *,
+    pixels_per_ring: int = 10**6,
+    longest_pieces: Sequence[int] = (WORD_FRAMES,),
+    asked_rings: Sequence[int] = (),
+) -> TwoTime:
+    """A whole movie in pieces; after each, maps of some rings are asked for."""
+    order = order_of(partition)
+    words = PhotonWords(order)
+    two_time = TwoTime(partition, order, max_bins, pixels_per_ring)
+    for piece in pieces(len(movie), longest_pieces):
+        put_frames(words, movie, piece)
+        two_time.add(words, piece.stop - piece.start)
+        for ring in asked_rings:
+            two_time.result(ring)
+    return two_time
