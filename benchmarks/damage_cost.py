@@ -10,6 +10,7 @@ import argparse
 import time
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from backend.damage.damage_detector import DamageDetector
 from backend.settings import DamageSettings
@@ -54,8 +55,11 @@ def main() -> None:
     parser.add_argument("--lags", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
     wanted = parser.parse_args()
+    threadpool_limits(
+        1, user_api="blas"
+    )  # as in the program; matrices are small, and threads would wait for each other
     for frame_time_s in (0.05, 0.001):
-        for frames in (800, 1275, 2550, 10_000):
+        for frames in (400, 800, 1275, 2550, 10_000):
             cost = milliseconds_per_frame(
                 wanted.rings, wanted.sectors, wanted.lags, frames, frame_time_s, wanted.repeats
             )
