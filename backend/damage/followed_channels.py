@@ -8,6 +8,7 @@ import numpy as np
 
 from backend.damage.channel_group import ChannelGroup
 from backend.damage.ramp_tests import Prediction, RampTests
+from backend.damage.window_kernels import pairs_at_distances
 from backend.damage.window_length import windows_spanning
 from backend.damage.windows import Window
 
@@ -114,7 +115,7 @@ class FollowedChannels:
         early, late = compared
         first, newest = early.stop - early.start, late.stop - late.start
         self._know_reference(first)
-        change = self._values[late].mean(axis=0) - self._reference_mean
+        change = self._values[late].sum(axis=0) / newest - self._reference_mean
         variance = (
             self._reference_variance
             + self._mean_covariance(late, late)
@@ -136,10 +137,11 @@ class FollowedChannels:
             self._reference_of = of
 
     def _mean_covariance(self, some: slice, others: slice) -> np.ndarray:
-        distance_frames = np.subtract.outer(self._last_frame[some], self._last_frame[others])
-        pairs = np.bincount(np.abs(distance_frames).ravel() // self._frames)
+        of_some, of_others = self._last_frame[some], self._last_frame[others]
+        pairs = pairs_at_distances(of_some, of_others, self._frames)
         self._know_covariance_up_to(len(pairs) - 1)
-        return pairs @ self._by_distance[: len(pairs)] / distance_frames.size
+        mean: np.ndarray = pairs @ self._by_distance[: len(pairs)] / (len(of_some) * len(of_others))
+        return mean
 
     def crossing(self, channel: int, tolerance: float) -> tuple[float, float, float]:
         """Doses, in units of the planned dose, by which the change reaches the tolerance at 5, 50 and 95 % chance."""

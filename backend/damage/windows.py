@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.damage.window_kernels import add_expected
+from backend.damage.window_kernels import add_expected, compile_kernels, sum_sectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,8 @@ class SectorSums:
             self.dose,
             (self.counts * in_counts).sum(axis=1),
             (self.pixel_frames * weight * in_counts).sum(axis=1),
-            (self.products * in_products[:, :, None]).sum(axis=1),
-            (self.expected * in_products[:, :, None]).sum(axis=1),
+            sum_sectors(self.products, in_products),
+            sum_sectors(self.expected, in_products),
         )
 
 
@@ -128,13 +128,14 @@ class WindowBuilder:
         self._recent_pixels = np.ones_like(self._recent)
         self._seen = 0
         self._clear()
+        compile_kernels()  # before the first frame, not in the middle of a series
 
     def _clear(self) -> None:
         cells, lags = self._pixels.size, len(self._lags)
         self._counts = np.zeros(cells)
         self._pixel_frames = np.zeros(cells)
         self._products = np.zeros((cells, lags))
-        self._expected = np.zeros((cells, lags))
+        self._expected = np.zeros((lags, cells))
         self._frames = 0
 
     def windows(
@@ -198,7 +199,7 @@ class WindowBuilder:
             self._counts.reshape(cells),
             self._pixel_frames.reshape(cells),
             products,
-            self._expected.reshape(*cells, -1),
+            np.ascontiguousarray(self._expected.T).reshape(*cells, -1),
         )
         self._clear()
         return window
