@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.damage.exposure import between_frames, within_frame
+from backend.damage.noise_kernels import least_squares
 from backend.damage.windows import Window
 
 SLOWEST_PER_FRAME = 1e-4
@@ -210,14 +211,13 @@ def _fit_rings(
     """
     norm = decay**2 @ precision.T
     along = decay @ (measured * precision).T
-    contrast = _CONTRASTS[:, None, None]
-    rest = (measured**2 * precision).sum(axis=1) - 2 * contrast * along + contrast**2 * norm
-    # What a free amplitude takes of it, were it not held to the contrast.
-    tied = 1 / (contrast**2 * (8 / speckles + _RINGS_DIFFER**2))
-    squares = rest - (along - contrast * norm) ** 2 / (norm + tied)
-    best = squares.min(axis=1).sum(axis=1).argmin()
-    rates = squares[best].argmin(axis=0)
-    return float(_CONTRASTS[best]), _RATES_PER_FRAME[rates]
+    least = np.empty((len(_CONTRASTS), len(measured)))
+    rates = np.zeros(least.shape, np.int64)
+    of_measured = (measured**2 * precision).sum(axis=1)
+    scatter = 8 / speckles + _RINGS_DIFFER**2
+    least_squares(_CONTRASTS, along, norm, of_measured, scatter, least, rates)
+    best = least.sum(axis=1).argmin()
+    return float(_CONTRASTS[best]), _RATES_PER_FRAME[rates[best]]
 
 
 def _mean_decay(lags: np.ndarray, rates: np.ndarray, exposure: float) -> np.ndarray:
