@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.damage.sector_kernels import distances_in_sigma
+from backend.damage.sector_kernels import distances_in_sigma, usual_by_others
 from backend.damage.window_length import windows_spanning
 from backend.damage.windows import SectorSums
 
@@ -83,13 +83,16 @@ class BrightPixels:
         for _ in range(products.shape[1]):
             with_products, usual = _usual(products, expected, out)
             distance = distances_in_sigma(with_products, usual, usual * self._over_dispersion)
+            if distance.max() <= _FAR_SIGMA:
+                break
             excess = (products - usual) > self._least_excess * expected
             distance = np.where(excess & ~out, distance, 0.0)
             new = (distance > _FAR_SIGMA) & (distance == distance.max(axis=1, keepdims=True))
             if not new.any():
                 break
             out |= new
-        out[(self._pixel_share * out).sum(axis=1) > _LARGEST_SHARE] = False
+        if out.any():
+            out[(self._pixel_share * out).sum(axis=1) > _LARGEST_SHARE] = False
         return out
 
 
@@ -100,8 +103,7 @@ def _over_lags(sums: SectorSums) -> tuple[np.ndarray, np.ndarray]:
 
 def _usual(products: np.ndarray, expected: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Products, and what they would be by the other sectors of the ring that are not ``out``; 0 where there is none."""
-    used_products = (products * ~out).sum(axis=1, keepdims=True) - products * ~out
-    used_expected = (expected * ~out).sum(axis=1, keepdims=True) - expected * ~out
-    known = used_expected > 0
-    usual = np.where(known, used_products / np.maximum(used_expected, 1e-300) * expected, 0.0)
-    return products * known, usual
+    used = ~out
+    of_ring = ((products * used).sum(axis=1), (expected * used).sum(axis=1))
+    usual: tuple[np.ndarray, np.ndarray] = usual_by_others(products, expected, used, of_ring)
+    return usual

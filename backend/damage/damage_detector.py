@@ -114,9 +114,7 @@ class DamageDetector:
     def reference_windows(self) -> int:
         """Windows that set the noise model before anything is said."""
         wanted = math.ceil(self._settings.reference_fraction * self.planned_windows)
-        return int(
-            np.clip(wanted, self._settings.min_reference_windows, self._settings.max_reference_windows)
-        )
+        return min(max(wanted, self._settings.min_reference_windows), self._settings.max_reference_windows)
 
     def add(
         self,
@@ -182,7 +180,7 @@ class DamageDetector:
             return self._say(self._without_verdict(window, dark, beam))
         if sums is not None:
             if self._following:
-                window = self._sectors.window(sums)
+                window = self._sectors.window(sums, window)
             else:
                 self._first_sums.append(sums)
         self._windows.append(window)
@@ -241,6 +239,9 @@ class DamageDetector:
             )
             for group in groups
         ]
+        families = [channel.family for group in groups for channel in group.channels]
+        # The tolerance of each channel.
+        self._allowed = np.array([self._tolerance[family] for family in families])
         self._following = True
         self._gate = GlitchGate(self._builder.frames_per_window)
         for window in reference:
@@ -268,8 +269,9 @@ class DamageDetector:
     def _look_at_sectors(self) -> None:
         """Once the usual share of each sector is known, the first windows are looked through as well."""
         if self._first_sums:
-            self._sectors.learn(self._first_sums)
-            looked_through = {sums.last_frame: self._sectors.window(sums) for sums in self._first_sums}
+            gate, first = self._sectors, self._first_sums
+            gate.learn(first)
+            looked_through = {sums.last_frame: gate.window(sums, gate.whole(sums)) for sums in first}
             self._windows = [looked_through.get(window.last_frame, window) for window in self._windows]
             self._first_sums = []
 
@@ -295,19 +297,18 @@ class DamageDetector:
 
     def _assess(self, window: Window, beam: float) -> Assessment:
         found = findings_of(self._followed)
-        tolerances = np.array([self._tolerance[channel.family] for channel in found.channels])
         log10_evidence, log10_alarm = float(found.log10_evidence.max()), -math.log10(self.alpha)
-        leading = found.leading(log10_alarm, None if self._damaging_since is None else tolerances)
+        leading = found.leading(log10_alarm, None if self._damaging_since is None else self._allowed)
         family_told = True
         watching = self._deadbands.watching.holds(log10_evidence)
         onset = self._onset(leading) if watching else None
         if onset is not None:
             leading, family_told = self._named(found, leading, onset[0])
         effects = found.by_family()
-        self._remember_damage(window, found, leading, float(tolerances[leading]), onset)
+        self._remember_damage(window, found, leading, float(self._allowed[leading]), onset)
         state = self._state(watching, effects)
         watched = state is DamageState.CHANGING
-        limit = self._limit_frames(window, leading, float(tolerances[leading])) if watched else None
+        limit = self._limit_frames(window, leading, float(self._allowed[leading])) if watched else None
         return Assessment(
             frame=window.last_frame,
             dose=window.dose,
@@ -320,7 +321,7 @@ class DamageDetector:
             effect=float(found.effect[leading]),
             effect_err=float(found.effect_err[leading]),
             effects=effects,
-            tolerance=float(tolerances[leading]),
+            tolerance=float(self._allowed[leading]),
             onset_frame=onset and onset[0],
             onset_interval=onset and onset[1],
             windows=len(self._windows),
@@ -329,7 +330,7 @@ class DamageDetector:
             beam_fraction=beam,
             limit_frame=limit and limit[1],
             limit_interval=limit and (limit[0], limit[2]),
-            grounds=found.grounds(leading, tolerances, log10_alarm),
+            grounds=found.grounds(leading, self._allowed, log10_alarm),
         )
 
     def _remember_damage(

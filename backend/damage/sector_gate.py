@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from backend.damage.bright_pixels import BrightPixels
-from backend.damage.sector_kernels import compile_kernels, distances_in_sigma, farthest_sum
+from backend.damage.sector_kernels import compile_kernels, distances_in_sigma, farthest_sum, usual_counts
 from backend.damage.window_length import windows_spanning
 from backend.damage.windows import SectorSums, Window
 
@@ -72,7 +72,7 @@ class SectorGate:
     ) -> None:
         # A sector without pixels has no counts either; one pixel keeps it from being divided by.
         self._pixels = np.maximum(np.asarray(pixels, float), 1e-9)
-        self._share = self._pixels / self._pixels.sum(axis=1, keepdims=True)
+        self._take_share(self._pixels)
         self._speckles = np.maximum(speckles[:, None] * self._share, 1.0)
         self._longest_lag = longest_lag
         self._systematic_variance = systematic_rms**2
@@ -90,7 +90,7 @@ class SectorGate:
     def whole(self, sums: SectorSums) -> Window:
         """The window with all sectors."""
         everything = np.ones(self._pixels.shape, bool)
-        return sums.window(self._weight(), everything, everything)
+        return sums.window(self._weight, everything, everything)
 
     def learn(self, first: list[SectorSums]) -> None:
         """Set the usual share of each sector, and its scatter, by the first windows; medians, for one may be bad."""
@@ -102,7 +102,7 @@ class SectorGate:
         few = counts.mean(axis=(0, 2)) < _ENOUGH_FOR_A_MEDIAN
         in_sum = counts.sum(axis=0) / np.maximum(valid.sum(axis=0), 1e-9) * self._pixels
         share[few] = in_sum[few]
-        self._share = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-9)
+        self._take_share(share)
         self._learnt_windows = len(first)
         contrast = _largest_excess(first)
         self._bright.learn(first, contrast)
@@ -113,10 +113,13 @@ class SectorGate:
         widening = np.median(squares, axis=(0, 2)) / _MEDIAN_OF_SQUARES
         self._over_dispersion = np.maximum(widening, 1.0)[:, None]
 
-    def window(self, sums: SectorSums) -> Window:
-        """The window without sectors that have jumped; their products stay out as long as they reach back to it."""
+    def window(self, sums: SectorSums, whole: Window) -> Window:
+        """The window without sectors that have jumped; their products stay out as long as they reach back to it.
+
+        ``whole``: the window with all sectors.
+        """
         if self._pixels.shape[1] == 1:
-            return self.whole(sums)  # nothing to compare it with
+            return whole  # nothing to compare it with
         out, all_round = self._jumped_of_late(sums)
         bright = self._bright.found_in(sums) & ~out
         self._tell(sums, out, bright_pixels=False)
@@ -130,26 +133,25 @@ class SectorGate:
             out_of_products |= earlier
         if out.any():
             self._recent.append((sums.last_frame, out))
-        window = sums.window(self._weight(), ~out, ~out_of_products)
+        window = sums.window(self._weight, ~out, ~out_of_products) if out_of_products.any() else whole
         self._follow_share(sums, out | all_round[:, None])
         return window
 
-    def _weight(self) -> np.ndarray:
-        return self._share / self._pixels
+    def _take_share(self, share: np.ndarray) -> None:
+        self._share = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-9)
+        self._weight = self._share / self._pixels
 
     def _follow_share(self, sums: SectorSums, jumped: np.ndarray) -> None:
         """Slow changes are followed; what jumps, be it all round a ring, is left out."""
         usual = self._usual(sums.counts, sums.pixel_frames, jumped)
         ratio = np.where(jumped | (usual <= 0), 1.0, sums.counts / np.maximum(usual, 1e-9))
-        share = self._share * (1 + (ratio - 1) / max(self._learnt_windows, 1))
-        self._share = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-9)
+        self._take_share(self._share * (1 + (ratio - 1) / max(self._learnt_windows, 1)))
 
     def _usual(self, counts: np.ndarray, pixel_frames: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Counts by the usual shares of what the sectors in use have counted, shape (ring, sector)."""
-        foreseen = self._share / self._pixels * pixel_frames
-        used = (foreseen * ~out).sum(axis=1, keepdims=True)
-        level = (counts * ~out).sum(axis=1, keepdims=True) / np.maximum(used, 1e-9)
-        return foreseen * level
+        foreseen, used = self._weight * pixel_frames, ~out
+        usual: np.ndarray = usual_counts(counts, foreseen, used, (foreseen * used).sum(axis=1))
+        return usual
 
     def _variance(self, usual: np.ndarray) -> np.ndarray:
         """Of the counts of each sector by counting and speckle, shape (ring, sector)."""
@@ -170,11 +172,12 @@ class SectorGate:
             self._newest.popleft()
         out, all_round = self._jumped(sums.counts, sums.pixel_frames)
         if len(self._newest) > 1:
-            counts = np.sum([window.counts for window in self._newest], axis=0)
-            pixel_frames = np.sum([window.pixel_frames for window in self._newest], axis=0)
+            counts = sum((window.counts for window in self._newest), np.zeros(out.shape))
+            pixel_frames = sum((window.pixel_frames for window in self._newest), np.zeros(out.shape))
             out |= self._jumped(counts, pixel_frames)[0]
-            all_round |= self._turned(out)
-            out[all_round] = False
+            if out.any():
+                all_round |= self._turned(out)
+                out[all_round] = False
         return out, all_round
 
     def _turned(self, out: np.ndarray) -> np.ndarray:
@@ -188,15 +191,17 @@ class SectorGate:
         all_round = np.zeros(len(out), bool)
         for _ in range(self._pixels.size):
             usual = self._usual(counts, pixel_frames, out)
-            free = ~out & ~all_round[:, None]
-            first, end, sector, together, sigma = farthest_sum(
-                counts * free,
-                usual * free,
-                self._variance(usual) * free,
+            free = ~(out | all_round[:, None])
+            first, end, sector, together = farthest_sum(
+                counts,
+                usual,
+                self._variance(usual),
+                free,
                 self._systematic_variance,
                 _SMALLEST_JUMP,
+                _FAR_SIGMA,
             )
-            if sigma <= _FAR_SIGMA:
+            if not together:
                 break
             far = (sector + np.arange(together)) % out.shape[1]
             out[first:end, far] |= free[first:end, far]
@@ -205,6 +210,8 @@ class SectorGate:
         return out, all_round
 
     def _tell(self, sums: SectorSums, out: np.ndarray, *, bright_pixels: bool) -> None:
+        if not out.any():
+            return
         usual = self._usual(sums.counts, sums.pixel_frames, out)
         first_frame = sums.last_frame - sums.frames + 1
         for sector in np.flatnonzero(out.any(axis=0)).tolist():
