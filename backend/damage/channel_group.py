@@ -26,7 +26,7 @@ class ChannelGroup:
         g2 - 1 that stands in where there are no coincidences; ``None`` for sums of ln N.
     lags : ndarray or None, shape (lag,), int64
         ``None`` for sums of ln N.
-    weights : ndarray, shape (ring, channel) or (ring * lag, channel)
+    weights, squared_weights : ndarray, shape (ring, channel) or (ring * lag, channel)
     speckle_variance : ndarray, shape (ring, channel)
         What the speckle of each ring would add to the variance if it never changed.
     shared_photons : ndarray, shape (ring, channel)
@@ -38,6 +38,7 @@ class ChannelGroup:
     excess: np.ndarray | None
     lags: np.ndarray | None
     weights: np.ndarray
+    squared_weights: np.ndarray
     speckle_variance: np.ndarray
     shared_photons: np.ndarray
 
@@ -55,11 +56,11 @@ class ChannelGroup:
             measured = np.log(np.maximum(window.counts, 0.5) / window.exposure_frames)
             counting = of_photons
         else:
-            measured = self.excess.copy()
             seen = window.expected > 0
-            measured[seen] = window.products[seen] / window.expected[seen] - 1
+            excess = window.products / np.where(seen, window.expected, 1.0) - 1
+            measured = np.where(seen, excess, self.excess)
             counting = counting_variance(np.maximum(window.expected, 1e-3), self.excess, self.lags)
-        variance = counting.ravel() @ self.weights**2 + of_photons @ self.shared_photons
+        variance = counting.ravel() @ self.squared_weights + of_photons @ self.shared_photons
         return measured.ravel() @ self.weights, variance
 
     def slow_covariance(self, distance_frames: np.ndarray, frames: int) -> np.ndarray:
@@ -85,8 +86,11 @@ class ChannelGroup:
 def structure_group(channels: list[Channel], model: NoiseModel) -> ChannelGroup:
     """Channels of ln N as one group."""
     weights = np.stack([channel.weights for channel in channels], axis=1)
-    variance = weights**2 * (model.contrast / model.speckles)[:, None]
-    return ChannelGroup(tuple(channels), model, None, None, weights, variance, np.zeros_like(variance))
+    squared = weights**2
+    variance = squared * (model.contrast / model.speckles)[:, None]
+    return ChannelGroup(
+        tuple(channels), model, None, None, weights, squared, variance, np.zeros_like(variance)
+    )
 
 
 def correlation_group(
@@ -98,7 +102,7 @@ def correlation_group(
     variance = weights.sum(axis=1) ** 2 * (8 * model.contrast**2 / model.speckles)[:, None]
     shared = np.einsum("rlc,rlm,rmc->rc", weights, model.shared_photons(lags, frames), weights)
     flat = weights.reshape(-1, len(channels))
-    return ChannelGroup(tuple(channels), model, model.excess(lags), lags, flat, variance, shared)
+    return ChannelGroup(tuple(channels), model, model.excess(lags), lags, flat, flat**2, variance, shared)
 
 
 def channel_groups(

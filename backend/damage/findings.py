@@ -61,10 +61,9 @@ class Findings:
 
         ``tolerances``: shape (channel,), ln ratios.
         """
-        by_evidence = np.argsort(-self.log10_evidence, kind="stable").tolist()
-        others = [
-            c for c in by_evidence if self.log10_evidence[c] >= _TELLING_LOG10_EVIDENCE and c != leading
-        ]
+        telling = np.flatnonzero(self.log10_evidence >= _TELLING_LOG10_EVIDENCE)
+        by_evidence = telling[np.argsort(-self.log10_evidence[telling], kind="stable")].tolist()
+        others = [channel for channel in by_evidence if channel != leading]
         return tuple(
             self._ground(channel, float(tolerances[channel]), log10_alarm)
             for channel in [leading, *others][:_MOST_GROUNDS]
@@ -88,8 +87,8 @@ class Findings:
     def by_family(self) -> dict[str, tuple[float, float]]:
         """Change and error of the channel that stands for each family."""
         return {
-            channel.family: (float(effect), float(error))
-            for channel, effect, error in zip(self.channels, self.effect, self.effect_err, strict=True)
+            channel.family: (float(self.effect[place]), float(self.effect_err[place]))
+            for place, channel in enumerate(self.channels)
             if channel.label in _SHOWN
         }
 

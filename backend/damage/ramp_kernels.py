@@ -166,20 +166,24 @@ def log_sum_bayes_factors(
     onsets, channels = score.shape
     scales = len(variance)
     exponent, grown = np.empty((onsets, scales, channels)), np.empty((onsets, scales, channels))
-    largest, total = np.zeros(channels), np.zeros(channels)
+    largest, total, squared = np.zeros(channels), np.zeros(channels), np.empty(channels)
+    gain = variance / over_dispersion
     for onset in range(onsets):
+        for channel in range(channels):
+            squared[channel] = score[onset, channel] ** 2 / over_dispersion[channel]
         for scale in range(scales):
             for channel in range(channels):
-                gain = variance[scale, channel] / over_dispersion[channel]
-                more = 1 + gain * information[onset, channel]
-                squared = score[onset, channel] ** 2 / over_dispersion[channel]
+                more = 1 + gain[scale, channel] * information[onset, channel]
                 grown[onset, scale, channel] = more
-                exponent[onset, scale, channel] = 0.5 * gain * squared / more
+                exponent[onset, scale, channel] = 0.5 * gain[scale, channel] * squared[channel] / more
                 largest[channel] = max(largest[channel], exponent[onset, scale, channel])
+    above = np.empty(channels)
     for onset in range(onsets):
         for scale in range(scales):
+            # By itself, for no instruction has several exponentials.
             for channel in range(channels):
-                above = math.exp(exponent[onset, scale, channel] - largest[channel])
-                total[channel] += weight[onset] * above / math.sqrt(grown[onset, scale, channel])
+                above[channel] = math.exp(exponent[onset, scale, channel] - largest[channel])
+            for channel in range(channels):
+                total[channel] += weight[onset] * above[channel] / math.sqrt(grown[onset, scale, channel])
     for channel in range(channels):
         result[channel] = largest[channel] + math.log(total[channel])

@@ -108,6 +108,7 @@ class RampTests:
         self._score = np.zeros((capacity, channels))
         self._information = np.zeros((capacity, channels))
         self._last_dose = 0.0
+        self._ones = np.ones(channels)
         self.size = 0
 
     @property
@@ -130,7 +131,7 @@ class RampTests:
         gain, scale, whitened = np.empty_like(reach), np.empty_like(variance), np.empty((2, len(variance)))
         foresee(self._spread, reach, kept, variance, gain, scale)
         whiten(self._sums[0], reach, scale, values, whitened[0])
-        whiten(self._sums[1], reach, scale, np.ones_like(values), whitened[1])
+        whiten(self._sums[1], reach, scale, self._ones, whitened[1])
         noise = (reach, kept, scale, gain * scale)
         number, level = whitened
         if self.size == 0:
