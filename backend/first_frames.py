@@ -16,7 +16,6 @@ from backend.detector.q_rings import partition_into_rings
 from backend.detector.rough_rings import rough_rings
 from backend.errors import FeedbackError, GeometryError, SettingsError
 from backend.frames import FrameBatch, SeriesInfo
-from backend.freed_memory import give_back_freed_memory
 from backend.photon_events import EventBatch, RingPartition, distinct_pixels
 from backend.settings import Settings
 
@@ -52,15 +51,6 @@ def plan_series(
 
     ``pool``: threads that share the work; without one the calling thread does it alone.
     """
-    plan = _plan(info, settings, batches, pool)
-    # Maps of the whole detector were made on the way.
-    give_back_freed_memory()
-    return plan
-
-
-def _plan(
-    info: SeriesInfo, settings: Settings, batches: list[FrameBatch], pool: Executor | None
-) -> SeriesPlan:
     notices = list(info.notices)
     if info.frame_time_s is None:
         notices.append(_NO_FRAME_TIME)

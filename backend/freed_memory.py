@@ -1,7 +1,7 @@
 """Gives memory back to the system that this process has freed.
 
-The C library keeps blocks of up to 32 MB for later, and the maps of a detector are just below that: after the plan of
-an EIGER 4M series 0.3 GB would stay with the program that it never needs again.
+The C library keeps blocks of up to 32 MB for later, and the maps of a detector are just below that. What the plan of a
+series leaves is taken by its sums at once; what the look for odd pixels leaves would stay until there is another one.
 """
 
 from __future__ import annotations

@@ -44,9 +44,10 @@ def warm_up() -> None:
 
 
 def _analyse_plain_frames() -> None:
-    """A whole series, longer than a word, with a frame that has to be taken out again."""
+    """A whole series of frozen speckle, longer than a word, with a frame that has to be taken out again."""
     analysis = SeriesAnalysis(_series(), Settings())
-    frames = np.random.default_rng(0).poisson(0.3, size=(_FRAMES, *_SHAPE_YX)).astype(_DTYPE)
+    random = np.random.default_rng(0)
+    frames = random.poisson(random.exponential(0.3, _SHAPE_YX), (_FRAMES, *_SHAPE_YX)).astype(_DTYPE)
     chunks = [frame.tobytes() for frame in frames]
     chunks[-1] = b""
     analysis.add(

@@ -70,6 +70,12 @@ def main() -> None:
     )
     parser.add_argument("--damaged", type=int, default=60, help="series of each kind of damage (default 60)")
     parser.add_argument(
+        "--only",
+        default="",
+        metavar="TEXT",
+        help="only kinds of series whose name has this, in the same series",
+    )
+    parser.add_argument(
         "--small",
         action="store_true",
         help="half the frames, a third of the pixels: many, in a sixth of the time",
@@ -88,6 +94,9 @@ def main() -> None:
     lags = tuple(int(lag) for lag in wanted.lags.split(",")) if wanted.lags else Watch().lags
     watch = Watch(lags, wanted.window_frames)
     tasks = tasks_of(wanted.nulls, wanted.disturbed, wanted.damaged, wanted.seed, watch)
+    tasks = [task for task in tasks if wanted.only in task[0].name]
+    if not tasks:
+        parser.error(f"no kind of series has {wanted.only!r} in its name, or none of that kind is wanted")
     if wanted.small:
         tasks = [(small(cell), seed, watch) for cell, seed, watch in tasks]
     tables = tables_of(run_all(tasks, Checkpoint(wanted.checkpoint), wanted.processes))

@@ -44,7 +44,7 @@ def false_alarm_rows(outcomes: list[Outcome]) -> list[dict[str, Any]]:
     undamaged = _undisturbed(outcomes)
     disturbed = [outcome for outcome in outcomes if outcome.cell.disturbance]
     names = dict.fromkeys(outcome.cell.name for outcome in [*undamaged, *disturbed])
-    for name in [_ALL, *names]:
+    for name in [_ALL, *names] if undamaged else names:
         some = undamaged if name == _ALL else [o for o in outcomes if o.cell.name == name]
         numbers = [sum(o.alarms[index] is not None for o in some) for index in range(len(LEVELS))]
         numbers.append(sum(o.damaging_frame is not None for o in some))
@@ -114,9 +114,11 @@ def _covered(cell: Cell, intervals: list[tuple[int, int]]) -> tuple[int, int]:
 
 
 def rival_rows(outcomes: list[Outcome]) -> list[dict[str, Any]]:
-    """Per rival: false alarms, and median change at its alarm in each kind of damage."""
-    rows = []
+    """Per rival: false alarms, and median change at its alarm in each kind of damage; none without undamaged series."""
+    rows: list[dict[str, Any]] = []
     undamaged = _undisturbed(outcomes)
+    if not undamaged:
+        return rows
     for index, rival in enumerate(RIVALS):
         largest = np.array([outcome.paths[index][-1] for outcome in undamaged])
         threshold = rival.threshold
@@ -150,18 +152,26 @@ def as_markdown(tables: dict[str, list[dict[str, Any]]]) -> str:
             for number, (low, high) in zip(row["alarms"], row["bounds"], strict=True)
         ]
         lines.append(_line(row["cell"], str(row["series"]), *cells))
-    lines += ["", _line(*_DETECTION_HEAD), _rule(len(_DETECTION_HEAD))]
-    lines += [_detection_line(row) for row in tables["detection"]]
-    names = [row["cell"] for row in tables["detection"]]
-    lines += ["", _line("way to raise an alarm", "false alarms", *names), _rule(2 + len(names))]
-    ours, rivals = tables["false_alarms"][0], tables["rivals"]
-    found = [row["change_at_alarm"] for row in tables["detection"]]
-    lines.append(_rival_line("**this program**", ours["alarms"][0], ours["bounds"][0], found))
-    lines += [
-        _rival_line(row["rival"], row["false"], row["bounds"], [row["changes"][name] for name in names])
-        for row in rivals
-    ]
+    if tables["detection"]:
+        lines += ["", _line(*_DETECTION_HEAD), _rule(len(_DETECTION_HEAD))]
+        lines += [_detection_line(row) for row in tables["detection"]]
+    if tables["rivals"]:
+        lines += ["", *_rival_table(tables)]
     return "\n".join(lines)
+
+
+def _rival_table(tables: dict[str, list[dict[str, Any]]]) -> list[str]:
+    names = [row["cell"] for row in tables["detection"]]
+    ours, found = tables["false_alarms"][0], [row["change_at_alarm"] for row in tables["detection"]]
+    return [
+        _line("way to raise an alarm", "false alarms", *names),
+        _rule(2 + len(names)),
+        _rival_line("**this program**", ours["alarms"][0], ours["bounds"][0], found),
+        *(
+            _rival_line(row["rival"], row["false"], row["bounds"], [row["changes"][name] for name in names])
+            for row in tables["rivals"]
+        ),
+    ]
 
 
 def _detection_line(row: dict[str, Any]) -> str:

@@ -43,9 +43,10 @@ def signatures() -> set[str]:
 
 
 def photons(brightness: list[float], dtype: type) -> np.ndarray:
-    """Frames that get brighter or darker every 100."""
+    """Frames of frozen speckle that get brighter or darker every 100."""
     random = np.random.default_rng(0)
-    frames = np.concatenate([random.poisson(mean, (100, *SHAPE_YX)) for mean in brightness])
+    speckle = random.exponential(1.0, SHAPE_YX)
+    frames = np.concatenate([random.poisson(mean * speckle, (100, *SHAPE_YX)) for mean in brightness])
     return np.minimum(frames, np.iinfo(dtype).max).astype(dtype)
 
 
