@@ -136,6 +136,8 @@ def _without_hot_pixels(mask: PixelMask, events: EventBatch, groups: np.ndarray,
 
 
 def _joined(events: list[EventBatch]) -> EventBatch:
+    if len(events) == 1:
+        return events[0]
     starts = np.cumsum([0] + [int(batch.offset[-1]) for batch in events])
     return EventBatch(
         frame_numbers=np.concatenate([batch.frame_numbers for batch in events]),

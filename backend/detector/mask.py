@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from backend.correlation_result import GOOD_PIXELS_PATH
+from backend.detector.polar_kernels import add_light_of_groups
 from backend.errors import SettingsError
 from backend.frames import DetectorInfo
 from backend.photon_events import EventBatch
@@ -125,22 +126,22 @@ def hot_pixels(events: EventBatch, ring_of_pixel: np.ndarray, tail: float) -> np
     Parameters
     ----------
     ring_of_pixel : ndarray, shape (pixel,), int
-        Ring of each pixel, or any other groups of like mean intensity; negative pixels are not judged.
+        Ring of each pixel, or any other groups of like mean intensity; pixels with -1 are not judged.
     tail : float
         Probability per pixel and frame below which a count is suspicious.
     """
     frames = len(events.frame_numbers)
     if frames <= _FRAMES_TO_BE_HOT:
         return np.empty(0, np.int64)
-    ring_pixels = _pixels_of_rings(ring_of_pixel, int(ring_of_pixel.max(initial=-1)) + 1)
-    ring_of_event = ring_of_pixel[events.pixel]
-    judged = ring_of_event >= 0
-    ring_of_event, pixel, count = ring_of_event[judged], events.pixel[judged], events.count[judged]
-    ring_counts = np.bincount(ring_of_event, weights=count, minlength=len(ring_pixels))
+    # The last entry is that of the pixels that are not judged, which have number -1.
+    rings = int(ring_of_pixel.max(initial=-1)) + 1
+    ring_pixels, ring_counts = _pixels_of_rings(ring_of_pixel, rings + 1), np.zeros(rings + 1)
+    add_light_of_groups(ring_of_pixel, events.pixel, events.count, ring_counts)
     # The median over the pixels would be zero at low counts; a hot pixel hardly moves the mean of thousands.
     mean = np.maximum(ring_counts / np.maximum(ring_pixels, 1) / frames, 1.0 / (frames * 1e6))
     smallest = np.maximum(np.ceil(math.log(tail) / np.log(mean / (1 + mean))), 2)
-    suspicious = pixel[count >= smallest[ring_of_event]]
+    smallest[-1] = np.inf
+    suspicious = events.pixel[events.count >= smallest[ring_of_pixel[events.pixel]]]
     pixel, times = np.unique(suspicious, return_counts=True)
     return pixel[times > _FRAMES_TO_BE_HOT].astype(np.int64)
 
