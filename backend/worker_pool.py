@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -51,6 +52,15 @@ def shrinking_shares(pieces: int, threads: int) -> list[tuple[int, int]]:
         shares.append((first, last))
         first = last
     return shares
+
+
+def equal_shares(pieces: int, shares: int) -> list[tuple[int, int]]:
+    """Ranges of pieces, (first, last excluded), about equally large, whatever the number of threads.
+
+    Where each share adds up fractions, the sum is always the same.
+    """
+    edges = sorted({share * pieces // shares for share in range(shares + 1)})
+    return list(itertools.pairwise(edges))
 
 
 def share_out(

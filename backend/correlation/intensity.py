@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from concurrent.futures import Executor
 
@@ -15,7 +14,7 @@ from backend.machine_intrinsics import count_set_bits
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
-from backend.worker_pool import share_out
+from backend.worker_pool import equal_shares, share_out
 
 _LONGEST_TRACE = 2000
 _PARABOLA = 3
@@ -84,14 +83,13 @@ class MeanImage:
         """Photons in squares of ``binning`` pixels, int64; an incomplete last row or column counts as it is."""
         total = np.zeros((-(-shape_yx[0] // binning), -(-shape_yx[1] // binning)), np.int64)
         position_yx = self._order.position_of_pixel.reshape(shape_yx)
-        rows = np.linspace(0, len(total), _SHARES + 1).astype(np.int64).tolist()
 
         def work(share: tuple[int, int]) -> None:
             _add_squares(self._recent, position_yx, binning, share, total)
             if self._earlier is not None:
                 _add_squares(self._earlier, position_yx, binning, share, total)
 
-        share_out(self._pool, work, itertools.pairwise(rows))
+        share_out(self._pool, work, equal_shares(len(total), _SHARES))
         return total
 
     def add(self, words: PhotonWords, mask: int, frames: int) -> np.ndarray:

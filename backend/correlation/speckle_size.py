@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from concurrent.futures import Executor
 
@@ -11,7 +10,7 @@ import numpy as np
 from backend.correlation import speckle_size_kernels as kernels
 from backend.correlation.multitau import jackknife_error, leave_one_out, normalised
 from backend.photon_events import RingPartition
-from backend.worker_pool import share_out
+from backend.worker_pool import equal_shares, share_out
 
 _REACH_PX = 3
 _PIECES = 16
@@ -112,7 +111,6 @@ class SpeckleSize:
             kernels.add_shares(rows, fine_of_pixel, share, products)
             return products
 
-        edges = np.linspace(0, partition.shape_yx[0], _PIECES + 1).astype(int).tolist()
-        # Always the same pieces: sums of fractions must not depend on the threads.
-        sums: np.ndarray = np.sum(share_out(self._pool, work, itertools.pairwise(edges)), axis=0)
+        pieces = equal_shares(partition.shape_yx[0], _PIECES)
+        sums: np.ndarray = np.sum(share_out(self._pool, work, pieces), axis=0)
         return sums * self._photon_pairs

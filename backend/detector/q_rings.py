@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from backend.detector.polar_kernels import Place
 from backend.errors import GeometryError
 from backend.photon_events import RingPartition
 from backend.settings import RingSettings
-from backend.worker_pool import share_out
+from backend.worker_pool import equal_shares, share_out
 
 _FEWEST_PIXELS_PER_RING = 200
 _INNERMOST_RADIUS_PX = 8.0
@@ -23,6 +22,7 @@ _SHADOW_FRACTION = 0.05
 _PIECES = 16
 
 Photons = tuple[np.ndarray, np.ndarray]
+"""Flat pixels, in any order and as often as they are counted, and their counts; both shape (event,)."""
 
 
 def partition_into_rings(
@@ -99,9 +99,7 @@ class _Walk:
     def __init__(self, geometry: Geometry, good: np.ndarray, photons: Photons, pool: Executor | None) -> None:
         self.geometry = geometry
         self._good, self._photons, self._pool = good, photons, pool
-        rows = geometry.shape_yx[0]
-        edges = np.unique(np.linspace(0, rows, _PIECES + 1).astype(int)).tolist()
-        self._pieces = list(itertools.pairwise(edges))
+        self._pieces = equal_shares(geometry.shape_yx[0], _PIECES)
         self._largest_px = geometry.largest_radius_px
 
     def _add_up(self, kernel: Callable[..., None], *nothing: np.ndarray) -> list[np.ndarray]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from concurrent.futures import Executor
 
 import numpy as np
 
 from backend.detector import polar_kernels as kernels
 from backend.detector.geometry import Geometry
-from backend.worker_pool import share_out
+from backend.worker_pool import equal_shares, share_out
 
 _PER_DOUBLED_RADIUS = 8
 _PIECES = 16
@@ -34,6 +33,5 @@ def rough_rings(geometry: Geometry, good: np.ndarray, pool: Executor | None = No
     def work(rows: tuple[int, int]) -> None:
         kernels.set_rings((*geometry.beam_center_yx_px, *rows), good, ring_of_shell, rings)
 
-    edges = np.linspace(0, good.shape[0], _PIECES + 1).astype(int).tolist()
-    share_out(pool, work, itertools.pairwise(edges))
+    share_out(pool, work, equal_shares(good.shape[0], _PIECES))
     return rings.ravel()
