@@ -55,9 +55,8 @@ def main() -> None:
     parser.add_argument("--lags", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
     wanted = parser.parse_args()
-    threadpool_limits(
-        1, user_api="blas"
-    )  # as in the program; matrices are small, and threads would wait for each other
+    # As in the program: the matrices are small, and threads would wait for each other.
+    threadpool_limits(1, user_api="blas")
     for frame_time_s in (0.05, 0.001):
         for frames in (400, 800, 1275, 2550, 10_000):
             cost = milliseconds_per_frame(
