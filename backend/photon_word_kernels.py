@@ -107,22 +107,6 @@ def forget(bits: np.uint64, words: np.ndarray, many: np.ndarray, planes: int) ->
 
 
 @numba.njit(nogil=True, cache=True)
-def put(bit: int, position: np.ndarray, count: np.ndarray, words: np.ndarray, many: np.ndarray) -> None:
-    """Write counts into one bit of the words at these positions."""
-    here = np.uint64(1) << np.uint64(bit)
-    for i in range(position.size):
-        left = np.uint64(count[i])
-        plane = 0
-        while left != np.uint64(0):
-            if left & np.uint64(1):
-                words[plane, position[i]] |= here
-                if plane > 0:
-                    many[position[i]] |= flag_of(plane)
-            left >>= np.uint64(1)
-            plane += 1
-
-
-@numba.njit(nogil=True, cache=True)
 def write_photons(photons: np.ndarray, words: np.ndarray, many: np.ndarray) -> None:
     """Add listed photons to the words."""
     for photon in photons:

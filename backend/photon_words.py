@@ -14,7 +14,7 @@ import threading
 
 import numpy as np
 
-from backend.photon_word_kernels import clear_higher_planes, forget, put, write_photons
+from backend.photon_word_kernels import clear_higher_planes, forget, write_photons
 from backend.pixel_order import PixelOrder
 from backend.sorted_photons import MOST_POSITIONS, joined, no_photons, planes_of, without_frames
 from backend.sparse_memory import zeros_when_touched
@@ -195,13 +195,6 @@ class PhotonWords:
     def note_planes(self, planes: int) -> None:
         """Tell that this many planes were written to."""
         self._now.planes = max(self._now.planes, planes)
-
-    def put(self, bit: int, pixel: np.ndarray, count: np.ndarray) -> None:
-        """Write a frame, given as photon events of flat detector pixels; counts up to HIGHEST_COUNT."""
-        if self.begin_writing():
-            self.now[0] = 0
-        self.note_planes(int(count.max(initial=0)).bit_length())
-        put(bit, self.order.position_of_pixel[pixel], count, self.now, self.many_now)
 
     def forget(self, bits: int) -> None:
         """Take frames out again; ``bits`` has a 1 for each."""

@@ -28,12 +28,6 @@ class Geometry:
     wavelength_m: float
     beam_center_yx_px: tuple[float, float]
 
-    def radius_px(self) -> np.ndarray:
-        """Distance of each pixel centre from the direct beam; shape (y, x), float32, pixels."""
-        rows = np.arange(self.shape_yx[0], dtype=np.float32) - np.float32(self.beam_center_yx_px[0])
-        columns = np.arange(self.shape_yx[1], dtype=np.float32) - np.float32(self.beam_center_yx_px[1])
-        return np.hypot(rows[:, None], columns[None, :])
-
     @property
     def largest_radius_px(self) -> float:
         """No pixel of the detector is farther from the direct beam."""

@@ -28,10 +28,10 @@ def detector(**facts: object) -> DetectorInfo:
 
 
 def test_radius_and_azimuth_count_from_the_zero_based_beam_centre() -> None:
-    radius, azimuth = GEOMETRY.radius_px(), GEOMETRY.azimuth_rad()
-    assert radius.shape == azimuth.shape == (400, 300)
-    assert radius[180, 140] == pytest.approx(0.5)
-    assert radius[180, 100] == pytest.approx(math.hypot(0.5, 40))
+    azimuth = GEOMETRY.azimuth_rad()
+    assert azimuth.shape == (400, 300)
+    # The far corner of the detector.
+    assert GEOMETRY.largest_radius_px == pytest.approx(math.hypot(400 - 180.5, 300 - 140.0))
     assert azimuth[300, 140] == pytest.approx(math.pi / 2)
     assert azimuth[0, 140] == pytest.approx(-math.pi / 2)
 
@@ -125,4 +125,4 @@ def test_absurd_geometry_is_refused_in_words(fact: str, value: object, word: str
 
 def test_a_beam_beside_the_detector_is_allowed() -> None:
     geometry = geometry_of(detector(**(STATED | {"beam_center_yx_px": (-900.0, 2000.0)})), GeometrySettings())
-    assert geometry.radius_px().min() > 900
+    assert geometry.largest_radius_px == pytest.approx(math.hypot(1300, 2000))

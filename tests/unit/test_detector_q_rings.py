@@ -90,7 +90,7 @@ def test_rings_cover_everything_between_beam_and_edge() -> None:
     found = partition(where, q_min_inv_nm=0.003)
     assert_consistent(found, np.ones(where.shape_yx, bool))
     assert 15 < found.rings <= RingSettings().count
-    radius = where.radius_px().ravel()
+    radius = radius_px(where).ravel()
     between = (radius >= found.ring_edges_px[0, 0]) & (radius < found.ring_edges_px[-1, 1])
     assert np.array_equal(found.cell_of_pixel >= 0, between)
     assert np.count_nonzero(between) > 0.97 * radius.size
@@ -129,14 +129,14 @@ def test_a_flat_image_gives_root_mean_square_q_and_a_steep_one_less() -> None:
     for ring in range(4):
         members = flat.cell_of_pixel // flat.sectors == ring
         assert flat.q_inv_nm[ring] == pytest.approx(np.sqrt((q[members] ** 2).mean()), rel=1e-9)
-    steep = partition(where, image=1 / np.maximum(where.radius_px(), 1.0) ** 2, count=4)
+    steep = partition(where, image=1 / np.maximum(radius_px(where), 1.0) ** 2, count=4)
     assert np.all(steep.q_inv_nm < flat.q_inv_nm)
 
 
 @pytest.mark.parametrize("stop_px", [15.0, 40.0])
 def test_the_shadow_of_the_beam_stop_is_found(stop_px: float) -> None:
     where = geometry()
-    radius = where.radius_px()
+    radius = radius_px(where)
     mean = np.where(radius < stop_px, 0.0, 2.0 / (1 + radius / 50) ** 3)
     image = np.random.default_rng(1).poisson(mean * 30) / 30
     assert stop_px <= partition(where, image=image).ring_edges_px[0, 0] <= stop_px + 6
@@ -158,7 +158,7 @@ def test_a_largest_q_beyond_the_detector_means_its_corner(q_max: float) -> None:
     where = geometry()
     found = partition(where, q_max_inv_nm=q_max)
     assert_consistent(found, np.ones(where.shape_yx, bool))
-    corner = where.radius_px().max()
+    corner = radius_px(where).max()
     assert corner < found.ring_edges_px[-1, 1] <= corner + 1
     assert 15 < found.rings <= RingSettings().count
 
@@ -168,7 +168,7 @@ def test_a_beam_beside_the_detector_still_gives_rings() -> None:
     found = partition(where)
     assert_consistent(found, np.ones(where.shape_yx, bool))
     assert found.rings > 10
-    assert found.ring_edges_px[0, 0] >= where.radius_px().min() - 1
+    assert found.ring_edges_px[0, 0] >= radius_px(where).min() - 1
 
 
 @pytest.mark.parametrize("shape_yx", [(24, 24), (8, 100), (1, 1030), (514, 1)])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy_twins import photon_list, photon_words, plane_flags
 from speckle_movie import events_of
-from word_movies import pieces, put_frames
+from word_movies import pieces, put_frame, put_frames
 
 from backend.photon_word_kernels import BLOCK_POSITIONS, LONGEST_SEGMENT
 from backend.photon_words import HIGHEST_COUNT, WORD_FRAMES, PhotonWords
@@ -125,7 +125,7 @@ def test_words_into_which_nothing_came_are_empty(empty_words: int) -> None:
     order = order_pixels(np.zeros(100, np.int16), 1, 64)
     words = PhotonWords(order)
     pixel, count = events_of(np.full(100, 5, np.uint32))
-    words.put(63, pixel, count)
+    put_frame(words, 63, pixel, count)
     for _ in range(empty_words):
         words.turn()
         words.settle()
@@ -161,7 +161,7 @@ def test_lists_of_photons_hold_what_words_hold(seed: int, pixels: int, top: int,
     assert np.array_equal(words.now, photon_words(movie, order))
     assert np.array_equal(words.photons_now, photon_list(movie, order))
     movie[63] = 1
-    words.put(63, *events_of(movie[63]))
+    put_frame(words, 63, *events_of(movie[63]))
     assert words.photons_now is None
     expected = photon_words(movie, order)
     assert np.array_equal(words.now, expected)

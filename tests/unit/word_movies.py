@@ -13,6 +13,7 @@ from speckle_movie import block_partition, events_of
 from backend.correlation.multitau import MultiTau, NewFrames
 from backend.correlation.two_time import TwoTime
 from backend.photon_events import RingPartition
+from backend.photon_word_kernels import flag_of
 from backend.photon_words import HIGHEST_COUNT, WORD_FRAMES, PhotonWords
 from backend.pixel_order import TILE_PIXELS, PixelOrder, order_pixels
 
@@ -33,12 +34,26 @@ def pieces(frames: int, longest: Sequence[int] = (WORD_FRAMES,)) -> Iterator[sli
         first = last
 
 
+def put_frame(words: PhotonWords, bit: int, pixel: np.ndarray, count: np.ndarray) -> None:
+    """Write one frame, given as flat pixels, each once, and their counts; as the decoder would."""
+    if words.begin_writing():
+        words.now[0] = 0
+    planes = int(count.max(initial=0)).bit_length()
+    words.note_planes(planes)
+    position = words.order.position_of_pixel[pixel]
+    for plane in range(planes):
+        some = position[count >> plane & 1 > 0]
+        words.now[plane, some] |= np.uint64(1 << bit)
+        if plane:
+            words.many_now[some] |= flag_of(plane)
+
+
 def put_frames(words: PhotonWords, movie: Sequence[np.ndarray], piece: slice) -> None:
     """Write some frames of a movie; the word is turned before the first frame of the next."""
     for number in range(piece.start, piece.stop):
         if number and number % WORD_FRAMES == 0:
             words.turn()
-        words.put(number % WORD_FRAMES, *events_of(movie[number]))
+        put_frame(words, number % WORD_FRAMES, *events_of(movie[number]))
 
 
 def random_partition(
