@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from backend.worker_pool import processors, share_out, shrinking_shares, worker_pool
+from backend.worker_pool import equal_shares, processors, share_out, shrinking_shares, worker_pool
 
 
 def test_linear_algebra_has_no_threads_of_its_own() -> None:
@@ -79,3 +79,12 @@ def test_shares_cover_all_pieces_and_do_not_grow(pieces: int, threads: int) -> N
     elif pieces >= 64 * threads:
         # The last share is a small part of what a thread does.
         assert sizes[-1] <= pieces / threads / 16
+
+
+@given(pieces=st.integers(0, 5000), shares=st.integers(1, 40))
+def test_equal_shares_cover_all_pieces_and_differ_by_one_at_most(pieces: int, shares: int) -> None:
+    made = equal_shares(pieces, shares)
+    assert [piece for share in made for piece in range(*share)] == list(range(pieces))
+    assert len(made) == min(pieces, shares)
+    sizes = [last - first for first, last in made]
+    assert max(sizes, default=0) - min(sizes, default=0) <= 1
