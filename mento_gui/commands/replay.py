@@ -140,12 +140,12 @@ class _Printer:
             )
 
     def oddities(self, run: SeriesRun) -> None:
-        """What was odd in the description, the frames and the pixels, and the first frame that could not be used."""
+        """What was odd in the description, the frames and the pixels, and how many frames could not be used."""
         from backend.series_notices import series_notices
 
         plan = run.analysis.plan
-        first_reason = run.analysis.set_aside.first_reason
-        aside = [first_reason] if first_reason else []
+        found = run.analysis.set_aside
+        aside = [f"{found.number} frames are set aside; the first: {found.first_reason}."] if found.number else []
         later = [notice.what for notice in series_notices(run.analysis) if notice.what]
         for words in (*(run.info.notices if plan is None else plan.notices), *later, *aside):
             click.echo(f"{run.info.name}: {words}", err=True)

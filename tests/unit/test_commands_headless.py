@@ -147,6 +147,22 @@ def _lines(result: Result) -> list[dict[str, object]]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
+def test_replay_counts_broken_frames_and_names_the_first(settings_file: Path, tmp_path: Path) -> None:
+    write_speckle_series(tmp_path, FRAMES[:40], "gel_00003")
+    (data, *_) = sorted(tmp_path.rglob("*_data_*.h5"))
+    with h5py.File(data, "r+") as file:
+        frames = file["entry/data/data"].id
+        for number in (2, 5):
+            skipped, chunk = frames.read_direct_chunk((number, 0, 0))
+            frames.write_direct_chunk((number, 0, 0), bytes(chunk)[: len(chunk) // 2], skipped)
+    result = _run("replay", tmp_path, "--settings", settings_file)
+    assert result.exit_code == 0, result.output
+    assert (
+        "2 frames are set aside; the first: frame 2 in gel_00003_data_000001.h5: the chunk" in result.stderr
+    )
+    assert "(38 frames" in result.stdout
+
+
 def test_replay_prints_each_change_and_a_summary(raw: Path, settings_file: Path) -> None:
     lines = _lines(_run("replay", raw, "--json", "--settings", settings_file))
     assert [(line["event"], line["series"]) for line in lines] == [
