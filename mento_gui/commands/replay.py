@@ -145,7 +145,9 @@ class _Printer:
 
         plan = run.analysis.plan
         found = run.analysis.set_aside
-        aside = [f"{found.number} frames are set aside; the first: {found.first_reason}."] if found.number else []
+        aside = (
+            [f"{found.number} frames are set aside; the first: {found.first_reason}."] if found.number else []
+        )
         later = [notice.what for notice in series_notices(run.analysis) if notice.what]
         for words in (*(run.info.notices if plan is None else plan.notices), *later, *aside):
             click.echo(f"{run.info.name}: {words}", err=True)
