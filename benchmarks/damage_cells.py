@@ -141,3 +141,8 @@ def small(cell: Cell) -> Cell:
     return replace(
         cell, onset=cell.onset // 2, frames=cell.frames // 2, pixels=700, photons_per_pixel=(0.6, 0.15)
     )
+
+
+def begun_at(cell: Cell, onset: int) -> Cell:
+    """The same with damage from this frame on; what is damaged from the first frame on stays so."""
+    return replace(cell, onset=onset) if cell.onset else cell

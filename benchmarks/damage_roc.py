@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from benchmarks.damage_cells import AGEING, DAMAGED, DISTURBED, NULLS, small
+from benchmarks.damage_cells import AGEING, DAMAGED, DISTURBED, FRAMES, NULLS, ONSET, begun_at, small
 from benchmarks.damage_checkpoint import Checkpoint, Task
 from benchmarks.damage_outcomes import Outcome, Watch, run
 from benchmarks.damage_tables import as_markdown, tables_of
@@ -76,6 +76,12 @@ def main() -> None:
         help="only kinds of series whose name has this, in the same series",
     )
     parser.add_argument(
+        "--onset",
+        type=int,
+        default=ONSET,
+        help=f"frame from which damage grows that is not there from the start (default {ONSET})",
+    )
+    parser.add_argument(
         "--small",
         action="store_true",
         help="half the frames, a third of the pixels: many, in a sixth of the time",
@@ -97,6 +103,9 @@ def main() -> None:
     tasks = [task for task in tasks if wanted.only in task[0].name]
     if not tasks:
         parser.error(f"no kind of series has {wanted.only!r} in its name, or none of that kind is wanted")
+    if not 0 <= wanted.onset < FRAMES:
+        parser.error(f"damage has to begin within the {FRAMES} frames of a series")
+    tasks = [(begun_at(cell, wanted.onset), seed, watch) for cell, seed, watch in tasks]
     if wanted.small:
         tasks = [(small(cell), seed, watch) for cell, seed, watch in tasks]
     tables = tables_of(run_all(tasks, Checkpoint(wanted.checkpoint), wanted.processes))
