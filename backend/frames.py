@@ -111,12 +111,13 @@ class SeriesStarted:
 class SeriesDescribed:
     """Run file or batch description came, or grew, after the start of a series; between its start and its end.
 
-    ``transmission`` and ``side_numbers`` as in :class:`SeriesInfo`.
+    ``transmission``, ``side_numbers`` and ``monitor`` as in :class:`SeriesInfo`.
     """
 
     series: str
     transmission: float | None
     side_numbers: Mapping[str, float]
+    monitor: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,6 @@ class RingAccumulators:
         self._frame_time_s = frame_time_s = info.frame_time_s or 1.0
         self._dose_settings = settings.dose
         self._wavelength_m = None if plan.geometry is None else plan.geometry.wavelength_m
-        self._monitor = np.empty(0) if info.monitor is None else info.monitor
-        self.describe(info)
         self.damage = DamageDetector(
             settings.damage,
             partition.q_inv_nm,
@@ -79,10 +77,13 @@ class RingAccumulators:
             even_frames=self.irregular is None,
             exposure=exposure_of(info),
         )
+        self.describe(info)
 
     def describe(self, info: SeriesInfo) -> None:
         """Tell all doses, those of earlier frames too, as the series is described now."""
         self.dose = dose_scale_of(self._dose_settings, info, self._wavelength_m)
+        if info.monitor is not None:
+            self.damage.know_monitor(info.monitor)
 
     def add(
         self, words: PhotonWords, first_number: int, usable: np.ndarray, saturated: np.ndarray
@@ -106,10 +107,6 @@ class RingAccumulators:
         exposure_s = np.arange(first_number + 1, first_number + frames + 1) * self._frame_time_s
         # A missing frame has no valid pixel: it is not a dark one.
         valid_pixels = usable[:, None] * (self.partition.cell_pixels.ravel() - saturated)
-        monitor = np.full(frames, np.nan)
-        stated = self._monitor[first_number : first_number + frames]
-        monitor[: stated.size] = stated
-        self.damage.taken.expect(frames, monitor)
         said: list[Assessment] = []
         for products, (begin, end) in zip(new.cell_products, itertools.pairwise((0, *ends)), strict=True):
             counts, valid = new.cell_counts[begin:end], valid_pixels[begin:end]

@@ -85,11 +85,21 @@ class SeriesRun:
 
     def describe(self, event: SeriesDescribed) -> None:
         """Side files came after the start: all doses, and position and rate of the series, go by them from now on."""
-        info = replace(self.info, transmission=event.transmission, side_numbers=event.side_numbers)
+        info = replace(
+            self.info,
+            transmission=event.transmission,
+            side_numbers=event.side_numbers,
+            monitor=event.monitor,
+        )
         self.info = _with_given_transmission(info, self.analysis.settings)
         self.analysis.describe(self.info)
+        self._newest, self._damage = self._told_anew(self._newest), self._told_anew(self._damage)
         if self._newest is not None:
             self.verdict = self._words(self._newest)
+
+    def _told_anew(self, assessment: Assessment | None) -> Assessment | None:
+        rings = self.analysis.rings
+        return assessment if assessment is None or rings is None else rings.damage.taken.told(assessment)
 
     def end(self, event: SeriesEnded) -> list[Verdict]:
         """The series is over; returns as :meth:`add`."""

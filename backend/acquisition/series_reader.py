@@ -142,11 +142,12 @@ class SeriesReader:
             known,
             transmission=found.transmission if known.transmission is None else known.transmission,
             side_numbers=MappingProxyType({**found.side_numbers, **known.side_numbers}),
+            monitor=found.monitor if known.monitor is None else known.monitor,
             notices=(*known.notices, *new),
         )
         described = (self._info.transmission, self._info.side_numbers)
-        if described != (known.transmission, known.side_numbers):
-            events.append(SeriesDescribed(known.name, *described))
+        if described != (known.transmission, known.side_numbers) or self._info.monitor is not known.monitor:
+            events.append(SeriesDescribed(known.name, *described, self._info.monitor))
 
     def _try_end(self, now_s: float, events: list[SourceEvent]) -> None:
         if self._cursor is not None and self._cursor.waiting_for_fault:

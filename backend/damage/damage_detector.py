@@ -198,6 +198,11 @@ class DamageDetector:
             return self._say(self._without_verdict(window, DamageState.TOO_FEW_PHOTONS, beam))
         return self._say(self._assess(window, beam))
 
+    def know_monitor(self, monitor: np.ndarray) -> None:
+        """Tell the doses of all assessments anew: shape (frame,), from the first frame of the series on."""
+        self.taken.know_monitor(monitor)
+        self.assessments = [self.taken.told(assessment) for assessment in self.assessments]
+
     def result(self) -> Assessment | None:
         """The newest assessment; ``None`` before the first window is complete."""
         return self.assessments[-1] if self.assessments else None
@@ -233,15 +238,10 @@ class DamageDetector:
         lags = self._lags if self._even_frames else None
         aged = self._ageing.undone(reference, self._model, self._lags)
         groups = channel_groups(self._model, aged, self._q_inv_nm, lags)
-        self._followed = [
-            FollowedChannels(
-                group, MOST_WINDOWS, self.planned_windows, self.reference_windows, reference[0].frames
-            )
-            for group in groups
-        ]
-        families = [channel.family for group in groups for channel in group.channels]
+        lengths = MOST_WINDOWS, self.planned_windows, self.reference_windows, reference[0].frames
+        self._followed = [FollowedChannels(group, *lengths) for group in groups]
         # The tolerance of each channel.
-        self._allowed = np.array([self._tolerance[family] for family in families])
+        self._allowed = np.array([self._tolerance[one.family] for group in groups for one in group.channels])
         self._following = True
         self._gate = GlitchGate(self._builder.frames_per_window)
         for window in reference:
@@ -394,6 +394,5 @@ class DamageDetector:
     def _tells_enough(self, effects: dict[str, tuple[float, float]]) -> bool:
         """True when a change of the structure as large as the tolerance would stand out from the noise."""
         error = effects.get("structure", (0.0, math.inf))[1]
-        return self._deadbands.telling.holds(
-            self._tolerance["structure"] / max(CONFIDENCE_SIGMA * error, 1e-9)
-        )
+        standing_out = self._tolerance["structure"] / max(CONFIDENCE_SIGMA * error, 1e-9)
+        return self._deadbands.telling.holds(standing_out)

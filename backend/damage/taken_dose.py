@@ -8,8 +8,8 @@ rings alike, by a third down or by a half up; damage of the sample changes few r
 from __future__ import annotations
 
 import math
-from collections import deque
-from dataclasses import replace
+from array import array
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,17 @@ _FEWEST_PHOTONS = 100.0
 """In a window that may say what the beam is usually like; a closed shutter lets some noise through."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is kept of a window: the monitor may come when all frames are over, and then everything is told anew."""
+
+    last_frame: int
+    frames: int
+    dose: float
+    counts: np.ndarray
+    exposure_frames: np.ndarray
+
+
 class TakenDose:
     """Follows the windows of one series.
 
@@ -37,7 +48,12 @@ class TakenDose:
     """
 
     def __init__(self) -> None:
-        self._monitor: deque[float] = deque()
+        self._monitor = array("d")
+        self._expected = 0
+        self._seen: list[_Seen] = []
+        self._forget()
+
+    def _forget(self) -> None:
         self._first_monitor: list[float] = []
         self._first_rates: list[np.ndarray] = []
         self._usual_rates = np.empty(0)
@@ -49,12 +65,26 @@ class TakenDose:
 
     def expect(self, frames: int, monitor: np.ndarray | None) -> None:
         """The monitor of frames whose windows come next, shape (frame,), any unit; nan or ``None`` = not known."""
-        values = np.full(frames, np.nan) if monitor is None else np.asarray(monitor, float)
-        self._monitor.extend(values.tolist())
+        first, self._expected = self._expected, self._expected + frames
+        if monitor is not None:
+            self._monitor.extend([math.nan] * (first - len(self._monitor)))
+            self._monitor[first : self._expected] = array("d", np.asarray(monitor, float).tobytes())
+
+    def know_monitor(self, monitor: np.ndarray) -> None:
+        """The monitor of all frames from the first on, shape (frame,), as :meth:`expect`; tells all windows anew."""
+        self._monitor = array("d", np.asarray(monitor, float).tobytes())
+        self._forget()
+        for window in self._seen:
+            self._count(window)
 
     def add(self, window: Window) -> None:
         """The next window, with all sectors; its dose is that of a steady beam."""
-        own = np.array([self._monitor.popleft() for _ in range(min(window.frames, len(self._monitor)))])
+        seen = _Seen(window.last_frame, window.frames, window.dose, window.counts, window.exposure_frames)
+        self._seen.append(seen)
+        self._count(seen)
+
+    def _count(self, window: _Seen) -> None:
+        own = np.array(self._monitor[window.last_frame + 1 - window.frames : window.last_frame + 1])
         known = own[np.isfinite(own)]
         if window.exposure_frames.any():
             # Frames that never came say nothing: the beam is taken as it was before.
@@ -85,7 +115,7 @@ class TakenDose:
             limit_taken=None if limit is None else self.at(limit),
         )
 
-    def _beam(self, window: Window, monitor: float) -> float:
+    def _beam(self, window: _Seen, monitor: float) -> float:
         self.by_monitor = bool(monitor > 0)
         first = windows_spanning(_FIRST_FRAMES, window.frames, _FIRST_WINDOWS)
         relative = 1.0

@@ -54,6 +54,24 @@ def test_a_run_file_that_comes_with_the_end_is_told_before_it(root: Path) -> Non
     assert [type(event) for event in said] == [SeriesDescribed, SeriesEnded]
 
 
+def test_the_beam_of_a_run_file_that_grew_to_a_row_per_frame_is_told_before_the_end(root: Path) -> None:
+    watching = Watching(root)
+    folder = root / "current/raw/silica_00001/e4m"
+    frames = 4
+    eiger_files.write_master(folder / "silica_00001_master.h5", nimages=frames)
+    run_file = folder.parent / "silica_00001.fio"
+    rows = [f" {number} {100 - number}" for number in range(frames)]
+    head = ["%p", "samx = 2", "%d", " Col 1 samx DOUBLE", " Col 2 curpetra DOUBLE"]
+    watching.run(1)
+    run_file.write_text("\n".join([*head, *rows[:3]]) + "\n")
+    assert [event.monitor for event in described(watching.run(1))] == [None]
+    eiger_files.write_data_file(data_path(folder, 1), eiger_files.frames_of(0, frames))
+    run_file.write_text("\n".join([*head, *rows, "! Acquisition ended at Mon Nov 23 10:20:00 2026"]) + "\n")
+    told, ended = [event for event in watching.run(2) if isinstance(event, SeriesDescribed | SeriesEnded)]
+    assert isinstance(told, SeriesDescribed) and isinstance(ended, SeriesEnded)
+    assert told.monitor is not None and told.monitor.tolist() == [100.0 - number for number in range(frames)]
+
+
 def test_what_a_late_file_states_oddly_is_told(root: Path) -> None:
     watching = Watching(root)
     folder = root / "current/raw/silica_00001/e4m"

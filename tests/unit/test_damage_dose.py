@@ -213,6 +213,26 @@ def test_a_transmission_that_comes_late_holds_for_the_whole_series(described_aft
     assert (late.info.transmission, late.info.side_numbers) == (0.25, {"samx": 1.0})
 
 
+@pytest.mark.parametrize("described_after", [15, 100, 150])
+def test_a_monitor_that_comes_late_holds_for_the_whole_series(described_after: int) -> None:
+    """The column of a run file is complete when the last frame is over, and not before."""
+    settings = SETTINGS.model_copy(update={"dose": DoseSettings.model_validate(KNOWN)})
+    frames = speckle_frames(150)
+    monitor = np.where(np.arange(150) < 100, 90.0, 72.0)
+    early = SeriesRun(replace(series_info(len(frames)), monitor=monitor), settings)
+    late = SeriesRun(series_info(len(frames)), settings)
+    early.add(batch_of(frames))
+    late.add(batch_of(frames[:described_after]))
+    late.describe(SeriesDescribed("silica_00001", None, {}, monitor))
+    late.add(batch_of(frames[described_after:], described_after))
+    for run in (early, late):
+        run.end(SeriesEnded("silica_00001", True, len(frames), "all there"))
+    assert late.verdict == early.verdict
+    ours, theirs = (trend_part(run.analysis) for run in (late, early))
+    assert ours is not None and theirs is not None and ours.dose.tolist() == theirs.dose.tolist()
+    assert record_of(late).exposure_s == record_of(early).exposure_s == pytest.approx(140 * 0.02, rel=1e-6)
+
+
 def test_a_transmission_of_the_settings_wins_over_a_late_one() -> None:
     settings = SETTINGS.model_copy(update={"dose": DoseSettings(transmission=0.1)})
     run = SeriesRun(series_info(10), settings)

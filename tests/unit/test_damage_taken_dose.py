@@ -94,3 +94,25 @@ def test_frames_that_never_came_count_as_before() -> None:
     assert detector.taken.at(FRAMES - 1) == FRAMES
     assert detector.taken.at(104) == pytest.approx(105)
     assert detector.taken.at(FRAMES + 19) == pytest.approx(FRAMES + 20)
+
+
+@pytest.mark.parametrize("known_after", [0, 7, 150, FRAMES])
+def test_a_monitor_that_comes_late_tells_all_doses_anew(known_after: int) -> None:
+    """Whenever it comes, all that is told is what a detector tells that knew it from the first frame on."""
+    beam = 1 + 0.2 * np.sin(np.arange(FRAMES) / 15)
+    stream = ring_stream(_plan(beam), 31)
+    detector = detector_for(stream)
+    early, late = slice(0, known_after), slice(known_after, FRAMES)
+    detector.add(stream.counts[early], stream.products[early], DOSE[early])
+    detector.know_monitor(80 * beam)
+    detector.add(stream.counts[late], stream.products[late], DOSE[late])
+    assert detector.assessments == _judged(_plan(beam), 80 * beam)
+
+
+def test_a_monitor_shorter_than_the_series_counts_as_far_as_it_goes() -> None:
+    stream = ring_stream(_plan(np.ones(FRAMES)), 31)
+    detector = detector_for(stream)
+    detector.add(stream.counts, stream.products, DOSE)
+    detector.know_monitor(np.where(np.arange(200) < 100, 1.0, 0.8))
+    assert detector.taken.at(199) == pytest.approx(180) and not detector.taken.by_monitor
+    assert detector.taken.at(FRAMES - 1) == pytest.approx(280)
