@@ -98,8 +98,9 @@ def peer_python(*, dense: bool = False, scikit_beam: bool = False) -> Path:
         A package could not be installed; the output of pip says why.
     """
     python = _ENVIRONMENT / "bin" / "python"
-    if not python.exists():
-        _run([sys.executable, "-m", "venv", str(_ENVIRONMENT)])
+    # Without pip: whoever made the environment was ended before it was ready.
+    if not python.exists() or not _has_pip(python):
+        _run([sys.executable, "-m", "venv", "--clear", str(_ENVIRONMENT)])
     for group in _groups(dense=dense, scikit_beam=scikit_beam):
         if not group.is_installed():
             _install(python, group)
@@ -115,6 +116,13 @@ def _groups(*, dense: bool, scikit_beam: bool) -> list[_Group]:
     return [_SPARSE, *(_SCIKIT_BEAM if scikit_beam else ()), *(_DENSE if dense else ())]
 
 
+def _has_pip(python: Path) -> bool:
+    return (
+        subprocess.run([str(python), "-m", "pip", "--version"], capture_output=True, check=False).returncode
+        == 0
+    )
+
+
 def _install(python: Path, group: _Group) -> None:
     print(f"Installing for the comparison: {', '.join(group.requirements)}", file=sys.stderr, flush=True)
     _run([str(python), "-m", "pip", "install", "--quiet", *group.options, *group.requirements])
@@ -127,7 +135,7 @@ def _run(command: list[str]) -> None:
         raise PeerInstallError(
             f"The programs to compare with could not be installed; the reason stands above. {' '.join(command)} ended "
             f"with {done.returncode}. All else works without them. Check the network and the free space, then start "
-            "python -m benchmarks.peers again."
+            f"python -m benchmarks.peers again. If that does not help, remove {_ENVIRONMENT} first."
         )
 
 
