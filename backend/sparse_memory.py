@@ -24,7 +24,10 @@ from numpy.typing import DTypeLike
 _PIECE_BYTES = 2 << 20
 _MOST_LEFT = 24
 """About as many as a series has; when there are more, the oldest goes back to the system."""
-_MOST_TOO_LARGE = 1.25
+_SPARE = 1.125
+"""Room for this times what was asked for: an array of the next series is larger if its mask or its rings differ a
+little. What is not touched costs addresses only."""
+_MOST_TOO_LARGE = 1.5
 
 _left: deque[_Room] = deque(maxlen=_MOST_LEFT)
 """What arrays left behind; these operations of a deque are safe wherever an array may happen to end."""
@@ -59,7 +62,7 @@ def _array(shape: tuple[int, ...], dtype: DTypeLike, full: int, *, cleared: bool
         return np.zeros(shape, kind)
     room = _left_behind(size)
     if room is None:
-        room = _Room(size)
+        room = _Room(int(_SPARE * size))
     elif cleared:
         room.clear()
     room.expect(size // shape[0] * full)
@@ -67,15 +70,21 @@ def _array(shape: tuple[int, ...], dtype: DTypeLike, full: int, *, cleared: bool
 
 
 def _left_behind(size: int) -> _Room | None:
+    """The smallest room that is large enough, and not far too large."""
+    best: _Room | None = None
     for _ in range(len(_left)):
         try:
             room = _left.popleft()
         except IndexError:
-            return None
-        if size <= room.bytes.size <= _MOST_TOO_LARGE * size:
-            return room
-        _left.append(room)
-    return None
+            break
+        most = _MOST_TOO_LARGE * size if best is None else best.bytes.size - 1
+        if size <= room.bytes.size <= most:
+            if best is not None:
+                _left.append(best)
+            best = room
+        else:
+            _left.append(room)
+    return best
 
 
 class _Room:

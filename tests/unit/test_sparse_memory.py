@@ -82,12 +82,29 @@ def test_memory_belongs_to_an_array_until_its_last_view_is_gone() -> None:
     assert view.tolist() == [1] * 5
 
 
-@pytest.mark.parametrize("size", [11 * _MEGABYTE // 2, 9 * _MEGABYTE])
+@pytest.mark.parametrize("size", [5 * _MEGABYTE, 9 * _MEGABYTE])
 def test_others_do_not_get_memory_that_is_too_small_or_much_too_large(size: int) -> None:
     array = zeros_when_touched((1, 7 * _MEGABYTE), np.uint8)
     where = _page(array)
     del array
     assert _page(zeros_when_touched((1, size), np.uint8)) != where
+
+
+def test_a_little_larger_array_finds_room_too() -> None:
+    """As of a series whose mask or rings differ a little."""
+    array = zeros_when_touched((1, 17 * _MEGABYTE), np.uint8)
+    where = _page(array)
+    del array
+    assert _page(zeros_when_touched((1, 19 * _MEGABYTE), np.uint8)) == where
+
+
+def test_the_smallest_room_that_is_large_enough_is_taken() -> None:
+    sizes = (26, 24, 28)
+    arrays = [zeros_when_touched((1, size * _MEGABYTE), np.uint8) for size in sizes]
+    pages = [_page(array) for array in arrays]
+    del arrays
+    again = [zeros_when_touched((1, size * _MEGABYTE), np.uint8) for size in sorted(sizes)]
+    assert [_page(array) for array in again] == [pages[1], pages[0], pages[2]]
 
 
 def test_what_is_written_everywhere_is_not_cleared_first() -> None:
@@ -103,11 +120,11 @@ def test_what_is_written_everywhere_is_not_cleared_first() -> None:
 
 def test_what_nobody_takes_goes_back_to_the_system() -> None:
     before = _resident_bytes()
-    for extra in range(40):
-        # Each is too large for what those before it have left.
-        array = zeros_when_touched((1, _MEGABYTE + extra * _MEGABYTE // 3), np.uint8)
+    large = [zeros_when_touched((1, 3 * _MEGABYTE), np.uint8) for _ in range(40)]
+    for array in large:
         array[:] = 1
-        del array
+    assert _resident_bytes() - before > 100 * _MEGABYTE
+    del large, array
     small = [zeros_when_touched((1, 1000), np.uint8) for _ in range(40)]
     del small
     assert _resident_bytes() - before < 2 * _MEGABYTE
