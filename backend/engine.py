@@ -32,6 +32,7 @@ from backend.lease import Lease
 from backend.message_board import MessageBoard
 from backend.publish.endpoint import endpoint_of, make_private
 from backend.publish.server import SnapshotServer
+from backend.rehearsal import Rehearsal
 from backend.request_desk import RequestDesk
 from backend.series_book import SeriesBook
 from backend.series_notices import series_notices
@@ -69,6 +70,7 @@ class Engine:
     """
 
     def __init__(self, root: Path, settings: Settings, settings_file: Path | None = None) -> None:
+        self._rehearsal = Rehearsal(settings)
         self._in_use = in_use = SettingsInUse(settings, settings_file)
         self._watch = FolderWatch(root, settings, last_alive=last_alive)
         self._acquisition = SourceThread(self._watch)
@@ -120,12 +122,15 @@ class Engine:
                 self._guard("following jobs", partial(self._jobs.follow, self._run))
                 self._guard("publishing", partial(self._publish, worked))
                 worked = self._ready.is_set() and self._work()
+                if self._ready.is_set() and not worked:
+                    self._rehearse()
         finally:
             self._close()
 
     def _close(self) -> None:
         self._acquisition.stop()
         self._analyst.shutdown(wait=True)
+        self._rehearsal.stop()
         self._guard("ending the series", self._end_run)
         self._guard("closing the beamtime folder", self._close_session)
         self._server.close()
@@ -185,8 +190,14 @@ class Engine:
                 break
         return worked
 
+    def _rehearse(self) -> None:
+        """Nothing waits: get ready for the first series."""
+        if not self._rehearsal.is_over:
+            step = partial(self._guard, "getting memory ready", self._rehearsal.step)
+            self._analysing = self._analyst.submit(step)
+
     def _is_analysing(self) -> bool:
-        """True while an event is being worked off; a short one is waited for."""
+        """True while something is being worked off; what is short is waited for."""
         if self._analysing is not None:
             wait([self._analysing], timeout=_PATIENCE_S)
             if not self._analysing.done():
@@ -216,6 +227,7 @@ class Engine:
         if self._run is not None and self._run.status == "running":
             self._run.break_off()
             self._store_run()
+        self._rehearsal.stop()
         self._run = SeriesRun(info, self._in_use.settings)
         self._composer.new_series(self._run.info, time.time())
         self._jobs.finished.forget_shown()
