@@ -27,6 +27,7 @@ from backend.snapshot_composer import SnapshotComposer
 
 _FRAMES = 2 * WORD_FRAMES
 _FRAMES_AT_ONCE = 16
+_WAITING_FRAMES = 256
 _DIFFERENT_FRAMES = 20
 """As many as the plan of a series is made from: a pixel that had a photon in each of them would be called hot."""
 _PHOTONS_PER_PIXEL = 0.01
@@ -78,10 +79,13 @@ def _steps(settings: Settings) -> Generator[None]:
     for chunk in _chunks():
         chunks.append(chunk)
         yield
+    # Held until the end, as frames of a file wait while the first are worked off; copies take memory as those do.
+    waiting = [bytes(bytearray(chunks[number % len(chunks)])) for number in range(_WAITING_FRAMES)]
+    yield
     run = SeriesRun(_series(), settings)
     try:
         for first in range(0, _FRAMES, _FRAMES_AT_ONCE):
-            run.add(_batch(chunks, first))
+            run.add(_batch(waiting, first))
             yield
         _show(run)
         yield
@@ -128,10 +132,10 @@ def _series() -> SeriesInfo:
     )
 
 
-def _batch(chunks: list[bytes], first: int) -> FrameBatch:
+def _batch(waiting: list[bytes], first: int) -> FrameBatch:
     numbers = np.arange(first, first + _FRAMES_AT_ONCE)
-    shown = tuple(chunks[number % len(chunks)] for number in numbers.tolist())
-    return FrameBatch("rehearsal_00000", numbers, shown, "bslz4", _DTYPE, EIGER_4M.shape_yx, "rehearsal")
+    chunks = tuple(waiting[first : first + _FRAMES_AT_ONCE])
+    return FrameBatch("rehearsal_00000", numbers, chunks, "bslz4", _DTYPE, EIGER_4M.shape_yx, "rehearsal")
 
 
 def _show(run: SeriesRun) -> None:
