@@ -25,6 +25,7 @@ from backend.settings_in_use import SettingsInUse
 from backend.simulation.detector_model import EIGER_4M
 from backend.snapshot_composer import SnapshotComposer
 
+_MEMORY = Path("/proc/meminfo")
 _FRAMES = 2 * WORD_FRAMES
 _FRAMES_AT_ONCE = 16
 _WAITING_FRAMES = 256
@@ -67,10 +68,10 @@ class Rehearsal:
 
 
 def available_memory_bytes() -> int:
-    """Memory that programs may still take before the system has to swap, as it says itself."""
-    found = re.search(
-        r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text(encoding="ascii"), re.MULTILINE
-    )
+    """Memory that programs may still take before the system has to swap; 0 where it does not say so, as Linux does."""
+    if not _MEMORY.exists():
+        return 0
+    found = re.search(r"^MemAvailable:\s+(\d+) kB$", _MEMORY.read_text(encoding="ascii"), re.MULTILINE)
     return 0 if found is None else 1024 * int(found.group(1))
 
 
