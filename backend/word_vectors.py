@@ -34,8 +34,9 @@ def _store_eight(context: Any, builder: Any, array_type: Any, array: Any, index:
     builder.store(value, _eight_pointer(context, builder, array_type, array, index)).align = 8
 
 
-def _splat_eight(builder: Any, word: Any) -> Any:
-    first = builder.insert_element(ir.Constant(_EIGHT, ir.Undefined), word, ir.Constant(ir.IntType(32), 0))
+def _splat_eight(builder: Any, number: Any) -> Any:
+    eight = ir.Constant(ir.VectorType(number.type, 8), ir.Undefined)
+    first = builder.insert_element(eight, number, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), 8), [0] * 8))
 
 
@@ -165,7 +166,7 @@ def lanes_with(typing_context: Any, words: Any, at: Any, mask: Any) -> Any:
 
 @intrinsic
 def _store_lanes(typing_context: Any, table: Any, row: Any, target: Any, to: Any, first: Any) -> Any:
-    """``target[to:to + 8] = first + table[row:row + 8]`` for a uint8 table and int64 numbers."""
+    """``target[to:to + 8] = first + table[row:row + 8]`` for a uint8 table and whole numbers of any kind."""
     signature = types.void(table, types.int64, target, types.int64, types.int64)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -174,8 +175,11 @@ def _store_lanes(typing_context: Any, table: Any, row: Any, target: Any, to: Any
         eight_bytes = ir.VectorType(ir.IntType(8), 8)
         lanes = builder.load(builder.bitcast(builder.gep(data, [row]), eight_bytes.as_pointer()))
         lanes.align = 1
-        numbers = builder.add(builder.zext(lanes, _EIGHT), _splat_eight(builder, first))
-        _store_eight(context, builder, signature.args[2], target, to, numbers)
+        bits = signature.args[2].dtype.bitwidth
+        firsts = _splat_eight(builder, builder.trunc(first, ir.IntType(bits)))
+        numbers = builder.add(builder.zext(lanes, firsts.type), firsts)
+        place = builder.gep(context.make_array(signature.args[2])(context, builder, target).data, [to])
+        builder.store(numbers, builder.bitcast(place, numbers.type.as_pointer())).align = bits // 8
         return context.get_dummy_value()
 
     return signature, generate
@@ -190,7 +194,7 @@ def list_lanes(target: np.ndarray, to: int, lanes: np.uint64, first: int) -> Non
 
     Always writes eight places; those behind the last set bit hold anything.
 
-    target : ndarray, int64
+    target : ndarray, int64 or uint16
     """
     _store_lanes(_LANE_TABLE, np.int64(lanes) << 3, target, to, first)
 

@@ -1,14 +1,16 @@
-"""512 counters side by side as bits, and the numbers they hold: vector instructions for the products of two-time maps.
+"""Counters side by side as bits, and the numbers they hold: vector instructions for the products of two-time maps.
 
-Bit k of 512 counters is one row of eight words, the k-th digit; digits stand ``step`` words apart. To add a row of 512
-bits takes a few AND and XOR for all counters at once. As in :mod:`backend.word_vectors`, vectors are written in
-the compiler's own language, and nothing checks its arguments.
+Bit k of 64 counters is one word, that of 256 or 512 counters is a row of them, the k-th digit; digits stand ``step``
+words apart. To add a row of bits takes a few AND and XOR for all counters at once. As in :mod:`backend.word_vectors`,
+vectors are written in the compiler's own language, and nothing checks its arguments.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -16,13 +18,12 @@ from numba.extending import intrinsic
 
 from backend.word_vectors import add_bits
 
-ROW_WORDS = 8
 SQUARE = 16
 """Edge of the squares that :func:`store_turned` turns."""
 
-_WIDE, _NARROW, _SHORT = ir.IntType(64), ir.IntType(32), ir.IntType(16)
-_ROW = ir.VectorType(_WIDE, ROW_WORDS)
-_NUMBERS = ir.VectorType(_NARROW, 16)
+_WIDE, _NARROW = ir.IntType(64), ir.IntType(32)
+_NUMBERS = ir.VectorType(_NARROW, 64)
+_BYTES = ir.VectorType(ir.IntType(8), 64)
 _FLOATS = ir.VectorType(ir.FloatType(), SQUARE)
 
 
@@ -37,6 +38,13 @@ def _load(builder: Any, pointer: Any, align: int) -> Any:
     return loaded
 
 
+def _places_of_eight_rows(builder: Any, numbers: Any, start: Any, width: int) -> list[Any]:
+    """Where the rows with these numbers begin."""
+    loaded = [builder.load(builder.gep(numbers, [ir.Constant(_WIDE, i)])) for i in range(8)]
+    words = [builder.mul(builder.zext(number, _WIDE), ir.Constant(_WIDE, width)) for number in loaded]
+    return [builder.add(start, some) for some in words]
+
+
 @intrinsic
 def count_rows(
     typing_context: Any,
@@ -49,38 +57,41 @@ def count_rows(
     at: Any,
     eights: Any,
     carry: Any,
+    row_words: Any,
 ) -> Any:
-    """Count the bits of 8 to 128 rows of 512 bits in 512 counters; returns 0 unless some counter overflows.
+    """Count the bits of 8 to 128 rows in as many counters as a row has bits; returns 0 unless some counter overflows.
 
-    Row n is ``rows[start + 8 n:start + 8 n + 8]``; the numbers of the rows are ``numbers[at:at + 8 * eights]``, uint16.
-    Digit k of the counters is ``counters[to + step k:to + step k + 8]``, k = 0..7; what overflows them is left in
-    ``carry[:8]``. Meanwhile the counters stay in registers.
+    Row n is ``rows[start + w n:start + w n + w]`` with w = ``row_words``, a number known when compiling, up to 8; the
+    numbers of the rows are ``numbers[at:at + 8 * eights]``, uint16. Digit k of the counters is
+    ``counters[to + step k:to + step k + w]``, k = 0..7; what overflows them is left in ``carry[:w]``. Meanwhile the
+    counters stay in registers, if the processor has eight and as many again for a row of this length.
     """
-    signature = types.uint64(
-        counters, types.int64, types.int64, rows, types.int64, numbers, types.int64, types.int64, carry
-    )
+    if not isinstance(row_words, types.IntegerLiteral):
+        return None
+    width = row_words.literal_value
+    row_type = ir.VectorType(_WIDE, width)
+    index = types.int64
+    signature = types.uint64(counters, index, index, rows, index, numbers, index, index, carry, row_words)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        counters, to, step, rows, start, numbers, at, eights, carry = arguments
+        counters, to, step, rows, start, numbers, at, eights, carry, _ = arguments
+        nothing = ir.Constant(row_type, [0] * width)
         listed = context.make_array(signature.args[5])(context, builder, numbers).data
         places = [
             _pointer(
                 context, builder, signature.args[0], counters,
-                builder.add(to, builder.mul(step, ir.Constant(_WIDE, digit))), _ROW,
+                builder.add(to, builder.mul(step, ir.Constant(_WIDE, digit))), row_type,
             )
             for digit in range(8)
         ]  # fmt: skip
         held = [cgutils.alloca_once_value(builder, _load(builder, place, 8)) for place in places]
-        overflow = cgutils.alloca_once_value(builder, ir.Constant(_ROW, [0] * ROW_WORDS))
+        overflow = cgutils.alloca_once_value(builder, nothing)
         with cgutils.for_range(builder, eights, intp=_WIDE) as loop:
             first = builder.add(at, builder.shl(loop.index, ir.Constant(_WIDE, 3)))
-            values = []
-            for i in range(8):
-                number = builder.load(builder.gep(listed, [builder.add(first, ir.Constant(_WIDE, i))]))
-                row = builder.add(start, builder.shl(builder.zext(number, _WIDE), ir.Constant(_WIDE, 3)))
-                values.append(
-                    _load(builder, _pointer(context, builder, signature.args[3], rows, row, _ROW), 8)
-                )
+            values = [
+                _load(builder, _pointer(context, builder, signature.args[3], rows, place, row_type), 8)
+                for place in _places_of_eight_rows(builder, builder.gep(listed, [first]), start, width)
+            ]
             for digit in held:
                 total, values = add_bits(builder, builder.load(digit), values)
                 builder.store(total, digit)
@@ -88,19 +99,36 @@ def count_rows(
         for digit, place in zip(held, places, strict=True):
             builder.store(builder.load(digit), place).align = 8
         left = builder.load(overflow)
-        to_carry = _pointer(context, builder, signature.args[8], carry, ir.Constant(_WIDE, 0), _ROW)
+        to_carry = _pointer(context, builder, signature.args[8], carry, ir.Constant(_WIDE, 0), row_type)
         builder.store(left, to_carry).align = 8
-        lanes = builder.icmp_unsigned("!=", left, ir.Constant(_ROW, [0] * ROW_WORDS))
-        return builder.zext(builder.bitcast(lanes, ir.IntType(8)), _WIDE)
+        lanes = builder.icmp_unsigned("!=", left, nothing)
+        return builder.zext(builder.bitcast(lanes, ir.IntType(width)), _WIDE)
 
     return signature, generate
+
+
+@numba.njit(nogil=True, cache=True)
+def carry_on(counters: np.ndarray, place: int, step: int, carry: np.ndarray) -> int:
+    """Add what overflowed the lower digits to those from ``place`` on; returns how many it came to."""
+    digits = 0
+    left = ~np.uint64(0)
+    while left != np.uint64(0):
+        left = np.uint64(0)
+        for word in range(carry.size):
+            both = counters[place + word] & carry[word]
+            counters[place + word] ^= carry[word]
+            carry[word] = both
+            left |= both
+        place += step
+        digits += 1
+    return digits
 
 
 @intrinsic
 def read_64_counters(
     typing_context: Any, numbers: Any, to: Any, counters: Any, at: Any, step: Any, digits: Any
 ) -> Any:
-    """``numbers[to:to + 64]``, uint32 = 64 counters of up to 32 digits.
+    """``numbers[to:to + 64]``, int32 = 64 counters of up to 31 digits.
 
     Digit k of them is the word ``counters[at + step k]``.
     """
@@ -109,24 +137,41 @@ def read_64_counters(
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         numbers, to, counters, at, step, digits = arguments
         words = context.make_array(signature.args[2])(context, builder, counters).data
-        zero = ir.Constant(_NUMBERS, [0] * 16)
-        held = [cgutils.alloca_once_value(builder, zero) for _ in range(4)]
-        value = cgutils.alloca_once_value(builder, ir.Constant(_NUMBERS, [1] * 16))
-        with cgutils.for_range(builder, digits, intp=_WIDE) as loop:
-            word = builder.load(builder.gep(words, [builder.add(at, builder.mul(loop.index, step))]))
-            digit = builder.load(value)
-            for part, total in enumerate(held):
-                some = builder.trunc(builder.lshr(word, ir.Constant(_WIDE, 16 * part)), _SHORT)
-                lanes = builder.bitcast(some, ir.VectorType(ir.IntType(1), 16))
-                builder.store(builder.or_(builder.load(total), builder.select(lanes, digit, zero)), total)
-            builder.store(builder.add(digit, digit), value)
-        for part, total in enumerate(held):
-            place = builder.add(to, ir.Constant(_WIDE, 16 * part))
-            pointer = _pointer(context, builder, signature.args[0], numbers, place, _NUMBERS)
-            builder.store(builder.load(total), pointer).align = 4
+        target = _pointer(context, builder, signature.args[0], numbers, to, _NUMBERS)
+        builder.store(ir.Constant(_NUMBERS, None), target).align = 4
+        eight = ir.Constant(_WIDE, 8)
+        # Eight digits are a byte, so much of the work is done on bytes.
+        with cgutils.for_range_slice(builder, ir.Constant(_WIDE, 0), digits, eight, intp=_WIDE) as (first, _):
+            total = cgutils.alloca_once(builder, _BYTES)
+            value = cgutils.alloca_once(builder, _BYTES)
+            builder.store(ir.Constant(_BYTES, None), total)
+            builder.store(ir.Constant(_BYTES, [1] * 64), value)
+            left = builder.sub(digits, first)
+            some = builder.select(builder.icmp_signed("<", left, eight), left, eight)
+            with cgutils.for_range(builder, some, intp=_WIDE) as loop:
+                place = builder.add(at, builder.mul(builder.add(first, loop.index), step))
+                lanes = _bytes_with(builder, builder.load(builder.gep(words, [place])))
+                digit = builder.load(value)
+                builder.store(builder.or_(builder.load(total), builder.and_(lanes, digit)), total)
+                builder.store(builder.add(digit, digit), value)
+            shift = builder.insert_element(
+                ir.Constant(_NUMBERS, ir.Undefined), builder.trunc(first, _NARROW), ir.Constant(_NARROW, 0)
+            )
+            shifts = builder.shuffle_vector(shift, shift, ir.Constant(_NUMBERS, [0] * 64))
+            higher = builder.shl(builder.zext(builder.load(total), _NUMBERS), shifts)
+            builder.store(builder.or_(_load(builder, target, 4), higher), target).align = 4
         return context.get_dummy_value()
 
     return signature, generate
+
+
+def _bytes_with(builder: Any, word: Any) -> Any:
+    """64 bytes, all ones where the word has a bit."""
+    eight_bytes = builder.bitcast(word, ir.VectorType(ir.IntType(8), 8))
+    spread = ir.Constant(ir.VectorType(_NARROW, 64), [lane // 8 for lane in range(64)])
+    own_bit = ir.Constant(_BYTES, [1 << lane % 8 for lane in range(64)])
+    of_lane = builder.and_(builder.shuffle_vector(eight_bytes, eight_bytes, spread), own_bit)
+    return builder.sext(builder.icmp_unsigned("==", of_lane, own_bit), _BYTES)
 
 
 def _turn(builder: Any, rows: list[Any]) -> list[Any]:

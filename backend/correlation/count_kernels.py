@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from backend.bit_transpose import transposed_bits
-from backend.correlation.bit_counters import count_rows
+from backend.correlation.bit_counters import carry_on, count_rows
 from backend.machine_intrinsics import count_set_bits, count_trailing_zeros
 from backend.photon_word_kernels import BLOCK_POSITIONS, flag_of
 from backend.sorted_photons import frame_of, photons_between, position_of
@@ -93,16 +93,8 @@ def _add_rows(
     carry: np.ndarray,
 ) -> None:
     """Add some rows to the numbers of a block, from the digit at ``to`` on."""
-    left = count_rows(numbers, to, 8, rows, 0, listed, at, eights, carry)
-    digit = to + 64
-    while left != np.uint64(0):
-        left = np.uint64(0)
-        for word in range(8):
-            both = numbers[digit + word] & carry[word]
-            numbers[digit + word] ^= carry[word]
-            carry[word] = both
-            left |= both
-        digit += 8
+    if count_rows(numbers, to, 8, rows, 0, listed, at, eights, carry, BLOCK_WORDS):
+        carry_on(numbers, to + 64, 8, carry)
 
 
 @numba.njit(nogil=True, cache=True)

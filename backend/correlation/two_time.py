@@ -22,7 +22,7 @@ from backend.correlation import two_time_kernels as kernels
 from backend.correlation.chosen_positions import chosen_positions
 from backend.correlation.two_time_kernels import BLOCK_BINS, GROUP_PIXELS, Bins
 from backend.correlation.two_time_map import fill_map
-from backend.correlation.two_time_products import ROW_BINS, multiply_bins, new_counters
+from backend.correlation.two_time_products import multiply_bins, new_counters
 from backend.photon_events import RingPartition
 from backend.photon_words import WORD_FRAMES, PhotonWords
 from backend.pixel_order import PixelOrder
@@ -219,7 +219,7 @@ class _RingProducts:
     def __init__(self, pixels: tuple[int, int], bins: int, counters: np.ndarray, step: int) -> None:
         self._pixels = pixels
         self._counters = counters
-        self._layout = (-(-bins // ROW_BINS), step)
+        self._layout = (bins, step)
         self._sums = np.zeros(bins, np.int64)
         self._known = 0
         self._digits = 0

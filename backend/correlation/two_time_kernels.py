@@ -15,6 +15,9 @@ GROUP_PIXELS = 64 * _GROUP_WORDS
 _LEVELS = 6
 """Up to 2^6 frames, a whole word, are summed at once."""
 
+_FLAGS_AT_ONCE = 16
+"""Few pixels have more than one photon in a frame, so most flags are passed by, many at a time."""
+
 _ONE = np.uint64(1)
 _FIELDS = np.array(
     [
@@ -191,23 +194,64 @@ def _put_words(
     now, many = current
     bits, pixel_planes = bins
     used = 1
-    flagged = np.empty(GROUP_PIXELS + 1, np.int64)
+    flagged, size = np.empty(pixels[1] - pixels[0] + 1, np.uint32), 0
     for first in range(pixels[0], pixels[1], GROUP_PIXELS):
         last = min(first + GROUP_PIXELS, pixels[1])
-        places, words, row = position[first:last], bits[0, block, first:last], now[0]
-        size = np.uint64(0)
-        for i in range(places.size):
-            words[i] = row[places[i]] & mask
-            flagged[size] = first + i
-            size += np.uint64(many[places[i]] != 0)
+        places, words = position[first:last], bits[0, block, first:last]
+        if _are_neighbours(places):
+            start, stop = places[0], places[0] + places.size
+            _copy(now[0, start:stop], mask, words)
+            size = _list_flagged(many[start:stop], first, flagged, size)
+        else:
+            _gather(now[0], mask, places, words)
+            size = _list_flagged(many[places], first, flagged, size)
+    # One after the other and with nothing between: each waits for far memory, many of them at a time.
+    for plane in range(1, len(now)):
         for pixel in flagged[:size]:
-            for plane in range(1, len(now)):
-                word = now[plane, position[pixel]] & mask
-                if word != np.uint64(0):
-                    bits[plane, block, pixel] = word
-                    pixel_planes[pixel] = max(pixel_planes[pixel], plane + 1)
-                    used = max(used, plane + 1)
+            word = now[plane, position[pixel]] & mask
+            if word != np.uint64(0):
+                bits[plane, block, pixel] = word
+                pixel_planes[pixel] = max(pixel_planes[pixel], plane + 1)
+                used = max(used, plane + 1)
     return used
+
+
+@numba.njit(nogil=True, cache=True)
+def _are_neighbours(position: np.ndarray) -> bool:
+    """Whether each position follows the one before."""
+    other = 0
+    for i in range(1, position.size):
+        other |= position[i] - position[i - 1] - 1
+    return other == 0
+
+
+@numba.njit(nogil=True, cache=True)
+def _copy(row: np.ndarray, mask: np.uint64, words: np.ndarray) -> None:
+    for i in range(words.size):
+        words[i] = row[i] & mask
+
+
+@numba.njit(nogil=True, cache=True)
+def _list_flagged(flags: np.ndarray, first_pixel: int, flagged: np.ndarray, size: int) -> int:
+    """Append to ``flagged`` the pixels whose flag is not 0; returns how many it has then."""
+    whole = flags.size // _FLAGS_AT_ONCE * _FLAGS_AT_ONCE
+    for first in range(0, whole, _FLAGS_AT_ONCE):
+        found = np.uint8(0)
+        for i in range(first, first + _FLAGS_AT_ONCE):
+            found |= flags[i]
+        if found != 0:
+            size = _append_flagged(flags[first : first + _FLAGS_AT_ONCE], first_pixel + first, flagged, size)
+    return _append_flagged(flags[whole:], first_pixel + whole, flagged, size)
+
+
+@numba.njit(nogil=True, cache=True)
+def _append_flagged(flags: np.ndarray, first_pixel: int, flagged: np.ndarray, size: int) -> int:
+    """The same for a few, without branches."""
+    at = np.uint64(size)
+    for i in range(flags.size):
+        flagged[at] = first_pixel + i
+        at += np.uint64(flags[i] != 0)
+    return int(np.int64(at))
 
 
 @numba.njit(nogil=True, cache=True)

@@ -1,9 +1,13 @@
-"""Products of the bins of a two-time map, 512 earlier bins at a time.
+"""Products of the bins of a two-time map, 256 earlier bins at a time.
 
 For a bin t, the past of every pixel that has a photon in t is added up, bin by bin: one bit per pixel and bin will do,
-and 512 bins are one row of bits. The sums are kept as bits too (digit k of 512 sums side by side), so that adding a row
-to 512 sums takes a few AND and XOR; eight rows are added in one go. This takes much less than one step per pair of
+and 256 bins are one row of bits. The sums are kept as bits too (digit k of 256 sums side by side), so that adding a row
+to 256 sums takes a few AND and XOR; eight rows are added in one go. This takes much less than one step per pair of
 photons when there are few, and little more than multiplying whole images when there are many.
+
+Pixels come in sets so small that what is at work fits into the cache of one processor: 256 bins of their past, and the
+lists that say which pixels have a photon in which bin. The past that is shared by the fewest bins, the latest, comes
+first, so that a list is there before it is needed and words are read only once.
 
 Photons have several binary digits: those of the bin and those of the past are taken in pairs, and each pair is added at
 the digit where its product belongs. Pixels are done apart by their number of digits, which is one for most of them.
@@ -17,23 +21,22 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from backend.correlation.bit_counters import ROW_WORDS, count_rows
-from backend.correlation.two_time_kernels import BLOCK_BINS, GROUP_PIXELS, Bins, bits_between
-from backend.machine_intrinsics import count_trailing_zeros
+from backend.correlation.bin_lists import LIST_ENTRIES, WORDS_AT_ONCE, list_pixels, new_list_room
+from backend.correlation.bit_counters import carry_on, count_rows
+from backend.correlation.two_time_kernels import BLOCK_BINS, Bins, bits_between
 from backend.sparse_memory import zeros_when_touched
 
-SET_PIXELS = 8 * GROUP_PIXELS
-"""Pixels whose past fits into a fast cache."""
+ROW_WORDS = 4
+"""As long as a register: twice that, and the counters that are added to would not fit into the registers."""
 
 ROW_BINS = BLOCK_BINS * ROW_WORDS
-_LIST_ROOM = SET_PIXELS + 8
-"""Places in a list of pixels; up to eight are written to behind the last pixel."""
+_SET_ROWS = 6144
+"""Rows of the past that are in use at a time: 192 kB."""
 
 _ROWS_AT_ONCE = 128
 """So many that eight digits overflow once at most."""
 
 _DIGITS = 64
-_ONE = np.uint64(1)
 
 
 def new_counters(rings: int, bins: int) -> tuple[list[np.ndarray], int]:
@@ -69,26 +72,31 @@ def multiply_bins(
     counters : ndarray, uint64
         Flat; that of bins t and s is complete for s < t.
     layout : (int, int)
-        Rows of 512 bins, and words from one digit to the next.
+        Bins that there is room for, and words from one digit to the next.
     sums : ndarray, shape (bin,), int64
     """
     bits, pixel_planes = photons
     planes = bits.shape[0]
     sums[bins[0] : bins[1]] = 0
-    past = np.empty(planes * layout[0] * (SET_PIXELS + 1) * ROW_WORDS, np.uint64)
-    chosen = np.empty(SET_PIXELS, np.uint64)
+    past = np.empty((_SET_ROWS + planes) * ROW_WORDS, np.uint64)
+    # Most of it is never touched.
+    lists = np.empty((bins[1] - bins[0]) * (_SET_ROWS + 2 * LIST_ENTRIES * planes), np.uint16)
+    chosen = np.empty(_SET_ROWS, np.uint64)
     used = 0
     for digits in range(1, planes + 1):
+        most = _SET_ROWS // digits
         size = 0
         for pixel in range(pixels[0], pixels[1]):
             if pixel_planes[pixel] == digits:
                 chosen[size] = pixel
                 size += 1
-            if size == SET_PIXELS:
-                used = max(used, _add_set(chosen, digits, bits, bins, past, counters, layout, sums))
+            if size == most:
+                used = max(
+                    used, _add_set(chosen[:size], digits, bits, bins, past, lists, counters, layout, sums)
+                )
                 size = 0
         if size:
-            used = max(used, _add_set(chosen[:size], digits, bits, bins, past, counters, layout, sums))
+            used = max(used, _add_set(chosen[:size], digits, bits, bins, past, lists, counters, layout, sums))
     return used
 
 
@@ -99,142 +107,122 @@ def _add_set(
     bits: np.ndarray,
     bins: tuple[int, int],
     past: np.ndarray,
+    lists: np.ndarray,
     counters: np.ndarray,
     layout: tuple[int, int],
     sums: np.ndarray,
 ) -> int:
     """Add the products of some pixels, which use no more than ``planes`` planes, to the counters."""
-    rows_of_bits, step = layout
-    _collect_past(pixel, planes, bits, (bins[1] - 1) // BLOCK_BINS + 1, rows_of_bits, past)
-    lists = np.empty(BLOCK_BINS * _LIST_ROOM, np.uint16)
-    ends = np.empty(BLOCK_BINS, np.uint64)
+    most_bins, step = layout
+    last_block = (bins[1] - 1) // BLOCK_BINS
+    edges = np.zeros((2, planes, (last_block + 1) * BLOCK_BINS), np.uint64)
     carry = np.empty(ROW_WORDS, np.uint64)
-    left, number = np.empty(pixel.size, np.uint64), np.empty(pixel.size, np.uint16)
+    free = 0
     used = 0
-    for block in range(bins[0] // BLOCK_BINS, (bins[1] - 1) // BLOCK_BINS + 1):
-        first = max(bins[0] - BLOCK_BINS * block, 0)
-        last = min(bins[1] - BLOCK_BINS * block, BLOCK_BINS)
+    for row in range(last_block // ROW_WORDS, -1, -1):
+        free = _take_row(row, pixel, planes, bits, bins, past, lists, edges, free)
+        first = max(bins[0], ROW_BINS * row)
         for plane in range(planes):
-            waiting = _keep_words(bits[plane, block], pixel, bits_between(first, last), left, number)
-            _list_pixels(left[:waiting], number, lists, ends)
-            for t in range(first, last):
-                sums[BLOCK_BINS * block + t] += (int(ends[t]) - _LIST_ROOM * t) << plane
-            for row in range(block // ROW_WORDS + 1):
-                to = (BLOCK_BINS * block * rows_of_bits + row) * ROW_WORDS
-                for other in range(planes):
-                    start = (other * rows_of_bits + row) * (SET_PIXELS + 1) * ROW_WORDS
-                    digit = plane + other
-                    places = (to + digit * step, rows_of_bits * ROW_WORDS, step)
-                    digits = _count_block(counters, places, past, start, lists, ends, (first, last), carry)
-                    used = max(used, digit + digits)
+            for other in range(planes):
+                digit = plane + other
+                start = other * (pixel.size + 1) * ROW_WORDS
+                places = (row * most_bins * ROW_WORDS + digit * step, step)
+                digits = _count_bins(
+                    counters, places, past, start, lists, edges[:, plane], (first, bins[1]), carry
+                )
+                used = max(used, digit + digits)
+    for plane in range(planes):
+        for t in range(bins[0], bins[1]):
+            sums[t] += int(edges[1, plane, t] - edges[0, plane, t]) << plane
     return used
 
 
 @numba.njit(nogil=True, cache=True)
-def _collect_past(
-    pixel: np.ndarray, planes: int, bits: np.ndarray, blocks: int, rows_of_bits: int, past: np.ndarray
-) -> None:
-    """Copy the bins of each pixel side by side: rows of 512 bits; the row after the last pixel is empty."""
-    for plane in range(planes):
-        for row in range(rows_of_bits):
-            first_block = row * ROW_WORDS
-            start = np.uint64((plane * rows_of_bits + row) * (SET_PIXELS + 1) * ROW_WORDS)
-            full = min(blocks - first_block, ROW_WORDS)
-            for i in range(pixel.size):
-                at = start + np.uint64(ROW_WORDS * i)
-                for word in range(full):
-                    past[at + np.uint64(word)] = bits[plane, first_block + word, pixel[i]]
-                for word in range(full, ROW_WORDS):
-                    past[at + np.uint64(word)] = 0
-            for word in range(ROW_WORDS):
-                past[start + np.uint64(SET_PIXELS * ROW_WORDS + word)] = 0
-
-
-@numba.njit(nogil=True, cache=True)
-def _keep_words(
-    words: np.ndarray, pixel: np.ndarray, mask: np.uint64, left: np.ndarray, number: np.ndarray
+def _take_row(
+    row: int,
+    pixel: np.ndarray,
+    planes: int,
+    bits: np.ndarray,
+    bins: tuple[int, int],
+    past: np.ndarray,
+    lists: np.ndarray,
+    edges: np.ndarray,
+    free: int,
 ) -> int:
-    """The masked words of some pixels that have a bit, and which of the pixels they belong to; returns how many."""
-    at = np.uint64(0)
-    for i in range(pixel.size):
-        word = words[pixel[i]] & mask
-        left[at], number[at] = word, i
-        at += np.uint64(word != np.uint64(0))
-    return int(at)
+    """Copy 256 bins of each pixel side by side, one row per plane and pixel, and list the pixels of those that are new.
 
+    The row after the last pixel of each plane is empty. Returns the first free place in ``lists``.
 
-@numba.njit(nogil=True, cache=True)
-def _list_pixels(left: np.ndarray, number: np.ndarray, lists: np.ndarray, ends: np.ndarray) -> None:
-    """List for each of 64 bins the pixels that have its bit set, filled up to eight with the empty one.
-
-    Changes ``left`` and ``number``, the words and whose they are.
-
-    ends : ndarray, shape (64,), uint64
-        Set to the end of the list of each bin in ``lists``.
+    edges : ndarray, shape (2, plane, bin), int64
+        Set to begin and end of the list of each new bin.
     """
-    for t in range(BLOCK_BINS):
-        ends[t] = _LIST_ROOM * t
-    # Round after round, each word gives its lowest bit, and those that are empty then leave. So nothing waits for the
-    # word before, and there is no branch: which words have more bits has no pattern.
-    waiting = left.size
-    while waiting:
-        at = np.uint64(0)
-        for i in range(waiting):
-            word, whose = left[i], number[i]
-            t = count_trailing_zeros(word)
-            end = ends[t]
-            lists[end] = whose
-            ends[t] = end + _ONE
-            word &= word - _ONE
-            left[at], number[at] = word, whose
-            at += np.uint64(word != np.uint64(0))
-        waiting = int(at)
-    for end in ends:
-        for more in range(np.uint64(8)):
-            lists[end + more] = SET_PIXELS
+    words = np.zeros(-(-pixel.size // WORDS_AT_ONCE) * WORDS_AT_ONCE, np.uint64)
+    room = new_list_room(words.size)
+    for plane in range(planes):
+        start = plane * (pixel.size + 1) * ROW_WORDS
+        past[start + pixel.size * ROW_WORDS : start + (pixel.size + 1) * ROW_WORDS] = 0
+        for word in range(ROW_WORDS):
+            block = ROW_WORDS * row + word
+            first = max(bins[0] - BLOCK_BINS * block, 0)
+            last = min(bins[1] - BLOCK_BINS * block, BLOCK_BINS)
+            if last <= 0:
+                past[start + word : start + pixel.size * ROW_WORDS : ROW_WORDS] = 0
+            elif first >= last:
+                _copy_words(bits[plane, block], pixel, past, start + word)
+            else:
+                mask = bits_between(first, last)
+                _copy_words_twice(bits[plane, block], pixel, past, start + word, mask, words)
+                own = edges[:, plane, BLOCK_BINS * block : BLOCK_BINS * (block + 1)]
+                free = list_pixels(words, pixel.size, lists, own[0], own[1], free, room)
+    return free
 
 
 @numba.njit(nogil=True, cache=True)
-def _count_block(
+def _copy_words(row: np.ndarray, pixel: np.ndarray, past: np.ndarray, start: int) -> None:
+    """Copy the words of some pixels to the same place of each row."""
+    at = np.uint64(start)
+    for i in range(pixel.size):
+        past[at] = row[pixel[i]]
+        at += np.uint64(ROW_WORDS)
+
+
+@numba.njit(nogil=True, cache=True)
+def _copy_words_twice(
+    row: np.ndarray, pixel: np.ndarray, past: np.ndarray, start: int, mask: np.uint64, words: np.ndarray
+) -> None:
+    """The same, and their bits of ``mask`` side by side."""
+    at = np.uint64(start)
+    for i in range(pixel.size):
+        word = row[pixel[i]]
+        past[at] = word
+        words[i] = word & mask
+        at += np.uint64(ROW_WORDS)
+
+
+@numba.njit(nogil=True, cache=True)
+def _count_bins(
     counters: np.ndarray,
-    places: tuple[int, int, int],
+    places: tuple[int, int],
     past: np.ndarray,
     start: int,
     lists: np.ndarray,
-    ends: np.ndarray,
+    edges: np.ndarray,
     bins: tuple[int, int],
     carry: np.ndarray,
 ) -> int:
     """Add the past of the listed pixels to the counters of each bin; returns the digits it came to.
 
-    places : (int, int, int)
-        First word of the counters of the first bin of the block, words from bin to bin, and from digit to digit.
+    places : (int, int)
+        First word of the counters of bin 0, which those of the next bin follow, and words from digit to digit.
     """
-    to, bin_step, step = places
+    to, step = places
     highest = 8
     for t in range(bins[0], bins[1]):
-        end = int(ends[t])
-        for at in range(_LIST_ROOM * t, end, _ROWS_AT_ONCE):
+        begin, end = int(np.int64(edges[0, t])), int(np.int64(edges[1, t]))
+        for at in range(begin, end, _ROWS_AT_ONCE):
             # The list is filled up to whole eights.
             eights = (min(end - at, _ROWS_AT_ONCE) + 7) >> 3
-            first = to + t * bin_step
-            if count_rows(counters, first, step, past, start, lists, at, eights, carry):
-                highest = max(highest, 8 + _carry_on(counters, first + 8 * step, step, carry))
+            first = to + t * ROW_WORDS
+            if count_rows(counters, first, step, past, start, lists, at, eights, carry, ROW_WORDS):
+                highest = max(highest, 8 + carry_on(counters, first + 8 * step, step, carry))
     return highest
-
-
-@numba.njit(nogil=True, cache=True)
-def _carry_on(counters: np.ndarray, place: int, step: int, carry: np.ndarray) -> int:
-    """Add what overflowed the lower digits to those from ``place`` on; returns how many it came to."""
-    digits = 0
-    left = ~np.uint64(0)
-    while left != np.uint64(0):
-        left = np.uint64(0)
-        for word in range(ROW_WORDS):
-            both = counters[place + word] & carry[word]
-            counters[place + word] ^= carry[word]
-            carry[word] = both
-            left |= both
-        place += step
-        digits += 1
-    return digits

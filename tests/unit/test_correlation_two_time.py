@@ -80,6 +80,19 @@ def test_exact_for_any_movie_pieces_and_questions(
         assert np.array_equal(two_time.result(ring), expected, equal_nan=True)
 
 
+@pytest.mark.parametrize("mean", [0.02, 0.6])
+def test_exact_for_more_pixels_and_bins_than_are_multiplied_at_a_time(mean: float) -> None:
+    partition = block_partition((150, 110), rings=2)
+    movie = np.random.default_rng(5).poisson(mean, (300, 150, 110)).astype(np.uint32)
+    for asked_rings in ((), (0,)):
+        two_time = two_time_of(
+            partition, movie, 400, pixels_per_ring=13000, longest_pieces=(64,), asked_rings=asked_rings
+        )
+        for ring in range(2):
+            expected = exact_map(movie, ring_pixels(partition, ring), 1)
+            assert np.array_equal(two_time.result(ring), expected, equal_nan=True)
+
+
 @pytest.mark.parametrize("mean", [0.02, 40.0])
 def test_exact_when_a_bin_is_longer_than_a_word(mean: float) -> None:
     movie = np.random.default_rng(7).poisson(mean, (4500, 16, 15)).astype(np.uint32)

@@ -39,14 +39,18 @@ def listed(words: np.ndarray, at: int, mask: np.uint64, target: np.ndarray, firs
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
-@given(st.lists(st.sampled_from([0, 1, 6, 2**63]), min_size=8, max_size=8), st.sampled_from([1, 2, 2**63, 0]))
-def test_words_in_use_are_listed(values: list[int], mask: int) -> None:
+@given(
+    st.lists(st.sampled_from([0, 1, 6, 2**63]), min_size=8, max_size=8),
+    st.sampled_from([1, 2, 2**63, 0]),
+    st.sampled_from([np.int64, np.uint16]),
+)
+def test_words_in_use_are_listed(values: list[int], mask: int, kind: type) -> None:
     words = np.array([5, *values, 5], np.uint64)
-    target = np.full(12, -1)
+    target = np.full(12, 7, kind)
     used = [lane for lane, value in enumerate(values) if value & mask]
     assert listed(words, 1, np.uint64(mask), target, 1000) == sum(1 << lane for lane in used)
     assert target[3 : 3 + len(used)].tolist() == [1000 + lane for lane in used]
-    assert np.all(target[:3] == -1) and target[11] == -1
+    assert np.all(target[:3] == 7) and target[11] == 7
 
 
 @numba.njit
