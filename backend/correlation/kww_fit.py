@@ -22,6 +22,7 @@ from backend.settings import CorrelationSettings
 from backend.snapshot import RingFit
 
 _FEWEST_LAGS = 6
+_DETERMINED = 0.99
 _EXPONENT_RANGE = (0.3, 2.5)
 _LARGEST_RATE_ERROR = 0.5
 _SIGNIFICANT = 3.0
@@ -210,10 +211,12 @@ class _Group:
         return _Solved(self, solution.x, covariance, at_limit, solution.fun)
 
     def _covariance(self, jacobian: np.ndarray, fixed: np.ndarray) -> np.ndarray:
-        """Scatter of g2 carried through the fit; infinite for parameters that lie at a limit."""
+        """Scatter of g2 carried through the fit; infinite for parameters that lie at a limit or are not determined."""
         inverse = np.zeros((self.free, len(jacobian)))
         inverse[~fixed] = np.linalg.pinv(jacobian[:, ~fixed])
-        covariance = np.diag(np.where(fixed, np.inf, 0.0))
+        # 1 where g2 determines a parameter: not where it changes nothing, as a rate so fast that all lags are too late.
+        determined = np.einsum("ij,ji->i", inverse, jacobian)
+        covariance = np.diag(np.where(determined > _DETERMINED, 0.0, np.inf))
         for position, curve in enumerate(self.curves):
             rows = slice(self._rows[position], self._rows[position + 1])
             shifts = inverse[:, rows] @ (curve.noise.whitening @ curve.noise.scatter.T)

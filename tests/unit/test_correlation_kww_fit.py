@@ -163,6 +163,18 @@ def test_a_ring_with_a_fit_has_no_reason_against_it() -> None:
     assert found.log_rate_covariance[0, 0] == pytest.approx((fit.gamma_err_per_s / fit.gamma_per_s) ** 2)
 
 
+def test_a_rate_that_changes_nothing_is_no_fit() -> None:
+    """g2 that rises at long lags drives some fits to rates at which all lags are too late."""
+    for seed in range(60):
+        noise = np.random.default_rng(seed).normal(0, np.where(LAGS < 48, 3e-3, 1e-4), (12, LAGS.size))
+        values = binned_kww(20.0, 0.1, 1.0, 1.0) + np.where(LAGS < 48, 0.0, 0.1) + noise
+        replicates = (values.sum(axis=0) - values) / 11
+        (fit,) = fitted(MultiTauResult(LAGS, values.mean(axis=0)[None], replicates[:, None])).fits
+        assert fit is None or (fit.gamma_err_per_s > 0 and fit.contrast_err > 0 and fit.exponent_err > 0), (
+            seed
+        )
+
+
 def test_a_shared_contrast_gives_slow_rings_their_rate() -> None:
     """A ring that has only begun to decay when the series ends: its rate hangs on what contrast and baseline are."""
     rates = (0.3, 4.0, 16.0)
