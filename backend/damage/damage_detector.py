@@ -13,7 +13,7 @@ from backend.damage.deadband import deadbands_of_verdict
 from backend.damage.findings import CONFIDENCE_SIGMA, Findings, alpha_of, findings_of, tolerances_of
 from backend.damage.followed_channels import FollowedChannels, place_of
 from backend.damage.glitch_gate import GlitchGate
-from backend.damage.naming import family_of_change
+from backend.damage.naming import LastingName, family_of_change
 from backend.damage.ramp_tests import compile_kernels
 from backend.damage.reference_noise import noise_of_reference
 from backend.damage.sector_gate import SectorGate, SectorGlitch
@@ -83,7 +83,7 @@ class DamageDetector:
         self._followed: list[FollowedChannels] = []
         self._following = False
         self._gate = GlitchGate(self._builder.frames_per_window)
-        self._tolerance = tolerances_of(settings)
+        self._tolerance, self._name = tolerances_of(settings), LastingName()
         self._damaging_since: int | None = None
         self._onset_of_damage: tuple[int, tuple[int, int]] | None = None
         self._deadbands = deadbands_of_verdict(settings)
@@ -365,7 +365,7 @@ class DamageDetector:
         windows = self._ageing.undone(self._windows, self._model, self._lags)
         change = family_of_change(self._model, self._lags, windows, onset_frame)
         named = leading if change.family == channel.family else found.main_channel(change.family, leading)
-        return named, change.told
+        return named, self._name.holds(change)
 
     def _onset(self, channel: int) -> tuple[int, tuple[int, int]] | None:
         """Onset as one channel sees it, with its interval.

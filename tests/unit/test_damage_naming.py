@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backend.damage.naming import FamilyOfChange, family_of_change
+from backend.damage.naming import FamilyOfChange, LastingName, family_of_change
 from backend.damage.noise_model import NoiseModel, fit_noise_model
 from backend.damage.windows import Window
 
@@ -162,3 +162,15 @@ def test_a_sample_that_does_not_relax_in_the_reference_may_drift_as_a_whole() ->
     drift = model.speckle_correlation(distance, 10)[0]
     assert drift[1] == pytest.approx(np.exp(-0.05 * np.array([1, 4, 16])).mean(), rel=1e-2)
     assert drift[2] < 0.2
+
+
+def test_a_name_stands_while_its_family_explains_the_change_better() -> None:
+    name = LastingName()
+    odds = [("dynamics", 2.0), ("dynamics", 5.0), ("dynamics", 1.0), ("contrast", 1.0), ("dynamics", 0.5)]
+    assert [name.holds(FamilyOfChange(*one)) for one in odds] == [False, True, True, False, True]
+
+
+def test_a_name_gives_way_to_one_that_is_sure() -> None:
+    name = LastingName()
+    odds = [("dynamics", 5.0), ("contrast", 6.0), ("contrast", 1.0), ("dynamics", 4.0)]
+    assert [name.holds(FamilyOfChange(*one)) for one in odds] == [True, True, True, False]
