@@ -48,7 +48,7 @@ class LastingName:
     """A name that was surely right stands as long as its family explains the change better.
 
     Later frames may lower the odds again for a while, by chance, and a word that comes and goes helps nobody: of 1440
-    damaged series of the benchmark 5 lost a name so, all of them a right one.
+    damaged series of the benchmark 5 had lost a name at their end, all of them a right one.
     """
 
     def __init__(self) -> None:
