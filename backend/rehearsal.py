@@ -144,13 +144,4 @@ def _show(run: SeriesRun) -> None:
     composer = SnapshotComposer(Path("."), SettingsInUse(run.analysis.settings, None))
     composer.new_series(run.info, 0.0)
     composer.frames_arrived(0.0)
-    composer.compose(
-        run,
-        phase="measuring",
-        waiting_for="",
-        beamtime=None,
-        jobs=(),
-        messages=(),
-        confirmed=None,
-        backlog_frames=0,
-    )
+    composer.compose(run, phase="measuring")

@@ -47,10 +47,7 @@ def measured(plan: SeriesPlan) -> Snapshot:
                 break
         assert run is not None
         composer.new_series(run.info, time.time())
-        snapshot = composer.compose(
-            run, phase="measuring", waiting_for="", beamtime=None, jobs=(), messages=(), confirmed=None,
-            backlog_frames=0,
-        )  # fmt: skip
+        snapshot = composer.compose(run, phase="measuring")
         if run.status == "running":
             run.break_off()
         return snapshot

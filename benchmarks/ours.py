@@ -206,16 +206,7 @@ class Preview:
             raise RuntimeError(f"the preview is incomplete: {snapshot.missing}")
 
     def _compose(self) -> Snapshot:
-        return self._composer.compose(
-            self._run,
-            phase="measuring",
-            waiting_for="",
-            beamtime=None,
-            jobs=(),
-            messages=(),
-            confirmed=None,
-            backlog_frames=0,
-        )
+        return self._composer.compose(self._run, phase="measuring")
 
 
 def run_preview(movie: Movie, frames: int, *, verdicts: bool) -> float:

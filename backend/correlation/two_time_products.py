@@ -153,7 +153,7 @@ def _take_row(
 
     The row after the last pixel of each plane is empty. Returns the first free place in ``lists``.
 
-    edges : ndarray, shape (2, plane, bin), int64
+    edges : ndarray, shape (2, plane, bin), uint64
         Set to begin and end of the list of each new bin.
     """
     words = np.zeros(-(-pixel.size // WORDS_AT_ONCE) * WORDS_AT_ONCE, np.uint64)

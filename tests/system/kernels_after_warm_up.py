@@ -70,10 +70,7 @@ def analyse(frames: np.ndarray, codec: str, frame_start_s: np.ndarray | None = N
         numbers = np.setdiff1d(np.arange(first, min(first + size, len(frames))), [90, 91])
         batch = tuple(chunks[number] for number in numbers)
         run.add(FrameBatch(info.name, numbers, batch, codec, frames.dtype, SHAPE_YX, "memory"))
-        composer.compose(
-            run, phase="measuring", waiting_for="", beamtime=None, jobs=(), messages=(), confirmed=None,
-            backlog_frames=0,
-        )  # fmt: skip
+        composer.compose(run, phase="measuring")
         first += size
     run.end(SeriesEnded(info.name, True, len(frames), ""))
     result_of(run)

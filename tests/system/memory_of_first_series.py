@@ -54,10 +54,7 @@ def growth_bytes(batch: FrameBatch, settings: Settings) -> int:
     composer = SnapshotComposer(Path("."), SettingsInUse(settings, None))
     composer.new_series(info, 0.0)
     run.add(batch)
-    snapshot = composer.compose(
-        run, phase="measuring", waiting_for="", beamtime=None, jobs=(), messages=(), confirmed=None,
-        backlog_frames=0,
-    )  # fmt: skip
+    snapshot = composer.compose(run, phase="measuring")
     grown = resident_bytes() - before
     run.break_off()
     assert snapshot.g2 is not None

@@ -36,16 +36,7 @@ def _finished(run: SeriesRun, changes: list[Verdict]) -> tuple[SeriesRun, list[V
 def _snapshot(run: SeriesRun, tmp_path: Any) -> Any:
     composer = SnapshotComposer(tmp_path, SettingsInUse(SETTINGS, None))
     composer.new_series(run.info, 0.0)
-    return composer.compose(
-        run,
-        phase="measuring",
-        waiting_for="",
-        beamtime=None,
-        jobs=(),
-        messages=(),
-        confirmed=None,
-        backlog_frames=0,
-    )
+    return composer.compose(run, phase="measuring")
 
 
 @pytest.fixture(scope="module")

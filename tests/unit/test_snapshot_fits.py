@@ -24,10 +24,7 @@ FRAMES = speckle_frames(150, seed=9)
 
 
 def compose(composer: SnapshotComposer, run: SeriesRun) -> Snapshot:
-    return composer.compose(
-        run, phase="measuring", waiting_for="", beamtime=None, jobs=(), messages=(), confirmed=None,
-        backlog_frames=0,
-    )  # fmt: skip
+    return composer.compose(run, phase="measuring")
 
 
 def g2_in(snapshot: Snapshot) -> G2Part:

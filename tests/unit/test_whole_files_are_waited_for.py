@@ -40,10 +40,7 @@ class _Watched:
 
     @property
     def says_no_data(self) -> bool:
-        snapshot = self.composer.compose(
-            self.run, phase="measuring", waiting_for="", beamtime=None, jobs=(), messages=(), confirmed=None,
-            backlog_frames=0,
-        )  # fmt: skip
+        snapshot = self.composer.compose(self.run, phase="measuring")
         return snapshot.verdict.state is VerdictState.NO_DATA
 
 
